@@ -1,0 +1,124 @@
+/** Attachments: what a front end asks for, what it gets back, and what is remembered meanwhile. */
+import type { ContainerId, IfName, MacAddress, NetworkName, PciAddress } from '../values.ts';
+import type { DnsSpec, IpamSpec } from '../ipam/model.ts';
+import type { IpvlanFlag, IpvlanMode, MacvlanMode, Namespace, Route } from './port.ts';
+
+/** Identity of an attachment. DEL is keyed by it alone, never by a device that a configuration names. */
+export interface AttachmentKey {
+  readonly containerId: ContainerId;
+  readonly ifname: IfName;
+}
+
+export interface PodIdentity {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid?: string;
+}
+
+/** How a VF is to be set up. Absent fields are left as they are. Rates in Mbit/s. */
+export interface VfLinkSpec {
+  readonly kind: 'vf';
+  readonly device: PciAddress;
+  readonly mac?: MacAddress;
+  readonly mtu?: number;
+  readonly vlan?: number;
+  readonly vlanQos?: number;
+  readonly vlanProto?: '802.1q' | '802.1ad';
+  readonly minTxRateMbps?: number;
+  readonly maxTxRateMbps?: number;
+  readonly spoofCheck?: boolean;
+  readonly trust?: boolean;
+  readonly linkState?: 'auto' | 'enable' | 'disable';
+}
+
+/** `uplink` is an interface name or alternative name; `undefined` is the default route's. */
+export interface MacvlanLinkSpec {
+  readonly kind: 'macvlan';
+  readonly uplink?: string;
+  /** The slot this attachment was given (`eth0-3`), when a device plugin gave one. */
+  readonly slot?: string;
+  readonly mode: MacvlanMode;
+  readonly mtu?: number;
+  readonly mac?: MacAddress;
+  readonly bcQueueLength?: number;
+}
+
+export interface IpvlanLinkSpec {
+  readonly kind: 'ipvlan';
+  readonly uplink?: string;
+  readonly slot?: string;
+  readonly mode: IpvlanMode;
+  readonly flag: IpvlanFlag;
+  readonly mtu?: number;
+}
+
+export type LinkSpec = VfLinkSpec | MacvlanLinkSpec | IpvlanLinkSpec;
+export type LinkKind = LinkSpec['kind'];
+
+export interface AttachRequest {
+  readonly key: AttachmentKey;
+  readonly network: NetworkName;
+  /** Opened by the front end, which closes it when the operation has ended. */
+  readonly sandbox: Namespace;
+  /** CNI_NETNS as the runtime wrote it: to find the sandbox again without a descriptor. */
+  readonly sandboxPath: string;
+  readonly link: LinkSpec;
+  readonly ipam?: IpamSpec;
+  readonly pod?: PodIdentity;
+}
+
+/** One operation's frame: id in logs and records, deadline and cancellation. */
+export interface OperationContext {
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+}
+
+export interface AttachResult {
+  readonly ifname: IfName;
+  readonly mac?: MacAddress;
+  readonly mtu?: number;
+  /** Set for VFs. */
+  readonly pci?: PciAddress;
+  /** False for a VF on a userspace driver: nothing was put into the sandbox. */
+  readonly hasNetdev: boolean;
+  readonly addresses: readonly { readonly address: string; readonly gateway?: string }[];
+  readonly routes: readonly Route[];
+  readonly dns: DnsSpec;
+}
+
+/** What CHECK expects to find: the result of the ADD as the runtime kept it. */
+export interface CheckRequest {
+  readonly key: AttachmentKey;
+  readonly sandbox: Namespace;
+  readonly link: LinkSpec;
+  readonly expected: Pick<AttachResult, 'mac' | 'addresses' | 'routes'>;
+}
+
+/** A row of `berth attachments`. */
+export interface AttachmentSummary {
+  readonly containerId: ContainerId;
+  readonly ifname: IfName;
+  readonly kind: LinkKind;
+  /** PCI address of a VF, or the uplink's name. */
+  readonly device: string;
+  readonly slot?: string;
+  readonly network: NetworkName;
+  readonly pod?: PodIdentity;
+  readonly addresses: readonly string[];
+  /** `adding` and `restoring` are in between; `attached` is complete; `stuck` is a restore that still fails. */
+  readonly state: 'adding' | 'attached' | 'restoring' | 'stuck';
+  /** RFC 3339 */
+  readonly since: string;
+  /** What still fails, for `stuck`. */
+  readonly problem?: string;
+}
+
+/** The engine's face to the front ends. */
+export interface Attachments {
+  /** Throws `BerthError`; whatever it throws, everything it did is undone or recorded to be. */
+  attach(request: AttachRequest, context: OperationContext): Promise<AttachResult>;
+  /** Idempotent. Aborts a running attach of the same key and waits for its undo. No record: success, nothing touched. */
+  detach(key: AttachmentKey, sandbox: Namespace | undefined, context: OperationContext): Promise<void>;
+  check(request: CheckRequest, context: OperationContext): Promise<void>;
+  list(): readonly AttachmentSummary[];
+}

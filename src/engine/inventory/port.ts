@@ -1,0 +1,35 @@
+/** What the engine needs from the node in order to keep an inventory. Implemented by `src/linux`. */
+import type { Inventory } from './model.ts';
+import type { PciAddress } from '../values.ts';
+
+/**
+ * Reads the node. One implementation serves the live kernel and a captured tree: roots are
+ * injected. Reads never hold the event loop for more than a few milliseconds at a time.
+ */
+export interface NodeReader {
+  /** Everything, from nothing. What vanished while being read is left out; what failed is in `unread`. */
+  read(signal?: AbortSignal): Promise<Inventory>;
+  /**
+   * Reads again only what a hint names, on top of `previous`, and answers a new inventory that
+   * shares the unchanged parts with it (so that `===` tells what changed).
+   */
+  reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory>;
+}
+
+/** What the kernel said has changed; only a hint of what to read again. */
+export type ChangeHint =
+  | { readonly kind: 'pci'; readonly address: PciAddress; readonly action: 'add' | 'remove' | 'bind' | 'unbind' | 'change' }
+  | { readonly kind: 'link'; readonly ifindex: number; readonly ifname: string; readonly action: 'new' | 'del' }
+  | { readonly kind: 'address'; readonly ifindex: number }
+  | { readonly kind: 'route' }
+  | { readonly kind: 'module'; readonly subsystem: string; readonly devpath: string }
+  /** Events were lost (ENOBUFS) or the slow scan is due: read everything. */
+  | { readonly kind: 'all'; readonly why: string };
+
+/** Kernel notifications: uevents (from the kernel, nl_pid 0, only) and rtnetlink groups. */
+export interface ChangeSource {
+  /** Calls `onHint` for each; never throws into the caller. Returns a function that stops and closes everything. */
+  start(onHint: (hint: ChangeHint) => void, onNamespaceGone: (nsid: number) => void): Promise<() => Promise<void>>;
+}
+
+

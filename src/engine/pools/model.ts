@@ -1,0 +1,118 @@
+/**
+ * Pools: devices offered under one resource name. Pure data in, pure data out: no kubelet and no
+ * kernel type. The kubelet front end turns a `PoolState` into ListAndWatch messages.
+ */
+import type { PciAddress } from '../values.ts';
+import type { Inventory } from '../inventory/model.ts';
+
+export type PoolKind = 'vf' | 'macvlan' | 'ipvlan';
+
+interface PoolBase {
+  /** `berth.dev/vf`: prefix and name, validated as an extended resource name. */
+  readonly resource: string;
+  /** Where it was configured, for messages: `config.yaml:12` or `built-in`. */
+  readonly origin: string;
+  readonly excludeTopology: boolean;
+}
+
+export interface VfPoolSpec extends PoolBase {
+  readonly kind: 'vf';
+  /** In order; AND within one, OR within a list. The first pool that matches a device takes it. */
+  readonly selectors: readonly VfSelector[];
+  readonly health: HealthPolicy;
+  /** Merged into `extra` of the `_INFO` environment: by PCI address, `*` for all. */
+  readonly additionalInfo: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+export interface SlotPoolSpec extends PoolBase {
+  readonly kind: 'macvlan' | 'ipvlan';
+  /** Which uplinks; empty means the default rules (decision 11). */
+  readonly uplinks: readonly UplinkSelector[];
+  /** Slots on each uplink. */
+  readonly capacity: number;
+  readonly health: HealthPolicy;
+}
+
+export type PoolSpec = VfPoolSpec | SlotPoolSpec;
+
+export interface VfSelector {
+  readonly vendors?: readonly string[];
+  readonly devices?: readonly string[];
+  readonly drivers?: readonly string[];
+  readonly pciAddresses?: readonly PciAddress[];
+  /** PF by interface name, with optional VF indexes. */
+  readonly pfNames?: readonly VfRange[];
+  /** PF by PCI address, with optional VF indexes. */
+  readonly rootDevices?: readonly VfRange[];
+  /** Only VFs with a kernel netdev that is idle (the zero-configuration `vf` pool). */
+  readonly idleNetdev?: boolean;
+}
+
+export interface VfRange {
+  readonly pf: string;
+  /** Inclusive index ranges; all VFs when absent. */
+  readonly ranges?: readonly (readonly [number, number])[];
+}
+
+export interface UplinkSelector {
+  readonly names?: readonly string[];
+  readonly altnames?: readonly string[];
+  readonly drivers?: readonly string[];
+  readonly pciAddresses?: readonly PciAddress[];
+  /** An own address of the uplink lies in one of these subnets. */
+  readonly subnets?: readonly string[];
+}
+
+export interface HealthPolicy {
+  /** A PF or uplink without carrier makes its devices unhealthy. */
+  readonly linkDown: 'ignore' | 'unhealthy';
+  /** A VF on another driver than its pool wants. */
+  readonly driverChanged: 'ignore' | 'unhealthy';
+}
+
+/** One device of a pool, as kubelet will see it. */
+export interface PoolDevice {
+  /** PCI address for VFs, `<uplink>-<n>` for slots. */
+  readonly id: string;
+  readonly healthy: boolean;
+  /** Why it is unhealthy; absent when healthy. */
+  readonly reason?: string;
+  readonly numaNode?: number;
+  /** Set for VFs. */
+  readonly pci?: PciAddress;
+  /** Set for slots: name of the uplink's interface. */
+  readonly uplink?: string;
+}
+
+export interface PoolState {
+  readonly spec: PoolSpec;
+  readonly devices: readonly PoolDevice[];
+}
+
+/** Why a device is in a pool or not: one verdict for each pool, with the deciding selector. */
+export interface Verdict {
+  readonly resource: string;
+  readonly takes: boolean;
+  /** One sentence a person reads: `pfNames: eth1 is not in [eth0]`. */
+  readonly why: string;
+}
+
+export interface UnusedDevice {
+  readonly address?: PciAddress;
+  readonly ifname?: string;
+  readonly reasons: readonly string[];
+}
+
+export interface Plan {
+  readonly pools: readonly PoolState[];
+  readonly unused: readonly UnusedDevice[];
+}
+
+/** What pool evaluation needs besides the inventory. */
+export interface PoolContext {
+  readonly inventory: Inventory;
+  /** Devices held by live attachments: a VF in a pod stays listed and healthy though its netdev is gone from the host. */
+  readonly heldDevices: ReadonlyMap<PciAddress, { readonly resource?: string }>;
+  /** Uplinks in use by live attachments: macvlan and ipvlan exclude each other on one uplink. */
+  readonly uplinkUse: ReadonlyMap<string, 'macvlan' | 'ipvlan'>;
+}
