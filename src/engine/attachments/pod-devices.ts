@@ -1,0 +1,17 @@
+/** Who holds which device according to kubelet's pod-resources; implemented by `src/kubelet`. */
+import type { PodIdentity } from './model.ts';
+
+export interface PodDevices {
+  /**
+   * Holders by device id, over all resources of ours; at most 100 ms old, one call in flight.
+   * `undefined` when kubelet cannot be asked. An entry is proof; a missing entry proves nothing
+   * (after a kubelet restart the list is empty for a while).
+   */
+  holders(): Promise<ReadonlyMap<string, readonly DeviceHolder[]> | undefined>;
+}
+
+export interface DeviceHolder {
+  readonly resource: string;
+  readonly pod: PodIdentity;
+  readonly container: string;
+}
