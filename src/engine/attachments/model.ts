@@ -121,4 +121,9 @@ export interface Attachments {
   detach(key: AttachmentKey, sandbox: Namespace | undefined, context: OperationContext): Promise<void>;
   check(request: CheckRequest, context: OperationContext): Promise<void>;
   list(): readonly AttachmentSummary[];
+  /**
+   * Releases the addresses that Berth noted for the key and nothing else: for a DEL that was spooled
+   * before the last boot, when whatever the key names now may be another sandbox's. Idempotent.
+   */
+  releaseAddresses?(key: AttachmentKey, context: OperationContext): Promise<void>;
 }
