@@ -1,0 +1,137 @@
+/**
+ * The command line: names, options, exit codes. The commands' bodies are in the files beside it.
+ * Exit codes: 0, 1 for a failure, 2 for wrong usage. Data goes to stdout, words about it to stderr.
+ */
+import { Command, CommanderError, Option } from 'commander';
+import { type BerthError, toBerthError } from '../engine/errors.ts';
+import { attachmentsCommand, explainCommand, lintCommand, planCommand, statusCommand } from './commands.ts';
+import { captureCommand, inventoryCommand } from './inventory.ts';
+import type { AgentOptions, ProgramDeps } from './port.ts';
+
+const RUN_DIR = '/run/berth';
+
+/** Parses `argv` (without node and script) and runs one command; resolves with the exit status. */
+export async function runProgram(argv: readonly string[], deps: ProgramDeps): Promise<number> {
+  let status = 0;
+  const program = buildProgram(deps, (code) => {
+    status = code;
+  });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return status;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    deps.output.err(describe(toBerthError(thrown)));
+    return 1;
+  }
+}
+
+/** What a person reads of an error: what, why, what to do. */
+function describe(error: BerthError): string {
+  const kernel = error.extack === undefined ? '' : ` (kernel: ${error.extack})`;
+  const remedy = error.remedy === undefined ? '' : `\n  ${error.remedy}`;
+  const trace = error.code === 'Internal' && error.stack !== undefined ? `\n${error.stack}` : '';
+  return `berth: ${error.message}${kernel} [${error.reason}]${remedy}${trace}\n`;
+}
+
+function buildProgram(deps: ProgramDeps, done: (status: number) => void): Command {
+  const program = new Command('berth')
+    .description('Puts SR-IOV virtual functions, macvlan and ipvlan links into pods, and shows what a node has.')
+    .version(deps.version)
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => deps.output.out(text), writeErr: (text) => deps.output.err(text) })
+    .showHelpAfterError('(berth help lists the commands)');
+  const run =
+    <T extends unknown[]>(body: (...args: T) => Promise<number>) =>
+    async (...args: T) =>
+      done(await body(...args));
+
+  program
+    .command('agent')
+    .description('run the agent: device plugin, CNI and inventory of this node')
+    .addOption(new Option('--config <file>', 'pools and settings; zero configuration without it').env('BERTH_CONFIG'))
+    .addOption(runDirOption())
+    .addOption(new Option('--state-dir <dir>', 'what survives a reboot').env('BERTH_STATE_DIR').default('/var/lib/berth'))
+    .addOption(new Option('--kubelet-dir <dir>', "kubelet's root").env('BERTH_KUBELET_DIR').default('/var/lib/kubelet'))
+    .addOption(
+      new Option('--device-info-dir <dir>', 'device-info files that Multus reads')
+        .env('BERTH_DEVICE_INFO_DIR')
+        .default('/var/run/k8s.cni.cncf.io/devinfo/dp'),
+    )
+    .addOption(new Option('--node-name <name>', 'name of this node; the host name without it').env('NODE_NAME'))
+    .addOption(
+      new Option('--log-level <level>', 'least important line that is logged')
+        .env('BERTH_LOG_LEVEL')
+        .choices(['debug', 'info', 'warn', 'error'])
+        .default('info'),
+    )
+    .addOption(rootOption())
+    .action(run((options: AgentOptions) => deps.runAgent(options)));
+
+  program
+    .command('inventory')
+    .description('list NICs, virtual functions and uplinks, and who has them')
+    .addOption(formatOption(['table', 'wide', 'json', 'yaml']))
+    .addOption(rootOption())
+    .addOption(runDirOption())
+    .action(run(inventoryCommand(deps)));
+
+  program
+    .command('capture <directory>')
+    .description('write what is read of this node as a tree of files, for --root')
+    .addOption(rootOption())
+    .action(run(captureCommand(deps)));
+
+  program
+    .command('explain <device>')
+    .description("tell for one device, by any name it has, each pool's verdict")
+    .option('-f, --file <file>', 'a configuration to judge by, instead of the running one')
+    .addOption(formatOption(['text', 'json']))
+    .addOption(rootOption())
+    .addOption(runDirOption())
+    .action(run(explainCommand(deps)));
+
+  program
+    .command('plan')
+    .description('show what a configuration would offer on this node')
+    .option('-f, --file <file>', 'the configuration; the running one without it')
+    .addOption(formatOption(['table', 'json']))
+    .addOption(rootOption())
+    .addOption(runDirOption())
+    .action(run(planCommand(deps)));
+
+  program
+    .command('lint')
+    .description('list every problem of a configuration file')
+    .requiredOption('-f, --file <file>', 'the configuration')
+    .addOption(formatOption(['text', 'json']))
+    .action(run(lintCommand(deps)));
+
+  program
+    .command('attachments')
+    .description('list what is in which pod')
+    .addOption(formatOption(['table', 'json']))
+    .addOption(runDirOption())
+    .action(run(attachmentsCommand(deps)));
+
+  program
+    .command('status')
+    .description("show the agent's state: resources, registration, problems")
+    .addOption(formatOption(['text', 'json']))
+    .addOption(runDirOption())
+    .action(run(statusCommand(deps)));
+
+  return program;
+}
+
+function runDirOption(): Option {
+  return new Option('--run-dir <dir>', "the agent's sockets and records").env('BERTH_RUN_DIR').default(RUN_DIR);
+}
+
+function rootOption(): Option {
+  return new Option('--root <dir>', 'a captured tree to read instead of this node').default('/');
+}
+
+function formatOption(formats: readonly [string, ...string[]]): Option {
+  return new Option('-o, --output <format>', 'how to print it').choices([...formats]).default(formats[0]);
+}

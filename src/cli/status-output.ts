@@ -1,0 +1,106 @@
+/** Text of `berth status`, `attachments`, `plan` and `explain`. Pure: data in, text out. */
+import type { AttachmentSummary, PodIdentity } from '../engine/attachments/model.ts';
+import type { Plan } from '../engine/pools/model.ts';
+import type { AgentStatus, Explanation } from '../engine/view.ts';
+import { age, printable, renderTable } from './table.ts';
+
+export function renderStatus(status: AgentStatus, now: Date): string {
+  const { attachments, configuration, inventory, spool } = status;
+  const facts = [
+    `node ${status.node}, berth ${status.version}, up ${age(status.startedAt, now)}`,
+    `inventory: ${inventory.nics} NICs, ${inventory.vfs} VFs, read ${age(inventory.readAt, now)} ago${note(inventory.problem)}`,
+    `configuration: ${configuration.source}`,
+    ...configuration.problems.map((problem) => `  not used, an older one runs on: ${printable(problem)}`),
+    `attachments: ${attachments.total}${note(counted(attachments.stuck, 'stuck'))}${note(counted(attachments.unknownSandbox, 'in a sandbox that cannot be found'))}`,
+    `spool: ${spool.entries} waiting${note(counted(spool.unreadable, 'unreadable'))}`,
+    `process: ${Math.round(status.process.rssBytes / 2 ** 20)} MiB, event loop held ${status.process.eventLoopMaxMs.toFixed(1)} ms at most`,
+  ];
+  const rows = status.resources.map((resource) => [
+    resource.resource,
+    String(resource.devices),
+    String(resource.healthy),
+    resource.registered ? (resource.mode ?? 'yes') : 'no',
+    [...(resource.problem === undefined ? [] : [resource.problem]), ...resource.reasons].join('; '),
+  ]);
+  return `${facts.join('\n')}\n\n${renderTable(['RESOURCE', 'DEVICES', 'HEALTHY', 'REGISTERED', 'NOTE'], rows)}`;
+}
+
+function note(text: string | undefined): string {
+  return text === undefined ? '' : ` (${text})`;
+}
+
+function counted(count: number, what: string): string | undefined {
+  return count === 0 ? undefined : `${count} ${what}`;
+}
+
+export function renderAttachments(list: readonly AttachmentSummary[], now: Date): string {
+  if (list.length === 0) return 'No attachments.\n';
+  const rows = list.map((entry) => [
+    podName(entry.pod),
+    entry.ifname,
+    entry.kind,
+    entry.slot ?? entry.device,
+    entry.network,
+    entry.addresses.join(','),
+    entry.state,
+    age(entry.since, now),
+    entry.containerId.slice(0, 12),
+    entry.problem ?? '',
+  ]);
+  const header = ['POD', 'IFNAME', 'KIND', 'DEVICE', 'NETWORK', 'ADDRESSES', 'STATE', 'AGE', 'CONTAINER', 'NOTE'];
+  return renderTable(header, rows);
+}
+
+function podName(pod: PodIdentity | undefined): string {
+  return pod === undefined ? '' : `${pod.namespace}/${pod.name}`;
+}
+
+export function renderPlan(plan: Plan): string {
+  const rows = plan.pools.flatMap(({ spec, devices }) =>
+    devices.length === 0
+      ? [[spec.resource, '', '', 'no device matches']]
+      : grouped(devices.map((device) => ({ ...device, group: device.uplink ?? device.id }))).map((group) => [
+          spec.resource,
+          group.label,
+          group.numaNode,
+          group.reason,
+        ]),
+  );
+  const pools = renderTable(['RESOURCE', 'DEVICES', 'NUMA', 'NOTE'], rows);
+  if (plan.unused.length === 0) return pools;
+  const unused = plan.unused.map((entry) => [entry.address ?? '', entry.ifname ?? '', entry.reasons.join('; ')]);
+  return `${pools}\nIn no pool:\n${renderTable(['ADDRESS', 'IFNAME', 'WHY'], unused)}`;
+}
+
+interface GroupRow {
+  readonly label: string;
+  readonly numaNode: string;
+  readonly reason: string;
+}
+
+/** Slots of one uplink are one row: a hundred lines that differ in a number tell nothing. */
+function grouped(
+  devices: readonly { group: string; uplink?: string; numaNode?: number; healthy: boolean; reason?: string }[],
+): readonly GroupRow[] {
+  const groups = Map.groupBy(devices, (device) => device.group);
+  return [...groups].map(([group, members]) => {
+    const first = members[0];
+    const reason = members.find((member) => !member.healthy)?.reason;
+    return {
+      label: first?.uplink === undefined ? group : `${group} (${members.length} slots)`,
+      numaNode: first?.numaNode === undefined ? '' : String(first.numaNode),
+      reason: reason === undefined ? '' : `unhealthy: ${reason}`,
+    };
+  });
+}
+
+export function renderExplanation(explanation: Explanation, now: Date): string {
+  const { device, ifname, kind, owner } = explanation;
+  const title = `${device}${ifname === undefined || ifname === device ? '' : ` (${printable(ifname)})`}: ${kind.toUpperCase()}`;
+  const held =
+    owner === undefined
+      ? ''
+      : `, in ${owner.pod ?? `container ${owner.containerId.slice(0, 12)}`} as ${printable(owner.ifname)} for ${age(owner.since, now)}`;
+  const rows = explanation.verdicts.map((verdict) => [verdict.resource, verdict.takes ? 'yes' : 'no', verdict.why]);
+  return `${title}${held}\n${renderTable(['POOL', 'TAKES', 'WHY'], rows)}`;
+}

@@ -1,0 +1,74 @@
+/**
+ * What the agent shows of itself: plain data, served by the HTTP front end, read by the command
+ * line. Stable: `-o json` prints these shapes as they are.
+ */
+import type { AttachmentSummary } from './attachments/model.ts';
+import type { Inventory } from './inventory/model.ts';
+import type { Plan, Verdict } from './pools/model.ts';
+import type { PciAddress } from './values.ts';
+
+/** `berth status` */
+export interface AgentStatus {
+  readonly version: string;
+  readonly node: string;
+  /** RFC 3339 */
+  readonly startedAt: string;
+  readonly configuration: {
+    /** `built-in` when no file is used. */
+    readonly source: string;
+    /** Problems of the newest file; when there are any, an older configuration runs on. */
+    readonly problems: readonly string[];
+  };
+  readonly resources: readonly ResourceStatus[];
+  readonly attachments: { readonly total: number; readonly stuck: number; readonly unknownSandbox: number };
+  readonly spool: { readonly entries: number; readonly unreadable: number };
+  readonly inventory: { readonly nics: number; readonly vfs: number; readonly readAt: string; readonly problem?: string };
+  readonly process: { readonly rssBytes: number; readonly eventLoopMaxMs: number };
+}
+
+export interface ResourceStatus {
+  readonly resource: string;
+  readonly devices: number;
+  readonly healthy: number;
+  /** The first reasons why devices are unhealthy, each once. */
+  readonly reasons: readonly string[];
+  readonly registered: boolean;
+  readonly mode?: 'watcher' | 'legacy';
+  readonly problem?: string;
+}
+
+/** `berth inventory` of a node whose agent runs: who has what. */
+export interface InventoryView {
+  readonly inventory: Inventory;
+  readonly owners: Readonly<Record<PciAddress, DeviceOwner>>;
+  /** Resource by PCI address. */
+  readonly pools: Readonly<Record<PciAddress, string>>;
+}
+
+export interface DeviceOwner {
+  /** `namespace/name`, when the runtime told. */
+  readonly pod?: string;
+  readonly containerId: string;
+  /** Interface name inside the sandbox. */
+  readonly ifname: string;
+  readonly since: string;
+}
+
+/** `berth explain` */
+export interface Explanation {
+  readonly device: string;
+  readonly ifname?: string;
+  readonly kind: 'nic' | 'vf' | 'virtual';
+  readonly verdicts: readonly Verdict[];
+  readonly owner?: DeviceOwner;
+}
+
+/** The agent as its front ends for people see it. */
+export interface AgentView {
+  status(): AgentStatus;
+  inventory(): InventoryView;
+  plan(): Plan;
+  attachments(): readonly AttachmentSummary[];
+  /** Throws `NotFound` when no device has that name. */
+  explain(name: string): Explanation;
+}

@@ -1,0 +1,89 @@
+/** The command line's way to the agent: the other end of `server.ts`. */
+import { request } from 'node:http';
+import { BerthError, type ErrorCode } from '../engine/errors.ts';
+
+/** An inventory of 2,048 VFs is about 2 MiB; this only stops a runaway peer. */
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
+const TIMEOUT_MS = 10_000;
+
+/**
+ * GETs `path` from the agent's socket and parses the answer.
+ * @throws BerthError `NotFound` (reason `agent-away`) when nothing listens there, or the agent's own error.
+ */
+export async function getFromAgent<T>(socketPath: string, path: string): Promise<T> {
+  const { status, text } = await get(socketPath, path);
+  const body = parse(text, socketPath);
+  if (status === 200) return body as T;
+  throw errorOf(body, status, path);
+}
+
+function get(socketPath: string, path: string): Promise<{ status: number; text: string }> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path, timeout: TIMEOUT_MS, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > MAX_ANSWER_BYTES) call.destroy(new Error('the answer is too long'));
+        else chunks.push(chunk);
+      });
+      response.on('error', reject);
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
+    });
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+    call.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(socketPath, cause)));
+    call.end();
+  });
+}
+
+function unreachable(socketPath: string, cause: NodeJS.ErrnoException): BerthError {
+  if (cause.code === 'EACCES') {
+    return new BerthError({
+      code: 'Denied',
+      reason: 'agent-denied',
+      message: `${socketPath} may only be opened by root`,
+      remedy: 'Run the command as root.',
+      cause,
+    });
+  }
+  return new BerthError({
+    code: 'NotFound',
+    reason: 'agent-away',
+    message: `no agent answers at ${socketPath}: ${cause.message}`,
+    remedy: 'Start it with `berth agent`, or give its run directory with --run-dir.',
+    cause,
+  });
+}
+
+function parse(text: string, socketPath: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new BerthError({ code: 'Internal', reason: 'agent-answer', message: `${socketPath} answered no JSON`, cause });
+  }
+}
+
+const CODES: ReadonlySet<string> = new Set<ErrorCode>([
+  'NotFound',
+  'Busy',
+  'Invalid',
+  'Unsupported',
+  'Denied',
+  'Exhausted',
+  'Io',
+  'Interrupted',
+  'Internal',
+]);
+
+function errorOf(body: unknown, status: number, path: string): BerthError {
+  const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
+  const text = (key: string) => (typeof fields[key] === 'string' ? fields[key] : undefined);
+  const code = text('code');
+  const remedy = text('remedy');
+  return new BerthError({
+    code: code !== undefined && CODES.has(code) ? (code as ErrorCode) : 'Internal',
+    reason: text('reason') ?? 'agent-answer',
+    message: text('message') ?? `the agent answered ${path} with status ${status}`,
+    ...(remedy === undefined ? {} : { remedy }),
+  });
+}

@@ -1,0 +1,132 @@
+/**
+ * The agent's API for people's tools: HTTP over a unix socket that only root can open. Read-only.
+ *
+ * Not for kubelet or runtimes, which have their own protocols. To look by hand:
+ * `curl --unix-socket /run/berth/api.sock http://berth/v1/status`.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { BerthError, type ErrorCode, toBerthError } from '../engine/errors.ts';
+import type { Logger } from '../engine/logger.ts';
+import type { AgentView } from '../engine/view.ts';
+
+export interface ApiServerOptions {
+  readonly socketPath: string;
+  readonly view: AgentView;
+  /** Peer's uid by SO_PEERCRED; a peer that is not root is cut off before its request is read. */
+  readonly peerUid: (socket: Socket) => number;
+  readonly log: Logger;
+}
+
+export interface ApiServer {
+  /** Stops listening and ends every connection. */
+  close(): Promise<void>;
+}
+
+/** More than the command line ever opens; the rest waits in the kernel's backlog. */
+const MAX_CONNECTIONS = 32;
+
+/**
+ * Serves `GET /v1/{status,inventory,plan,attachments}` and `GET /v1/explain?device=NAME`.
+ * Errors are `{code, reason, message, remedy}` with a matching status.
+ */
+export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
+  const server = createServer({ keepAlive: false, requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
+    answer(options.view, request, response, options.log);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  server.on('connection', (socket: Socket) => {
+    const uid = options.peerUid(socket);
+    if (uid === 0) return;
+    options.log.warn({ uid }, 'api: a peer that is not root was refused');
+    socket.destroy();
+  });
+  await listenRootOnly(server, options.socketPath);
+  return {
+    close: () =>
+      new Promise((resolve, reject) => {
+        server.close((error) => (error === undefined ? resolve() : reject(error)));
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/** The agent's lock is held by now, so a socket that is in the way belongs to a dead agent. */
+async function listenRootOnly(server: Server, path: string): Promise<void> {
+  rmSync(path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  chmodSync(path, 0o600);
+}
+
+function answer(view: AgentView, request: IncomingMessage, response: ServerResponse, log: Logger): void {
+  try {
+    send(response, 200, route(view, request));
+  } catch (thrown) {
+    const error = toBerthError(thrown);
+    if (error.code === 'Internal') log.error({ err: error, url: request.url }, 'api: request failed');
+    const { code, reason, message, remedy } = error;
+    send(response, STATUS[code], { code, reason, message, remedy });
+  }
+}
+
+function route(view: AgentView, request: IncomingMessage): unknown {
+  if (request.method !== 'GET') {
+    throw new BerthError({
+      code: 'Unsupported',
+      reason: 'api-method',
+      message: `${request.method} is not served here, the API only reads`,
+      remedy: 'Use GET.',
+    });
+  }
+  const url = parseUrl(request.url ?? '/');
+  switch (url.pathname) {
+    case '/v1/status':
+      return view.status();
+    case '/v1/inventory':
+      return view.inventory();
+    case '/v1/plan':
+      return view.plan();
+    case '/v1/attachments':
+      return view.attachments();
+    case '/v1/explain':
+      return view.explain(url.searchParams.get('device') ?? '');
+    default:
+      throw new BerthError({
+        code: 'NotFound',
+        reason: 'api-path',
+        message: `there is nothing at ${url.pathname}`,
+        remedy: 'Paths are /v1/status, /v1/inventory, /v1/plan, /v1/attachments and /v1/explain?device=NAME.',
+      });
+  }
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.parse(text, 'http://berth');
+  if (url !== null) return url;
+  throw new BerthError({ code: 'Invalid', reason: 'api-path', message: `${JSON.stringify(text)} is no path` });
+}
+
+const STATUS: Readonly<Record<ErrorCode, number>> = {
+  NotFound: 404,
+  Busy: 409,
+  Invalid: 400,
+  Unsupported: 405,
+  Denied: 403,
+  Exhausted: 503,
+  Io: 500,
+  Interrupted: 503,
+  Internal: 500,
+};
+
+function send(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
