@@ -6,9 +6,9 @@ import {
   AllocateResponse,
   Device,
   DevicePluginService,
+  RegistrationService as LegacyRegistrationService,
   PreferredAllocationRequest,
   RegisterRequest,
-  RegistrationService as LegacyRegistrationService,
 } from '../../src/kubelet/gen/deviceplugin/v1beta1/device_plugin.ts';
 import { PluginInfo, RegistrationService } from '../../src/kubelet/gen/pluginregistration/v1/plugin_registration.ts';
 import { DynamicResource, PodResourcesListerService } from '../../src/kubelet/gen/podresources/v1/pod_resources.ts';
@@ -80,7 +80,7 @@ const literals: readonly (readonly [string, Uint8Array, string])[] = [
         },
       ],
     }).finish(),
-    '0a1d' + '0a060a0141120162' + '1a0c0a022f6312022f681a027277' + '2a030a016e',
+    '0a1b' + '0a060a0141120162' + '1a0c0a022f6312022f681a027277' + '2a030a016e',
   ],
   [
     'PluginInfo',

@@ -2,8 +2,9 @@
  * Pools: devices offered under one resource name. Pure data in, pure data out: no kubelet and no
  * kernel type. The kubelet front end turns a `PoolState` into ListAndWatch messages.
  */
-import type { PciAddress } from '../values.ts';
+
 import type { Inventory } from '../inventory/model.ts';
+import type { PciAddress } from '../values.ts';
 
 export type PoolKind = 'vf' | 'macvlan' | 'ipvlan';
 
@@ -87,6 +88,8 @@ export interface PoolDevice {
 export interface PoolState {
   readonly spec: PoolSpec;
   readonly devices: readonly PoolDevice[];
+  /** What a person should know about the pool as a whole: an uplink that it names and the node lacks. */
+  readonly notes: readonly string[];
 }
 
 /** Why a device is in a pool or not: one verdict for each pool, with the deciding selector. */
@@ -115,4 +118,11 @@ export interface PoolContext {
   readonly heldDevices: ReadonlyMap<PciAddress, { readonly resource?: string }>;
   /** Uplinks in use by live attachments: macvlan and ipvlan exclude each other on one uplink. */
   readonly uplinkUse: ReadonlyMap<string, 'macvlan' | 'ipvlan'>;
+  /** How VFs stood when they were last offered; without it nothing is known to have changed. */
+  readonly previous?: ReadonlyMap<PciAddress, { readonly resource: string; readonly driver: string }>;
+  /**
+   * VFs whose netdev is on its way between the node and a pod: it is gone, and the news of who has
+   * it, or of its return, may still be coming. They stay as they were.
+   */
+  readonly settling?: ReadonlySet<PciAddress>;
 }

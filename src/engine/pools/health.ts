@@ -1,0 +1,71 @@
+/**
+ * Why a device that a pool offers cannot be used now. The sentence reaches people by `berth
+ * explain`, the log and events; kubelet gets only Healthy or Unhealthy. A fact that the kernel does
+ * not tell condemns nothing.
+ */
+import type { Netdev, Nic, Vf } from '../inventory/model.ts';
+import type { LinkIndex, NodeLink } from './links.ts';
+import type { HealthPolicy, PoolContext, SlotPoolSpec, VfPoolSpec } from './model.ts';
+
+/** A cable out or a driver lost takes devices out of use until it is back. */
+export const DEFAULT_HEALTH: HealthPolicy = { linkDown: 'unhealthy', driverChanged: 'unhealthy' };
+
+/** Uppers that register a receive handler on their uplink, by the one that they register. */
+const KIND_OF_UPPER: ReadonlyMap<string, 'macvlan' | 'ipvlan'> = new Map([
+  ['macvlan', 'macvlan'],
+  ['macvtap', 'macvlan'],
+  ['ipvlan', 'ipvlan'],
+  ['ipvtap', 'ipvlan'],
+]);
+
+/** Why a listed VF is unhealthy; `undefined` when it is healthy. */
+export function vfProblem(spec: VfPoolSpec, vf: Vf, pf: Nic, context: PoolContext): string | undefined {
+  const hold = context.heldDevices.get(vf.address);
+  const owner = hold === undefined ? undefined : (hold.resource ?? context.previous?.get(vf.address)?.resource);
+  if (owner !== undefined && owner !== spec.resource) return `a pod still holds it as ${owner}`;
+  if (spec.health.linkDown === 'ignore' || pf.netdev === undefined) return undefined;
+  // `link-state enable` tells the NIC to serve the VF whatever the wire does.
+  if (vf.settings?.linkState === 'enable') return undefined;
+  const down = whyDown(pf.netdev);
+  return down === undefined ? undefined : `its PF ${down}`;
+}
+
+/**
+ * Why a VF that lost the driver its pool offered it with is unhealthy; `undefined` when it did not,
+ * or the policy is to let it leave the pool.
+ */
+export function driverProblem(spec: VfPoolSpec, vf: Vf, context: PoolContext): string | undefined {
+  const before = context.previous?.get(vf.address);
+  if (spec.health.driverChanged === 'ignore') return undefined;
+  if (before === undefined || before.resource !== spec.resource || before.driver === vf.driver) return undefined;
+  return vf.driver === undefined
+    ? `its driver ${before.driver} is not bound any more`
+    : `its driver was ${before.driver} and is ${vf.driver} now`;
+}
+
+/** Why the slots of an uplink are unhealthy; `undefined` when they are healthy. */
+export function uplinkProblem(
+  spec: SlotPoolSpec,
+  link: NodeLink,
+  context: PoolContext,
+  index: LinkIndex,
+): string | undefined {
+  const { netdev } = link;
+  const used = context.uplinkUse.get(netdev.ifname);
+  if (used !== undefined && used !== spec.kind) {
+    return `pods use ${netdev.ifname} for ${used}, which excludes ${spec.kind} on it`;
+  }
+  for (const name of netdev.uppers) {
+    const kind = index.links.get(name)?.kind ?? 'unknown';
+    const needs = KIND_OF_UPPER.get(kind);
+    if (needs !== undefined && needs !== spec.kind) {
+      return `${netdev.ifname} has the ${kind} ${name} on it, which excludes ${spec.kind}`;
+    }
+  }
+  return spec.health.linkDown === 'ignore' ? undefined : whyDown(netdev);
+}
+
+function whyDown(netdev: Netdev): string | undefined {
+  if (netdev.adminUp === false) return `${netdev.ifname} is down; "ip link set ${netdev.ifname} up" brings it up`;
+  return netdev.carrier === false ? `${netdev.ifname} has no carrier` : undefined;
+}

@@ -1,0 +1,35 @@
+/** What attachments mean to the pools: devices that pods have, and uplinks whose kind is decided. */
+import type { AttachmentSummary } from '../attachments/model.ts';
+import { asPciAddress, type PciAddress } from '../values.ts';
+import type { PoolContext } from './model.ts';
+
+/** The parts of a {@link PoolContext} that attachments decide. */
+export interface Holds {
+  readonly devices: PoolContext['heldDevices'];
+  readonly uplinks: PoolContext['uplinkUse'];
+}
+
+export const NO_HOLDS: Holds = { devices: new Map(), uplinks: new Map() };
+
+/**
+ * Every attachment holds its device, whatever its state: an unfinished restore as well.
+ * `resourceOf` tells the pool that a VF was given from, where that is known.
+ */
+export function holdsOf(
+  attachments: readonly AttachmentSummary[],
+  resourceOf: (address: PciAddress) => string | undefined = () => undefined,
+): Holds {
+  const devices = new Map<PciAddress, { readonly resource?: string }>();
+  const uplinks = new Map<string, 'macvlan' | 'ipvlan'>();
+  for (const { kind, device } of attachments) {
+    if (kind !== 'vf') {
+      uplinks.set(device, kind);
+      continue;
+    }
+    const address = asPciAddress(device);
+    if (address === undefined) continue;
+    const resource = resourceOf(address);
+    devices.set(address, resource === undefined ? {} : { resource });
+  }
+  return { devices, uplinks };
+}

@@ -1,0 +1,229 @@
+/**
+ * The pools of a running agent: told of every change of the inventory, the configuration and the
+ * attachments, it evaluates once for a burst of them and tells subscribers which pools offer
+ * something else now. It remembers how VFs stood, which a single evaluation cannot know. To debug:
+ * `berth plan` shows `plan()`, and each change is logged at level debug.
+ */
+import { type Clock, systemClock } from '../clock.ts';
+import type { Inventory, Nic, Vf } from '../inventory/model.ts';
+import type { Logger } from '../logger.ts';
+import type { PciAddress } from '../values.ts';
+import { evaluate } from './evaluate.ts';
+import { type DeviceExplanation, explain } from './explain.ts';
+import { type Holds, NO_HOLDS } from './holds.ts';
+import type { Plan, PoolContext, PoolDevice, PoolSpec, PoolState } from './model.ts';
+
+/** Pools whose device list is another one now, and resources that are no pool any more. */
+export interface PoolChange {
+  readonly changed: readonly PoolState[];
+  readonly removed: readonly string[];
+}
+
+export interface PoolSetUpdate {
+  readonly inventory?: Inventory;
+  readonly specs?: readonly PoolSpec[];
+  readonly holds?: Holds;
+}
+
+export interface PoolSet {
+  /** Takes news; they are evaluated together a moment later, or when somebody reads. */
+  update(news: PoolSetUpdate): void;
+  plan(): Plan;
+  state(resource: string): PoolState | undefined;
+  /** The VF and its PF as the newest inventory has them. */
+  vf(address: PciAddress): { readonly vf: Vf; readonly pf: Nic } | undefined;
+  /** True while an attachment holds the VF. */
+  isHeld(address: PciAddress): boolean;
+  explain(name: string): DeviceExplanation | undefined;
+  /** Calls the listener after each evaluation that changed a list. Returns the function that ends it. */
+  subscribe(listener: (change: PoolChange) => void): () => void;
+  /** Drops pending work and timers. */
+  stop(): void;
+}
+
+export interface PoolSetOptions {
+  readonly specs: readonly PoolSpec[];
+  readonly inventory: Inventory;
+  readonly holds?: Holds;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** How long news are gathered before an evaluation. */
+  readonly coalesceMs?: number;
+  /** How long a VF without netdev counts as on its way between the node and a pod. */
+  readonly settleMs?: number;
+}
+
+/** Evaluates at once; `plan()` is true from the start. */
+export function createPoolSet(options: PoolSetOptions): PoolSet {
+  return new LivePoolSet(options);
+}
+
+class LivePoolSet implements PoolSet {
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #coalesceMs: number;
+  readonly #settleMs: number;
+  readonly #listeners = new Set<(change: PoolChange) => void>();
+  readonly #previous = new Map<PciAddress, { readonly resource: string; readonly driver: string }>();
+  readonly #absentSince = new Map<PciAddress, number>();
+  #specs: readonly PoolSpec[];
+  #inventory: Inventory;
+  #holds: Holds;
+  #vfs: ReadonlyMap<PciAddress, { readonly vf: Vf; readonly pf: Nic }>;
+  #plan: Plan = { pools: [], unused: [] };
+  #states: ReadonlyMap<string, PoolState> = new Map();
+  #pending: NodeJS.Timeout | undefined;
+  #settling: NodeJS.Timeout | undefined;
+
+  constructor(options: PoolSetOptions) {
+    this.#log = options.log;
+    this.#clock = options.clock ?? systemClock;
+    this.#coalesceMs = options.coalesceMs ?? 5;
+    this.#settleMs = options.settleMs ?? 2000;
+    this.#specs = options.specs;
+    this.#inventory = options.inventory;
+    this.#holds = options.holds ?? NO_HOLDS;
+    this.#vfs = vfsOf(options.inventory);
+    this.#evaluate();
+  }
+
+  update(news: PoolSetUpdate): void {
+    if (news.inventory !== undefined && news.inventory !== this.#inventory) {
+      this.#inventory = news.inventory;
+      this.#vfs = vfsOf(news.inventory);
+    }
+    this.#specs = news.specs ?? this.#specs;
+    this.#holds = news.holds ?? this.#holds;
+    this.#pending ??= setTimeout(() => this.#flush(), this.#coalesceMs);
+  }
+
+  plan(): Plan {
+    this.#flush();
+    return this.#plan;
+  }
+
+  state(resource: string): PoolState | undefined {
+    this.#flush();
+    return this.#states.get(resource);
+  }
+
+  vf(address: PciAddress): { readonly vf: Vf; readonly pf: Nic } | undefined {
+    return this.#vfs.get(address);
+  }
+
+  isHeld(address: PciAddress): boolean {
+    return this.#holds.devices.has(address);
+  }
+
+  explain(name: string): DeviceExplanation | undefined {
+    this.#flush();
+    return explain(this.#specs, this.#context(), name);
+  }
+
+  subscribe(listener: (change: PoolChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  stop(): void {
+    clearTimeout(this.#pending);
+    clearTimeout(this.#settling);
+    this.#pending = undefined;
+    this.#listeners.clear();
+  }
+
+  #flush(): void {
+    if (this.#pending === undefined) return;
+    clearTimeout(this.#pending);
+    this.#pending = undefined;
+    this.#evaluate();
+  }
+
+  #evaluate(): void {
+    this.#watchSettling();
+    const plan = evaluate(this.#specs, this.#context());
+    const before = this.#states;
+    this.#plan = plan;
+    this.#states = new Map(plan.pools.map((state) => [state.spec.resource, state]));
+    this.#remember();
+    const changed = plan.pools.filter((state) => !offersTheSame(before.get(state.spec.resource), state));
+    const removed = [...before.keys()].filter((resource) => !this.#states.has(resource));
+    if (changed.length === 0 && removed.length === 0) return;
+    for (const { spec, devices } of changed) {
+      const healthy = devices.filter((device) => device.healthy).length;
+      this.#log.debug({ resource: spec.resource, devices: devices.length, healthy }, 'pool changed');
+    }
+    for (const listener of [...this.#listeners]) listener({ changed, removed });
+  }
+
+  #context(): PoolContext {
+    return {
+      inventory: this.#inventory,
+      heldDevices: this.#holds.devices,
+      uplinkUse: this.#holds.uplinks,
+      previous: this.#previous,
+      settling: new Set([...this.#absentSince.keys()].filter((address) => this.#settlesFor(address) > 0)),
+    };
+  }
+
+  /** Milliseconds that the VF still counts as on its way. */
+  #settlesFor(address: PciAddress): number {
+    const since = this.#absentSince.get(address);
+    return since === undefined ? 0 : since + this.#settleMs - this.#clock.now().getTime();
+  }
+
+  #watchSettling(): void {
+    clearTimeout(this.#settling);
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const [address, { driver }] of this.#previous) {
+      const vf = this.#vfs.get(address)?.vf;
+      const isAbsent = vf !== undefined && vf.driver === driver && vf.netdev === undefined;
+      if (!isAbsent || this.#holds.devices.has(address)) {
+        this.#absentSince.delete(address);
+        continue;
+      }
+      if (!this.#absentSince.has(address)) this.#absentSince.set(address, this.#clock.now().getTime());
+      const left = this.#settlesFor(address);
+      if (left > 0) nextMs = Math.min(nextMs, left);
+    }
+    if (nextMs === Number.POSITIVE_INFINITY) return;
+    this.#settling = setTimeout(() => this.update({}), nextMs + 1);
+    this.#settling.unref();
+  }
+
+  #remember(): void {
+    const offered = new Set<PciAddress>();
+    for (const { spec, devices } of this.#plan.pools) {
+      if (spec.kind !== 'vf') continue;
+      for (const device of devices) {
+        if (device.pci === undefined) continue;
+        offered.add(device.pci);
+        const driver = this.#vfs.get(device.pci)?.vf.driver;
+        const before = this.#previous.get(device.pci);
+        // While a pod holds it, and while it is unhealthy, the past is what it is compared with.
+        const keeps = before !== undefined && (this.#holds.devices.has(device.pci) || !device.healthy);
+        if (driver !== undefined && !keeps) this.#previous.set(device.pci, { resource: spec.resource, driver });
+      }
+    }
+    for (const address of this.#previous.keys()) {
+      if (offered.has(address)) continue;
+      this.#previous.delete(address);
+      this.#absentSince.delete(address);
+    }
+  }
+}
+
+function vfsOf(inventory: Inventory): ReadonlyMap<PciAddress, { readonly vf: Vf; readonly pf: Nic }> {
+  return new Map(inventory.nics.flatMap((pf) => pf.vfs.map((vf) => [vf.address, { vf, pf }] as const)));
+}
+
+/** The same for kubelet, that is: ids, health and the hint where they are. */
+function offersTheSame(before: PoolState | undefined, now: PoolState): boolean {
+  if (before === undefined || before.devices.length !== now.devices.length) return false;
+  if (before.spec.excludeTopology !== now.spec.excludeTopology) return false;
+  return now.devices.every((device, at) => isSameDevice(before.devices[at], device));
+}
+
+function isSameDevice(a: PoolDevice | undefined, b: PoolDevice): boolean {
+  return a?.id === b.id && a.healthy === b.healthy && a.numaNode === b.numaNode && a.reason === b.reason;
+}

@@ -1,0 +1,13 @@
+/** Device ids of macvlan and ipvlan slots: `<uplink>-<n>`, split at the last `-` (design decision 9). */
+
+export function formatSlot(uplink: string, slot: number): string {
+  return `${uplink}-${slot}`;
+}
+
+/** The uplink's interface name and the number; `undefined` when the text is no slot. */
+export function parseSlot(id: string): { readonly uplink: string; readonly slot: number } | undefined {
+  const cut = id.lastIndexOf('-');
+  const digits = id.slice(cut + 1);
+  if (cut < 1 || !/^(0|[1-9][0-9]{0,5})$/.test(digits)) return undefined;
+  return { uplink: id.slice(0, cut), slot: Number(digits) };
+}
