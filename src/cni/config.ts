@@ -1,0 +1,227 @@
+/**
+ * The network configuration on standard input: decoded, its version and name checked, and every
+ * field that Berth reads validated, with all problems reported at once. What the fields mean for a
+ * link or for addresses is in link-spec.ts and ipam-spec.ts. Fields of others pass unseen.
+ */
+import { z } from 'zod';
+import { asNetworkName, type NetworkName } from '../engine/values.ts';
+import { CNI_CODES, CniFault } from './errors.ts';
+import { asCniVersion, CNI_VERSIONS, type CniVersion, DEFAULT_CNI_VERSION } from './versions.ts';
+
+const text = z.string();
+const texts = z.array(text);
+const rate = z.int().min(0).max(0xffff_ffff);
+const onOff = z.enum(['on', 'off']);
+const mtu = z.int().min(0).max(65_535);
+
+const dns = z.looseObject({
+  nameservers: texts.optional(),
+  domain: text.optional(),
+  search: texts.optional(),
+  options: texts.optional(),
+});
+
+const route = z.looseObject({
+  dst: text,
+  gw: text.optional(),
+  mtu: z.int().min(0).optional(),
+  advmss: z.int().min(0).optional(),
+  priority: z.int().min(0).optional(),
+  table: z.int().min(0).max(0xffff_ffff).optional(),
+  scope: z.int().min(0).max(255).optional(),
+});
+
+const range = z.looseObject({
+  subnet: text,
+  rangeStart: text.optional(),
+  rangeEnd: text.optional(),
+  gateway: text.optional(),
+});
+const rangeSets = z.array(z.array(range).min(1));
+
+const ipam = z.looseObject({
+  type: text.optional(),
+  ranges: rangeSets.optional(),
+  subnet: text.optional(),
+  rangeStart: text.optional(),
+  rangeEnd: text.optional(),
+  gateway: text.optional(),
+  routes: z.array(route).optional(),
+  dataDir: text.optional(),
+  resolvConf: text.optional(),
+  addresses: z.array(z.looseObject({ address: text, gateway: text.optional() })).optional(),
+  dns: dns.optional(),
+});
+
+const previousResult = z.looseObject({
+  interfaces: z.array(z.looseObject({ name: text, mac: text.optional(), sandbox: text.optional() })).optional(),
+  ips: z.array(z.looseObject({ address: text, gateway: text.optional(), interface: z.int().optional() })).optional(),
+  routes: z.array(route).optional(),
+});
+
+const network = z.looseObject({
+  type: text.optional(),
+  /** What `type: berth` makes. */
+  link: text.optional(),
+  deviceID: text.optional(),
+  pciBusID: text.optional(),
+  mac: text.optional(),
+  mtu: mtu.optional(),
+  vlan: z.int().min(0).max(4094).optional(),
+  vlanQoS: z.int().min(0).max(7).optional(),
+  vlanProto: z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(['802.1q', '802.1ad']))
+    .optional(),
+  min_tx_rate: rate.optional(),
+  max_tx_rate: rate.optional(),
+  spoofchk: onOff.optional(),
+  trust: onOff.optional(),
+  link_state: z.enum(['auto', 'enable', 'disable']).optional(),
+  master: text.optional(),
+  /** Of macvlan and of ipvlan; which words are right depends on the link. */
+  mode: text.optional(),
+  flag: text.optional(),
+  bcqueuelen: z.int().min(0).max(0xffff_ffff).optional(),
+  linkInContainer: z.boolean().optional(),
+  ipam: ipam.nullish(),
+  dns: dns.optional(),
+  args: z.looseObject({ cni: z.looseObject({ ips: texts.optional() }).nullish() }).nullish(),
+  runtimeConfig: z
+    .looseObject({
+      mac: text.optional(),
+      ips: texts.optional(),
+      deviceID: text.optional(),
+      ipRanges: rangeSets.optional(),
+      dns: dns.extend({ servers: texts.optional(), searches: texts.optional() }).optional(),
+    })
+    .nullish(),
+  prevResult: previousResult.nullish(),
+});
+
+export type NetworkConfig = z.infer<typeof network>;
+export type RangeConfig = z.infer<typeof range>;
+export type RouteConfig = z.infer<typeof route>;
+
+/** A configuration that is JSON and of a known version, and nothing more: all that DEL looks at. */
+export interface DecodedConfig {
+  readonly version: CniVersion;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** Throws code 6 for what is no JSON object and code 1 for a version that is not served. */
+export function decodeConfig(stdin: Buffer): DecodedConfig {
+  const fields = decodeObject(stdin);
+  const declared = fields.cniVersion;
+  // Multus leaves it out, or empty, for configurations of the first specification.
+  const version =
+    declared === undefined || declared === ''
+      ? DEFAULT_CNI_VERSION
+      : typeof declared === 'string'
+        ? asCniVersion(declared)
+        : undefined;
+  if (version === undefined) {
+    throw new CniFault(CNI_CODES.incompatibleVersion, {
+      reason: 'unsupported-cni-version',
+      message: `cniVersion is ${JSON.stringify(declared)}, which Berth does not serve`,
+      remedy: `Write one of ${CNI_VERSIONS.join(', ')}.`,
+    });
+  }
+  return { version, fields };
+}
+
+function decodeObject(stdin: Buffer): Readonly<Record<string, unknown>> {
+  const remedy = "The runtime or Multus ended early, or the NetworkAttachmentDefinition's spec.config is not JSON.";
+  if (stdin.length === 0) {
+    throw new CniFault(CNI_CODES.decode, {
+      reason: 'config-not-json',
+      message: 'the network configuration is empty',
+      remedy,
+    });
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(stdin));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CniFault(CNI_CODES.decode, {
+      reason: 'config-not-json',
+      message: `the network configuration (${stdin.length} bytes) is not JSON: ${why}`,
+      remedy,
+      cause,
+    });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new CniFault(CNI_CODES.decode, {
+      reason: 'config-not-json',
+      message: 'the network configuration is not a JSON object',
+      remedy,
+    });
+  }
+  return value as Readonly<Record<string, unknown>>;
+}
+
+/** Throws code 7: a name that is no network name. */
+export function parseName(fields: Readonly<Record<string, unknown>>): NetworkName {
+  const name = typeof fields.name === 'string' ? asNetworkName(fields.name) : undefined;
+  if (name !== undefined) return name;
+  throw new CniFault(CNI_CODES.invalidConfig, {
+    reason: 'invalid-network-name',
+    message:
+      fields.name === undefined
+        ? 'the network configuration has no name'
+        : `name is ${JSON.stringify(fields.name)}, which is no network name`,
+    remedy:
+      'Letters, digits, "_", "." and "-", beginning with a letter or digit, at most 200; without a name Multus writes the NetworkAttachmentDefinition\'s.',
+  });
+}
+
+/** One wrong field. */
+export interface ConfigProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Throws code 7 with every problem, each with its path. */
+export function parseNetwork(fields: Readonly<Record<string, unknown>>): NetworkConfig {
+  const parsed = network.safeParse(fields);
+  if (parsed.success) return parsed.data;
+  throw invalidConfig(
+    parsed.error.issues.map((issue) => ({
+      path: issue.path.map(String).join('.'),
+      message: `${issue.message} (it is ${shorten(valueAt(fields, issue.path))})`,
+    })),
+  );
+}
+
+export function invalidConfig(problems: readonly ConfigProblem[]): CniFault {
+  return new CniFault(CNI_CODES.invalidConfig, {
+    reason: 'invalid-network-config',
+    message: problems.map((problem) => `${problem.path}: ${problem.message}`).join('; '),
+    remedy: 'Correct the NetworkAttachmentDefinition; docs/cni.md lists every field.',
+  });
+}
+
+/** Code 2; the specification wants the key and the value in the message. */
+export function unsupportedField(path: string, value: unknown, why: string): CniFault {
+  return new CniFault(CNI_CODES.unsupportedField, {
+    reason: 'unsupported-field',
+    message: `${path} is ${shorten(value)}: ${why}`,
+    remedy: 'Remove it, or the capability or annotation that asks for it; docs/cni.md lists what each link can do.',
+  });
+}
+
+function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  let value: unknown = root;
+  for (const key of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = Reflect.get(value, key);
+  }
+  return value;
+}
+
+function shorten(value: unknown): string {
+  const written = JSON.stringify(value) ?? 'missing';
+  return written.length > 80 ? `${written.slice(0, 77)}...` : written;
+}

@@ -1,0 +1,78 @@
+/**
+ * Failures as the CNI specification wants them: `{cniVersion, code, msg, details}` on standard
+ * output. The engine's errors are mapped here, once; this front end's own failures are `CniFault`s,
+ * which carry the code that the specification names for them.
+ */
+import { BerthError, type ErrorFields, toBerthError } from '../engine/errors.ts';
+import type { CniVersion } from './versions.ts';
+
+/** Codes of the CNI specification 1.1.0, section "Error", and from 100 on Berth's own. */
+export const CNI_CODES = {
+  incompatibleVersion: 1,
+  unsupportedField: 2,
+  unknownContainer: 3,
+  badEnvironment: 4,
+  io: 5,
+  decode: 6,
+  invalidConfig: 7,
+  tryAgain: 11,
+  notAvailable: 50,
+  internal: 100,
+  notFound: 101,
+  unsupported: 102,
+  denied: 103,
+} as const;
+
+/** A failure that is seen in this front end. */
+export class CniFault extends BerthError {
+  readonly cniCode: number;
+
+  constructor(cniCode: number, fields: Omit<ErrorFields, 'code'> & { readonly code?: ErrorFields['code'] }) {
+    super({ code: 'Invalid', ...fields });
+    this.cniCode = cniCode;
+  }
+}
+
+export function cniCodeOf(error: BerthError): number {
+  if (error instanceof CniFault) return error.cniCode;
+  switch (error.code) {
+    case 'Busy':
+    case 'Exhausted':
+    case 'Interrupted':
+      return CNI_CODES.tryAgain;
+    case 'Invalid':
+      return CNI_CODES.invalidConfig;
+    case 'Io':
+      return CNI_CODES.io;
+    case 'NotFound':
+      return CNI_CODES.notFound;
+    case 'Unsupported':
+      return CNI_CODES.unsupported;
+    case 'Denied':
+      return CNI_CODES.denied;
+    case 'Internal':
+      return CNI_CODES.internal;
+    default:
+      return error.code satisfies never;
+  }
+}
+
+export interface CniErrorObject {
+  readonly cniVersion: string;
+  readonly code: number;
+  readonly msg: string;
+  readonly details: string;
+}
+
+/** `msg` says what happened; `details` the remedy, the reason's section in the documentation, and the id to look for in the log. */
+export function toCniError(thrown: unknown, cniVersion: CniVersion, requestId: string): CniErrorObject {
+  const error = toBerthError(thrown);
+  const kernel = error.errno === undefined || error.message.includes(error.errno) ? '' : ` (${error.errno})`;
+  const facts = `reason ${error.reason}, docs/troubleshooting.md#${error.reason}, request ${requestId}`;
+  return {
+    cniVersion,
+    code: cniCodeOf(error),
+    msg: error.message + kernel,
+    details: error.remedy === undefined ? facts : `${error.remedy} [${facts}]`,
+  };
+}

@@ -1,0 +1,308 @@
+/**
+ * One CNI call from its parameters to its answer: parse everything, then ask the engine, then write
+ * the result or the error. Knows no socket, and never throws: whatever goes wrong becomes a CNI
+ * error. To debug, look for the request id of an error's `details` in the agent's log.
+ */
+import { randomBytes } from 'node:crypto';
+import type { AttachmentKey, Attachments, LinkKind, OperationContext } from '../engine/attachments/model.ts';
+import { BerthError } from '../engine/errors.ts';
+import { type DecodedConfig, decodeConfig, parseName, parseNetwork } from './config.ts';
+import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
+import {
+  type CniArgs,
+  type CniCommand,
+  parseArgs,
+  parseCommand,
+  parseContainer,
+  parseInterface,
+} from './environment.ts';
+import { CNI_CODES, CniFault, cniCodeOf, toCniError } from './errors.ts';
+import { parseIpamSpec } from './ipam-spec.ts';
+import { parseLinkSpec } from './link-spec.ts';
+import { optional } from './optional.ts';
+import type { AdoptSandbox } from './port.ts';
+import type { ShimRequest } from './protocol.ts';
+import { parsePreviousResult, requireExpressible, toCniResult } from './result.ts';
+import { SandboxHolder } from './sandbox.ts';
+import { CNI_VERSIONS, type CniVersion, LATEST_CNI_VERSION, traitsOf } from './versions.ts';
+
+/** A call as it came through the shim. */
+export interface CniCall extends ShimRequest {
+  /** CNI_NETNS, opened by the shim; owned by the handler from here on. */
+  readonly sandboxFd?: number;
+}
+
+export interface CniReply {
+  readonly exitCode: number;
+  readonly stdout: string;
+}
+
+/** What is told about each call when it has ended, for metrics and logs. */
+export interface CniObservation {
+  readonly requestId: string;
+  readonly command: CniCommand | 'unknown';
+  readonly key?: AttachmentKey;
+  readonly kind?: LinkKind;
+  /** 0 for success, else the CNI code. */
+  readonly code: number;
+  /** The error, when there was one. */
+  readonly error?: BerthError;
+  /** Where the time went. `parse` includes adopting the sandbox. */
+  readonly durationsMs: { readonly parse: number; readonly engine: number; readonly total: number };
+}
+
+export interface HandlerOptions {
+  readonly attachments: Pick<Attachments, 'attach' | 'detach' | 'check'>;
+  readonly adoptSandbox: AdoptSandbox;
+  /** The interface's name of an uplink that is called by another name of it (altname); `undefined` when there is none. */
+  readonly uplinkName: (name: string) => Promise<string | undefined>;
+  /** Throws what STATUS is to report; code 50 unless it is a `CniFault`. */
+  readonly status?: () => void;
+  readonly observe?: (observation: CniObservation) => void;
+  /** Instead of `COMMAND_TIMEOUT_MS`, for tests. */
+  readonly timeoutMs?: Partial<Readonly<Record<CniCommand, number>>>;
+}
+
+/** `signal` aborts when the runtime has gone away. */
+export type CniHandler = (call: CniCall, signal: AbortSignal) => Promise<CniReply>;
+
+/** What one call has come to know, for its answer and its observation. */
+interface Progress {
+  readonly requestId: string;
+  readonly startedMs: number;
+  version: CniVersion;
+  command?: CniCommand;
+  key?: AttachmentKey;
+  kind?: LinkKind;
+  engineMs: number;
+}
+
+export function createHandler(options: HandlerOptions): CniHandler {
+  return async (call, signal) => {
+    const progress: Progress = {
+      requestId: requestIdOf(call.environment),
+      startedMs: performance.now(),
+      version: LATEST_CNI_VERSION,
+      engineMs: 0,
+    };
+    const sandbox = new SandboxHolder(call.sandboxFd, options.adoptSandbox);
+    try {
+      const stdout = await serve(call, signal, options, progress, sandbox);
+      observe(options, progress, undefined);
+      return { exitCode: 0, stdout };
+    } catch (error) {
+      observe(options, progress, error);
+      return { exitCode: 1, stdout: print(toCniError(error, progress.version, progress.requestId)) };
+    } finally {
+      sandbox.close();
+    }
+  };
+}
+
+async function serve(
+  call: CniCall,
+  signal: AbortSignal,
+  options: HandlerOptions,
+  progress: Progress,
+  sandbox: SandboxHolder,
+): Promise<string> {
+  // First, so that every error, of the environment too, is written in the version of the request.
+  const decoded = decodeOrError(call.stdin);
+  if (!(decoded instanceof BerthError)) progress.version = decoded.version;
+  const command = parseCommand(call.environment);
+  progress.command = command;
+  if (command === 'VERSION') return print({ cniVersion: progress.version, supportedVersions: CNI_VERSIONS });
+  if (decoded instanceof BerthError) throw decoded;
+  requireCommandOf(command, decoded.version);
+
+  const request: Request = { call, decoded, options, progress, sandbox };
+  switch (command) {
+    case 'ADD':
+      return withDeadline(request, command, signal, add);
+    case 'DEL':
+      return withDeadline(request, command, signal, del);
+    case 'CHECK':
+      return withDeadline(request, command, signal, check);
+    case 'STATUS':
+      status(options);
+      return '';
+    case 'GC':
+      // Berth collects on its own proof of death (docs/attachments.md): the list that comes here
+      // names what one runtime has cached, of other networks too (Multus), and is no proof.
+      parseName(decoded.fields);
+      return '';
+    default:
+      return command satisfies never;
+  }
+}
+
+interface Request {
+  readonly call: CniCall;
+  readonly decoded: DecodedConfig;
+  readonly options: HandlerOptions;
+  readonly progress: Progress;
+  readonly sandbox: SandboxHolder;
+}
+
+async function add(request: Request, context: OperationContext): Promise<string> {
+  const { call, decoded, options, progress } = request;
+  const key = keyOf(request);
+  const network = parseName(decoded.fields);
+  const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
+  const config = parseNetwork(decoded.fields);
+  const ipam = parseIpamSpec(config, args);
+  requireExpressible(decoded.version, ipam);
+  const link = await parseLinkSpec({ config, args, argv0: call.argv0, network, uplinkName: options.uplinkName });
+  progress.kind = link.kind;
+  const sandboxPath = call.environment.get('CNI_NETNS') ?? '';
+  const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);
+  const result = await timed(progress, () =>
+    options.attachments.attach(
+      { key, network, sandbox, sandboxPath, link, ...optional('ipam', ipam), ...podPart(args) },
+      context,
+    ),
+  );
+  return print(toCniResult(result, decoded.version, sandboxPath));
+}
+
+/**
+ * Keyed by container and interface alone. The rest of the configuration is not looked at: it may
+ * name a device that is another pod's by now, or have been edited since the ADD into something that
+ * is no longer valid, and neither may keep a pod from going away.
+ */
+async function del(request: Request, context: OperationContext): Promise<string> {
+  const key = keyOf(request);
+  const sandbox = await request.sandbox.tryOpen();
+  await timed(request.progress, () => request.options.attachments.detach(key, sandbox, context));
+  return '';
+}
+
+async function check(request: Request, context: OperationContext): Promise<string> {
+  const { call, decoded, options, progress } = request;
+  const key = keyOf(request);
+  const network = parseName(decoded.fields);
+  const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
+  const config = parseNetwork(decoded.fields);
+  const expected = parsePreviousResult(config, key.ifname);
+  const link = await parseLinkSpec({ config, args, argv0: call.argv0, network, uplinkName: options.uplinkName });
+  progress.kind = link.kind;
+  const sandbox = await request.sandbox.require(call.environment.get('CNI_NETNS') ?? '', call.netnsErrno);
+  await timed(progress, () => options.attachments.check({ key, sandbox, link, expected }, context));
+  return '';
+}
+
+function status(options: HandlerOptions): void {
+  try {
+    options.status?.();
+  } catch (error) {
+    if (error instanceof CniFault) throw error;
+    const cause = error instanceof BerthError ? error : undefined;
+    throw new CniFault(CNI_CODES.notAvailable, {
+      code: 'Busy',
+      reason: cause?.reason ?? 'not-ready',
+      message: error instanceof Error ? error.message : String(error),
+      ...optional('remedy', cause?.remedy),
+      cause: error,
+    });
+  }
+}
+
+function keyOf({ call, progress }: Request): AttachmentKey {
+  const key = { containerId: parseContainer(call.environment), ifname: parseInterface(call.environment) };
+  progress.key = key;
+  return key;
+}
+
+function requireCommandOf(command: CniCommand, version: CniVersion): void {
+  const traits = traitsOf(version);
+  const exists =
+    command === 'CHECK' ? traits.check : command === 'STATUS' || command === 'GC' ? traits.statusAndGc : true;
+  if (exists) return;
+  throw new CniFault(CNI_CODES.incompatibleVersion, {
+    reason: 'command-not-in-version',
+    message: `cniVersion ${version} has no ${command}`,
+    remedy: `Write a cniVersion of ${command === 'CHECK' ? '0.4.0' : '1.1.0'} or later.`,
+  });
+}
+
+/** Runs under the command's deadline; aborting makes the engine undo and throw. */
+async function withDeadline(
+  request: Request,
+  command: CniCommand,
+  signal: AbortSignal,
+  work: (request: Request, context: OperationContext) => Promise<string>,
+): Promise<string> {
+  const timeoutMs = request.options.timeoutMs?.[command] ?? COMMAND_TIMEOUT_MS[command];
+  const deadline = new AbortController();
+  const timer = setTimeout(() => {
+    deadline.abort(
+      new BerthError({
+        code: 'Interrupted',
+        reason: 'deadline-exceeded',
+        message: `${command} did not end within ${timeoutMs} ms and was undone`,
+        remedy: 'Look at what the log says of this request, and at the load of the node.',
+      }),
+    );
+  }, timeoutMs);
+  try {
+    const combined = AbortSignal.any([signal, deadline.signal]);
+    combined.throwIfAborted();
+    return await work(request, { requestId: request.progress.requestId, signal: combined });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function timed<T>(progress: Progress, work: () => Promise<T>): Promise<T> {
+  const startedMs = performance.now();
+  try {
+    return await work();
+  } finally {
+    progress.engineMs = performance.now() - startedMs;
+  }
+}
+
+function observe(options: HandlerOptions, progress: Progress, thrown: unknown): void {
+  if (options.observe === undefined) return;
+  const error =
+    thrown === undefined
+      ? undefined
+      : thrown instanceof BerthError
+        ? thrown
+        : new BerthError({ code: 'Internal', reason: 'internal', message: String(thrown), cause: thrown });
+  const total = performance.now() - progress.startedMs;
+  options.observe({
+    requestId: progress.requestId,
+    command: progress.command ?? 'unknown',
+    code: error === undefined ? 0 : cniCodeOf(error),
+    ...optional('key', progress.key),
+    ...optional('kind', progress.kind),
+    ...optional('error', error),
+    durationsMs: { parse: total - progress.engineMs, engine: progress.engineMs, total },
+  });
+}
+
+function decodeOrError(stdin: Buffer): DecodedConfig | BerthError {
+  try {
+    return decodeConfig(stdin);
+  } catch (error) {
+    if (error instanceof BerthError) return error;
+    throw error;
+  }
+}
+
+/** trace-id and parent-id of a W3C traceparent, where a runtime passes one; else eight random bytes. */
+function requestIdOf(environment: ReadonlyMap<string, string>): string {
+  const trace = /^[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-(?<parent>[0-9a-f]{16})-[0-9a-f]{2}/.exec(
+    environment.get('TRACEPARENT') ?? '',
+  )?.groups;
+  return trace === undefined ? randomBytes(8).toString('hex') : `${trace.trace}-${trace.parent}`;
+}
+
+function podPart(args: CniArgs): Pick<CniArgs, 'pod'> {
+  return args.pod === undefined ? {} : { pod: args.pod };
+}
+
+function print(value: unknown): string {
+  return `${JSON.stringify(value)}\n`;
+}

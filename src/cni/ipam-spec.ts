@@ -1,0 +1,267 @@
+/**
+ * What addresses a configuration asks for: the fields of the reference plugins host-local and
+ * static, with requested addresses from runtimeConfig.ips, else args.cni.ips, else CNI_ARGS IP.
+ * Values are checked for form here; whether an address is free or in a range is the engine's.
+ */
+import { readFileSync } from 'node:fs';
+import ipaddr from 'ipaddr.js';
+import type { Route } from '../engine/attachments/port.ts';
+import type { DnsSpec, HostLocalSpec, IpamSpec, IpRange, StaticSpec } from '../engine/ipam/model.ts';
+import {
+  type ConfigProblem,
+  invalidConfig,
+  type NetworkConfig,
+  type RangeConfig,
+  type RouteConfig,
+  unsupportedField,
+} from './config.ts';
+import type { CniArgs } from './environment.ts';
+import { CNI_CODES, CniFault } from './errors.ts';
+
+/** Where the host-local plugin keeps its reservations. */
+const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
+
+type Ipam = NonNullable<NetworkConfig['ipam']>;
+
+interface Requested {
+  readonly path: string;
+  readonly ips: readonly string[];
+}
+
+/** `undefined` for a link without addresses. Throws `CniFault` (codes 2, 5 and 7). */
+export function parseIpamSpec(config: NetworkConfig, args: CniArgs): IpamSpec | undefined {
+  const ipam = config.ipam ?? undefined;
+  const type = ipam?.type ?? '';
+  const requested = requestedOf(config, args);
+  if (ipam === undefined || type === '') {
+    if (requested.ips.length === 0) return undefined;
+    throw invalidConfig([
+      {
+        path: requested.path,
+        message: `${requested.ips.join(', ')} asked for, but the network has no ipam to give addresses`,
+      },
+    ]);
+  }
+  const problems: ConfigProblem[] = [];
+  const spec = parseByType(type, config, ipam, args, requested, problems);
+  if (problems.length > 0) throw invalidConfig(problems);
+  return spec;
+}
+
+function parseByType(
+  type: string,
+  config: NetworkConfig,
+  ipam: Ipam,
+  args: CniArgs,
+  requested: Requested,
+  problems: ConfigProblem[],
+): IpamSpec {
+  switch (type) {
+    case 'host-local':
+      return parseHostLocal(config, ipam, requested, problems);
+    case 'static':
+      return parseStatic(config, ipam, args, requested, problems);
+    default:
+      throw unsupportedField('ipam.type', type, 'Berth has host-local and static');
+  }
+}
+
+function requestedOf(config: NetworkConfig, args: CniArgs): Requested {
+  const sources: readonly Requested[] = [
+    { path: 'runtimeConfig.ips', ips: config.runtimeConfig?.ips ?? [] },
+    { path: 'args.cni.ips', ips: config.args?.cni?.ips ?? [] },
+    { path: 'CNI_ARGS IP', ips: args.ips },
+  ];
+  return sources.find((source) => source.ips.length > 0) ?? { path: 'runtimeConfig.ips', ips: [] };
+}
+
+function parseHostLocal(
+  config: NetworkConfig,
+  ipam: Ipam,
+  requested: Requested,
+  problems: ConfigProblem[],
+): HostLocalSpec {
+  const rangeSets: (readonly IpRange[])[] = [];
+  const add = (path: string, sets: readonly (readonly RangeConfig[])[]): void => {
+    for (const [s, set] of sets.entries())
+      rangeSets.push(set.map((range, r) => parseRange(`${path}.${s}.${r}`, range, problems)));
+  };
+  add('runtimeConfig.ipRanges', config.runtimeConfig?.ipRanges ?? []);
+  const { subnet } = ipam;
+  if (subnet !== undefined) rangeSets.push([parseRange('ipam', { ...ipam, subnet }, problems)]);
+  add('ipam.ranges', ipam.ranges ?? []);
+  if (rangeSets.length === 0)
+    problems.push({ path: 'ipam.ranges', message: 'host-local has no range to take addresses from' });
+  return {
+    type: 'host-local',
+    rangeSets,
+    routes: parseRoutes(ipam.routes, problems),
+    dataDir:
+      ipam.dataDir === undefined || ipam.dataDir === ''
+        ? DEFAULT_DATA_DIR
+        : absolute('ipam.dataDir', ipam.dataDir, problems),
+    requested: requested.ips.map((text) => parseAddress(requested.path, text.split('/')[0] ?? text, problems)),
+    dns: dnsOf(config, ipam.resolvConf === undefined || ipam.resolvConf === '' ? {} : readResolvConf(ipam.resolvConf)),
+  };
+}
+
+function parseStatic(
+  config: NetworkConfig,
+  ipam: Ipam,
+  args: CniArgs,
+  requested: Requested,
+  problems: ConfigProblem[],
+): StaticSpec {
+  const addresses =
+    requested.ips.length > 0
+      ? requested.ips.map((address) => withGateway(address, requested.path === 'CNI_ARGS IP' ? args.gateways : []))
+      : (ipam.addresses ?? []);
+  const path = requested.ips.length > 0 ? requested.path : 'ipam.addresses';
+  return {
+    type: 'static',
+    addresses: addresses.map(({ address, gateway }, i) => {
+      parseCidr(`${path}.${i}`, address, problems);
+      if (gateway === undefined || gateway === '') return { address };
+      if (familyOf(parseAddress(`${path}.${i}.gateway`, gateway, problems)) !== familyOf(address)) {
+        problems.push({ path: `${path}.${i}.gateway`, message: `${gateway} is of another family than ${address}` });
+      }
+      return { address, gateway };
+    }),
+    routes: parseRoutes(ipam.routes, problems),
+    dns: dnsOf(config, ipam.dns ?? {}),
+  };
+}
+
+/** CNI_ARGS GATEWAY lists gateways beside IP; one belongs to the addresses whose network it is in. */
+function withGateway(address: string, gateways: readonly string[]): { address: string; gateway?: string } {
+  const gateway = gateways.find((candidate) => {
+    if (!ipaddr.isValid(candidate) || !isCidr(address)) return false;
+    const ip = ipaddr.parse(candidate);
+    const [network, prefix] = ipaddr.parseCIDR(address);
+    return ip.kind() === network.kind() && ip.match(network, prefix);
+  });
+  return gateway === undefined ? { address } : { address, gateway };
+}
+
+function parseRange(path: string, range: RangeConfig, problems: ConfigProblem[]): IpRange {
+  parseCidr(`${path}.subnet`, range.subnet, problems);
+  const family = familyOf(range.subnet);
+  const parsed: { subnet: string; rangeStart?: string; rangeEnd?: string; gateway?: string } = { subnet: range.subnet };
+  for (const key of ['rangeStart', 'rangeEnd', 'gateway'] as const) {
+    const text = range[key];
+    if (text === undefined || text === '') continue;
+    parsed[key] = parseAddress(`${path}.${key}`, text, problems);
+    if (familyOf(text) !== family)
+      problems.push({ path: `${path}.${key}`, message: `${text} is of another family than ${range.subnet}` });
+  }
+  return parsed;
+}
+
+/** The routes of an IPAM section or of a previous result. */
+export function parseRoutes(
+  routes: readonly RouteConfig[] | undefined,
+  problems: ConfigProblem[],
+  path = 'ipam.routes',
+): readonly Route[] {
+  return (routes ?? []).map((route, i) => {
+    parseCidr(`${path}.${i}.dst`, route.dst, problems);
+    const gateway =
+      route.gw === undefined || route.gw === '' ? undefined : parseAddress(`${path}.${i}.gw`, route.gw, problems);
+    return {
+      dst: route.dst,
+      ...(gateway === undefined ? {} : { gateway }),
+      ...(route.mtu === undefined ? {} : { mtu: route.mtu }),
+      ...(route.advmss === undefined ? {} : { advmss: route.advmss }),
+      ...(route.priority === undefined ? {} : { priority: route.priority }),
+      ...(route.table === undefined ? {} : { table: route.table }),
+      ...(route.scope === undefined ? {} : { scope: route.scope }),
+    };
+  });
+}
+
+function isCidr(text: string): boolean {
+  return text.includes('/') && ipaddr.isValidCIDR(text);
+}
+
+function familyOf(text: string): 'ipv4' | 'ipv6' {
+  return text.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+function parseCidr(path: string, text: string, problems: ConfigProblem[]): void {
+  if (!isCidr(text))
+    problems.push({ path, message: `${JSON.stringify(text)} is no address with prefix length, as in 10.0.0.0/24` });
+}
+
+/** Four-part IPv4 only: the library also takes "10.1" and octal, which users do not mean. */
+function parseAddress(path: string, text: string, problems: ConfigProblem[]): string {
+  const valid = text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text);
+  if (!valid) problems.push({ path, message: `${JSON.stringify(text)} is no IP address` });
+  return text;
+}
+
+function absolute(path: string, text: string, problems: ConfigProblem[]): string {
+  if (!text.startsWith('/')) problems.push({ path, message: `${JSON.stringify(text)} is no absolute path` });
+  return text;
+}
+
+interface DnsFields {
+  readonly nameservers?: readonly string[] | undefined;
+  readonly domain?: string | undefined;
+  readonly search?: readonly string[] | undefined;
+  readonly options?: readonly string[] | undefined;
+}
+
+/** The pod's own request, the network's, and what IPAM says, in this order. */
+function dnsOf(config: NetworkConfig, fromIpam: DnsFields): DnsSpec {
+  const asked = config.runtimeConfig?.dns;
+  // The dns capability of the CNI conventions says servers and searches.
+  const request: DnsFields =
+    asked === undefined
+      ? {}
+      : { ...asked, nameservers: asked.nameservers ?? asked.servers, search: asked.search ?? asked.searches };
+  const sources: readonly DnsFields[] = [request, config.dns ?? {}, fromIpam];
+  const first = sources.find(
+    (dns) =>
+      (dns.nameservers?.length ?? 0) + (dns.search?.length ?? 0) + (dns.options?.length ?? 0) > 0 ||
+      (dns.domain ?? '') !== '',
+  );
+  if (first === undefined) return {};
+  return {
+    ...(first.nameservers === undefined ? {} : { nameservers: first.nameservers }),
+    ...(first.domain === undefined ? {} : { domain: first.domain }),
+    ...(first.search === undefined ? {} : { search: first.search }),
+    ...(first.options === undefined ? {} : { options: first.options }),
+  };
+}
+
+/** resolv.conf(5), as host-local reads it. */
+function readResolvConf(path: string): DnsSpec {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new CniFault(CNI_CODES.io, {
+      code: 'Io',
+      reason: 'resolv-conf-unreadable',
+      message: `ipam.resolvConf ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      remedy: 'Correct the path; it is one on the node.',
+      cause,
+    });
+  }
+  const nameservers: string[] = [];
+  let search: string[] = [];
+  const options: string[] = [];
+  let domain: string | undefined;
+  for (const line of text.split('\n')) {
+    const [keyword, ...words] = line
+      .replace(/[#;].*/, '')
+      .trim()
+      .split(/\s+/);
+    if (words.length === 0) continue;
+    if (keyword === 'nameserver') nameservers.push(...words.slice(0, 1));
+    else if (keyword === 'search') search = words;
+    else if (keyword === 'domain') domain = words[0];
+    else if (keyword === 'options') options.push(...words);
+  }
+  return { nameservers, search, options, ...(domain === undefined ? {} : { domain }) };
+}

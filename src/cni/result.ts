@@ -1,0 +1,148 @@
+/**
+ * Results as each version of the specification writes them, and the previous result that CHECK gets.
+ * Sources: the "Result" sections of the CNI specification 0.2.0, 0.3.1, 1.0.0 and 1.1.0.
+ */
+import type { AttachResult, CheckRequest } from '../engine/attachments/model.ts';
+import type { Route } from '../engine/attachments/port.ts';
+import type { DnsSpec, IpamSpec } from '../engine/ipam/model.ts';
+import { asMacAddress, type IfName } from '../engine/values.ts';
+import { type ConfigProblem, invalidConfig, type NetworkConfig } from './config.ts';
+import { CNI_CODES, CniFault } from './errors.ts';
+import { parseRoutes } from './ipam-spec.ts';
+import { type CniVersion, traitsOf } from './versions.ts';
+
+/**
+ * To be asked before anything is done: results of 0.1.0 and 0.2.0 consist of addresses alone.
+ * Throws code 1 for a link without them.
+ */
+export function requireExpressible(version: CniVersion, ipam: IpamSpec | undefined): void {
+  if (traitsOf(version).result !== 'ip4-ip6' || ipam !== undefined) return;
+  throw new CniFault(CNI_CODES.incompatibleVersion, {
+    reason: 'result-not-expressible',
+    message: `cniVersion ${version} cannot describe a link without addresses`,
+    remedy: 'Write a cniVersion of 0.3.1 or later, or add ipam.',
+  });
+}
+
+/** The JSON object that ADD prints. `sandboxPath` is CNI_NETNS as the runtime wrote it. */
+export function toCniResult(
+  result: AttachResult,
+  version: CniVersion,
+  sandboxPath: string,
+): Readonly<Record<string, unknown>> {
+  const shape = traitsOf(version).result;
+  switch (shape) {
+    case 'current':
+      return {
+        cniVersion: version,
+        interfaces: [
+          {
+            name: result.ifname,
+            ...(result.mac === undefined ? {} : { mac: result.mac }),
+            ...(result.mtu === undefined ? {} : { mtu: result.mtu }),
+            sandbox: sandboxPath,
+            ...(result.pci === undefined ? {} : { pciID: result.pci }),
+          },
+        ],
+        ...addressing(result, (address) => ({ ...address, interface: 0 }), fullRoute),
+      };
+    case 'ips-versioned':
+      return {
+        cniVersion: version,
+        interfaces: [
+          { name: result.ifname, ...(result.mac === undefined ? {} : { mac: result.mac }), sandbox: sandboxPath },
+        ],
+        ...addressing(
+          result,
+          (address) => ({ version: isV6(address.address) ? '6' : '4', ...address, interface: 0 }),
+          plainRoute,
+        ),
+      };
+    case 'ip4-ip6':
+      return {
+        cniVersion: version,
+        ...oldFamily('ip4', result, false),
+        ...oldFamily('ip6', result, true),
+        ...dnsPart(result.dns),
+      };
+    default:
+      return shape satisfies never;
+  }
+}
+
+type Address = AttachResult['addresses'][number];
+
+function addressing(
+  result: AttachResult,
+  address: (address: Address) => Readonly<Record<string, unknown>>,
+  route: (route: Route) => Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  return {
+    ...(result.addresses.length === 0 ? {} : { ips: result.addresses.map(address) }),
+    ...(result.routes.length === 0 ? {} : { routes: result.routes.map(route) }),
+    ...dnsPart(result.dns),
+  };
+}
+
+/** One address a family is all that 0.1.0 and 0.2.0 have room for; the first is the one. */
+function oldFamily(key: string, result: AttachResult, v6: boolean): Readonly<Record<string, unknown>> {
+  const first = result.addresses.find(({ address }) => isV6(address) === v6);
+  if (first === undefined) return {};
+  const routes = result.routes.filter(({ dst }) => isV6(dst) === v6).map(plainRoute);
+  return {
+    [key]: {
+      ip: first.address,
+      ...(first.gateway === undefined ? {} : { gateway: first.gateway }),
+      ...(routes.length === 0 ? {} : { routes }),
+    },
+  };
+}
+
+function plainRoute(route: Route): Readonly<Record<string, unknown>> {
+  return { dst: route.dst, ...(route.gateway === undefined ? {} : { gw: route.gateway }) };
+}
+
+function fullRoute({ gateway, ...rest }: Route): Readonly<Record<string, unknown>> {
+  return { ...rest, ...(gateway === undefined ? {} : { gw: gateway }) };
+}
+
+function dnsPart(dns: DnsSpec): Readonly<Record<string, unknown>> {
+  return Object.keys(dns).length === 0 ? {} : { dns };
+}
+
+function isV6(address: string): boolean {
+  return address.includes(':');
+}
+
+/**
+ * What CHECK expects, from `prevResult`. It may hold more than ADD answered (Multus adds default
+ * routes, chained plugins add interfaces): addresses of other interfaces are left out. Throws code 7.
+ */
+export function parsePreviousResult(config: NetworkConfig, ifname: IfName): CheckRequest['expected'] {
+  const previous = config.prevResult ?? undefined;
+  if (previous === undefined) {
+    throw new CniFault(CNI_CODES.invalidConfig, {
+      reason: 'previous-result-missing',
+      message: 'CHECK came without prevResult',
+      remedy: 'The runtime has to hand over the result of the ADD (CNI specification, "CHECK").',
+    });
+  }
+  const problems: ConfigProblem[] = [];
+  const index = previous.interfaces?.findIndex((entry) => entry.name === ifname && (entry.sandbox ?? '') !== '') ?? -1;
+  const entry = previous.interfaces?.[index];
+  if (entry === undefined)
+    problems.push({ path: 'prevResult.interfaces', message: `no interface ${ifname} in a sandbox` });
+  const macText = entry?.mac ?? '';
+  const mac = macText === '' ? undefined : asMacAddress(macText);
+  if (macText !== '' && mac === undefined)
+    problems.push({
+      path: `prevResult.interfaces.${index}.mac`,
+      message: `${JSON.stringify(macText)} is no hardware address`,
+    });
+  const routes = parseRoutes(previous.routes, problems, 'prevResult.routes');
+  if (problems.length > 0) throw invalidConfig(problems);
+  const addresses = (previous.ips ?? [])
+    .filter((ip) => ip.interface === undefined || ip.interface === index)
+    .map(({ address, gateway }) => (gateway === undefined || gateway === '' ? { address } : { address, gateway }));
+  return { addresses, routes, ...(mac === undefined ? {} : { mac }) };
+}

@@ -1,0 +1,250 @@
+/**
+ * The unix socket that shims connect to. It checks who calls, takes the sandbox's descriptor off the
+ * first byte, reads one request, and writes one reply; what a request means is the handler's.
+ *
+ * A connection is one operation: when the shim's end closes before the reply, the runtime has gone
+ * away, and the operation is aborted. To watch it: `strace` of the shim, and this module's `debug` lines.
+ */
+import { chmodSync, closeSync, mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import { BerthError } from '../engine/errors.ts';
+import type { Logger } from '../engine/logger.ts';
+import { REQUEST_TIMEOUT_MS } from './deadlines.ts';
+import { toCniError } from './errors.ts';
+import type { CniHandler, CniReply } from './handler.ts';
+import type { PeerSocket } from './port.ts';
+import { decodeRequest, decodeRequestHeader, encodeReply, FRAME_HEADER_BYTES, SERVED_PROTOCOLS } from './protocol.ts';
+import { LATEST_CNI_VERSION } from './versions.ts';
+
+/** Requests in flight: more than a node can have pods starting at once, few enough to bound memory. */
+const MAX_IN_FLIGHT = 512;
+/** Connections that the kernel queues while the event loop is busy; the shim waits for a place. */
+const BACKLOG = 1024;
+
+export interface CniServerOptions {
+  readonly socketPath: string;
+  readonly peers: PeerSocket;
+  readonly handle: CniHandler;
+  readonly log: Logger;
+  readonly maxInFlight?: number;
+  readonly requestTimeoutMs?: number;
+}
+
+export interface CniServer {
+  /**
+   * Serves until `close`. Replaces a socket file that is there: that no other agent serves it is
+   * the caller's to know (the agent's lock).
+   */
+  listen(): Promise<void>;
+  /** Takes no more calls, aborts those in flight, and resolves when their undo has ended and they are answered. */
+  close(): Promise<void>;
+  /** Operations that are being worked on. */
+  readonly inFlight: number;
+}
+
+export function createCniServer(options: CniServerOptions): CniServer {
+  const { socketPath, log } = options;
+  const maxInFlight = options.maxInFlight ?? MAX_IN_FLIGHT;
+  const operations = new Map<AbortController, Promise<void>>();
+  let server: Server | undefined;
+
+  const accept = (socket: Socket): void => {
+    // Without a listener a reset connection would end the agent.
+    socket.on('error', (error) => log.debug({ error: error.message }, 'shim connection failed'));
+    const refusal = refusalOf(socket);
+    if (refusal !== undefined) {
+      log.warn({ reason: refusal.reason, message: refusal.message }, 'CNI call refused');
+      end(socket, errorReply(refusal));
+      return;
+    }
+    const gone = new AbortController();
+    const operation = converse(socket, gone).finally(() => operations.delete(gone));
+    operations.set(gone, operation);
+  };
+
+  const refusalOf = (socket: Socket): BerthError | undefined => {
+    try {
+      const { uid, pid } = options.peers.credentials(socket);
+      if (uid !== 0 && uid !== process.getuid?.()) {
+        return new BerthError({
+          code: 'Denied',
+          reason: 'caller-not-root',
+          message: `process ${pid} of user ${uid} may not call the agent`,
+          remedy: 'Only root executes CNI plugins.',
+        });
+      }
+    } catch (cause) {
+      return new BerthError({
+        code: 'Internal',
+        reason: 'caller-unknown',
+        message: 'the kernel does not tell who calls',
+        cause,
+      });
+    }
+    if (operations.size < maxInFlight) return undefined;
+    return new BerthError({
+      code: 'Exhausted',
+      reason: 'too-many-requests',
+      message: `${operations.size} CNI calls are being worked on already`,
+      remedy: 'The runtime tries again; if it lasts, something holds the calls up: see the log.',
+    });
+  };
+
+  /** Never rejects. */
+  const converse = async (socket: Socket, gone: AbortController): Promise<void> => {
+    socket.once('close', () => gone.abort(wentAway()));
+    try {
+      const reply = await receiveAndHandle(socket, gone.signal);
+      if (reply !== undefined) end(socket, reply);
+      else socket.destroy();
+    } catch (error) {
+      // Only what precedes the handler, which answers its own errors.
+      const answer =
+        error instanceof BerthError
+          ? error
+          : new BerthError({ code: 'Internal', reason: 'internal', message: String(error), cause: error });
+      log.warn({ reason: answer.reason, message: answer.message }, 'CNI call not understood');
+      end(socket, errorReply(answer));
+    }
+  };
+
+  const receiveAndHandle = async (socket: Socket, gone: AbortSignal): Promise<CniReply | undefined> => {
+    const late = AbortSignal.timeout(options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS);
+    const signal = AbortSignal.any([gone, late]);
+    const first = await options.peers.receive(socket, signal).catch((error: unknown) => {
+      throw late.aborted ? slow() : error;
+    });
+    if (first === undefined) return undefined;
+    let sandboxFd = first.fd;
+    try {
+      if (!SERVED_PROTOCOLS.includes(first.byte)) throw unknownProtocol(first.byte);
+      const request = decodeRequest(await readFrame(socket, signal, late));
+      const call = sandboxFd === undefined ? request : { ...request, sandboxFd };
+      sandboxFd = undefined;
+      return await options.handle(call, gone);
+    } finally {
+      if (sandboxFd !== undefined) closeSync(sandboxFd);
+    }
+  };
+
+  return {
+    listen: async () => {
+      mkdirSync(dirname(socketPath), { recursive: true, mode: 0o700 });
+      chmodSync(dirname(socketPath), 0o700);
+      rmSync(socketPath, { force: true });
+      const listening = createServer({ pauseOnConnect: true }, accept);
+      server = listening;
+      await new Promise<void>((resolve, reject) => {
+        listening.once('error', reject);
+        listening.listen({ path: socketPath, backlog: BACKLOG }, () => {
+          listening.off('error', reject);
+          resolve();
+        });
+      });
+      listening.on('error', (error) => log.error({ error: error.message }, 'CNI socket failed'));
+      chmodSync(socketPath, 0o600);
+    },
+    close: async () => {
+      const closing = server;
+      server = undefined;
+      const closed = closing === undefined ? undefined : new Promise<void>((resolve) => closing.close(() => resolve()));
+      const running = [...operations];
+      for (const [gone] of running) gone.abort(stopping());
+      await Promise.all(running.map(([, operation]) => operation));
+      await closed;
+    },
+    get inFlight() {
+      return operations.size;
+    },
+  };
+}
+
+/**
+ * The payload of the one frame that follows the first byte. The stream stays open and flowing
+ * afterwards, so that its end is noticed.
+ */
+function readFrame(socket: Socket, signal: AbortSignal, late: AbortSignal): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let received = 0;
+    let wanted: number | undefined;
+    const finish = (settle: () => void): void => {
+      socket.off('data', onData);
+      signal.removeEventListener('abort', onAbort);
+      socket.resume();
+      settle();
+    };
+    const onAbort = (): void => finish(() => reject(late.aborted ? slow() : signal.reason));
+    const onData = (chunk: Buffer): void => {
+      chunks.push(chunk);
+      received += chunk.length;
+      try {
+        if (wanted === undefined && received >= FRAME_HEADER_BYTES) {
+          const header = decodeRequestHeader(Buffer.concat(chunks));
+          if (header !== undefined) wanted = FRAME_HEADER_BYTES + header.lengthBytes;
+        }
+      } catch (error) {
+        finish(() => reject(error));
+        return;
+      }
+      if (wanted === undefined || received < wanted) return;
+      const end = wanted;
+      finish(() => resolve(Buffer.concat(chunks, received).subarray(FRAME_HEADER_BYTES, end)));
+    };
+    if (signal.aborted) {
+      onAbort();
+      return;
+    }
+    signal.addEventListener('abort', onAbort, { once: true });
+    socket.on('data', onData);
+    socket.resume();
+  });
+}
+
+/** Writes the reply and closes, whether or not the peer has sent everything. */
+function end(socket: Socket, reply: CniReply): void {
+  if (socket.destroyed) return;
+  socket.end(encodeReply(reply.exitCode, reply.stdout), () => socket.destroy());
+}
+
+/** For calls whose configuration was not read: of the latest version, without a request id in any log. */
+function errorReply(error: BerthError): CniReply {
+  return { exitCode: 1, stdout: `${JSON.stringify(toCniError(error, LATEST_CNI_VERSION, 'none'))}\n` };
+}
+
+function wentAway(): BerthError {
+  return new BerthError({
+    code: 'Interrupted',
+    reason: 'runtime-went-away',
+    message: 'the runtime ended the call before it was answered; what was done is undone',
+    remedy: "The runtime's own deadline may be too short, or the runtime was restarted.",
+  });
+}
+
+function stopping(): BerthError {
+  return new BerthError({
+    code: 'Interrupted',
+    reason: 'agent-stopping',
+    message: 'the agent is stopping; what was done is undone',
+    remedy: 'The runtime tries again when the agent is back.',
+  });
+}
+
+function slow(): BerthError {
+  return new BerthError({
+    code: 'Interrupted',
+    reason: 'request-incomplete',
+    message: 'the request did not arrive whole in time',
+    remedy: 'The runtime tries again.',
+  });
+}
+
+function unknownProtocol(version: number): BerthError {
+  return new BerthError({
+    code: 'Unsupported',
+    reason: 'unknown-protocol',
+    message: `the shim speaks protocol version ${version}, the agent ${SERVED_PROTOCOLS.join(' and ')}`,
+    remedy: "Shim and agent are of different releases: run `berth install` of the agent's release.",
+  });
+}
