@@ -1,0 +1,89 @@
+/** What netlink tells about the host's links, as the inventory needs it. `host-facts.ts` reads it. */
+import type { VfSettings } from '../../engine/inventory/model.ts';
+import type { IfName, MacAddress, PciAddress } from '../../engine/values.ts';
+
+/** One link of the namespace; absent facts were not told by the kernel. */
+export interface HostLink {
+  readonly index: number;
+  readonly name: IfName;
+  /** IFLA_ALT_IFNAME, in the kernel's order. */
+  readonly altnames: readonly string[];
+  /** IFLA_IFALIAS */
+  readonly alias?: string;
+  /** IFLA_INFO_KIND (`bond`, `bridge`, `vlan`, `veth` ...); absent for physical devices and loopback. */
+  readonly kind?: string;
+  /** Kind of the device it is enslaved to (IFLA_INFO_SLAVE_KIND). */
+  readonly slaveKind?: string;
+  /** ARPHRD_* of linux/if_arp.h: 1 Ethernet, 32 InfiniBand, 772 loopback. */
+  readonly hardwareType: number;
+  readonly mac?: MacAddress;
+  /** IFLA_PERM_ADDRESS */
+  readonly permanentMac?: MacAddress;
+  readonly mtuBytes?: number;
+  /** IFF_* of linux/if.h. */
+  readonly flags: number;
+  /** IFF_UP */
+  readonly adminUp: boolean;
+  /** IF_OPER_* as the kernel names them in sysfs: `up`, `down`, `lowerlayerdown`, `dormant`, `testing`, `notpresent`, `unknown`. */
+  readonly operstate?: string;
+  readonly carrier?: boolean;
+  /** IFLA_LINK: the link below, in namespace `parentNsid` when that is set. */
+  readonly parentIndex?: number;
+  readonly parentNsid?: number;
+  readonly masterIndex?: number;
+  /** Set when the device behind it is on the PCI bus (IFLA_PARENT_DEV_NAME and _BUS_NAME, Linux 5.14). */
+  readonly pci?: PciAddress;
+  readonly vlanId?: number;
+  /** IFLA_NUM_VF; absent when the driver has no PF side. */
+  readonly numVfs?: number;
+}
+
+export interface HostAddress {
+  readonly ifindex: number;
+  /** With prefix length. */
+  readonly address: string;
+  readonly family: 4 | 6;
+  readonly scope: 'global' | 'link' | 'host' | 'other';
+}
+
+/** What a driver says of itself (struct ethtool_drvinfo, linux/ethtool.h); empty strings are absent. */
+export interface DriverInfo {
+  readonly driver?: string;
+  readonly version?: string;
+  readonly firmware?: string;
+  readonly busInfo?: string;
+}
+
+/** DEVLINK_CMD_INFO_GET (linux/devlink.h); version names as in Documentation/networking/devlink/devlink-info.rst. */
+export interface DevlinkInfo {
+  readonly driver?: string;
+  readonly serial?: string;
+  readonly boardSerial?: string;
+  readonly fixed: Readonly<Record<string, string>>;
+  readonly running: Readonly<Record<string, string>>;
+  readonly stored: Readonly<Record<string, string>>;
+}
+
+/** PF-side settings as far as the kernel listed them. */
+export interface VfList {
+  /** By VF index. */
+  readonly settings: ReadonlyMap<number, VfSettings>;
+  /** VFs that the kernel has and did not list: the list ends at 64 KiB (16-bit attribute length). */
+  readonly missing: readonly number[];
+}
+
+/** Everything goes through the thread pool; nothing here holds the event loop for the kernel's work. */
+export interface HostFacts {
+  links(): Promise<readonly HostLink[]>;
+  /** `undefined` when the link is gone or lists no VFs. Can take 1 to 2 ms per VF on some NICs. */
+  vfList(ifindex: number): Promise<VfList | undefined>;
+  addresses(): Promise<readonly HostAddress[]>;
+  /** Interfaces that carry a default route of any table, IPv4 or IPv6. */
+  defaultRouteInterfaces(): Promise<ReadonlySet<number>>;
+  /** `undefined` when the interface is gone or its driver does not answer. */
+  driverInfo(ifname: IfName): Promise<DriverInfo | undefined>;
+  /** `undefined` when the kernel has no devlink or the device no devlink instance. */
+  devlinkInfo(address: PciAddress): Promise<DevlinkInfo | undefined>;
+  /** Closes the sockets; calls after it throw. */
+  close(): void;
+}
