@@ -1,7 +1,7 @@
 /** Text of `berth status`, `attachments`, `plan` and `explain`. Pure: data in, text out. */
 import type { AttachmentSummary, PodIdentity } from '../engine/attachments/model.ts';
 import type { Plan } from '../engine/pools/model.ts';
-import type { AgentStatus, Explanation } from '../engine/view.ts';
+import type { AgentStatus, DeviceOwner, Explanation } from '../engine/view.ts';
 import { age, printable, renderTable } from './table.ts';
 
 export function renderStatus(status: AgentStatus, now: Date): string {
@@ -95,12 +95,23 @@ function grouped(
 }
 
 export function renderExplanation(explanation: Explanation, now: Date): string {
-  const { device, ifname, kind, owner } = explanation;
-  const title = `${device}${ifname === undefined || ifname === device ? '' : ` (${printable(ifname)})`}: ${kind.toUpperCase()}`;
-  const held =
-    owner === undefined
-      ? ''
-      : `, in ${owner.pod ?? `container ${owner.containerId.slice(0, 12)}`} as ${printable(owner.ifname)} for ${age(owner.since, now)}`;
+  const { device, ifname, what, owner, carriesNode } = explanation;
+  const name = ifname === undefined || ifname === device ? '' : ` (${printable(ifname)})`;
+  const facts = [
+    `${device}${name}: ${printable(what)}`,
+    ...(owner === undefined ? [] : [`in ${ownerName(owner)} as ${printable(owner.ifname)} for ${age(owner.since, now)}`]),
+    ...(carriesNode === undefined ? [] : [`carries the node: ${printable(carriesNode)}`]),
+    ...explanation.offered.map(offerLine),
+  ];
   const rows = explanation.verdicts.map((verdict) => [verdict.resource, verdict.takes ? 'yes' : 'no', verdict.why]);
-  return `${title}${held}\n${renderTable(['POOL', 'TAKES', 'WHY'], rows)}`;
+  return `${facts.join('\n')}\n\n${renderTable(['POOL', 'TAKES', 'WHY'], rows)}`;
+}
+
+function ownerName(owner: DeviceOwner): string {
+  return owner.pod === undefined ? `container ${owner.containerId.slice(0, 12)}` : `pod ${printable(owner.pod)}`;
+}
+
+function offerLine({ resource, healthy, reason, slots }: Explanation['offered'][number]): string {
+  const share = slots === undefined ? '' : ` (${slots} slots)`;
+  return `offered as ${resource}${share}${healthy ? '' : `, unhealthy: ${printable(reason ?? 'unknown')}`}`;
 }

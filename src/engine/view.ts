@@ -4,7 +4,8 @@
  */
 import type { AttachmentSummary } from './attachments/model.ts';
 import type { Inventory } from './inventory/model.ts';
-import type { Plan, Verdict } from './pools/model.ts';
+import type { DeviceExplanation } from './pools/explain.ts';
+import type { Plan } from './pools/model.ts';
 import type { PciAddress } from './values.ts';
 
 /** `berth status` */
@@ -55,11 +56,7 @@ export interface DeviceOwner {
 }
 
 /** `berth explain` */
-export interface Explanation {
-  readonly device: string;
-  readonly ifname?: string;
-  readonly kind: 'nic' | 'vf' | 'virtual';
-  readonly verdicts: readonly Verdict[];
+export interface Explanation extends DeviceExplanation {
   readonly owner?: DeviceOwner;
 }
 

@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { test } from 'uvu';
+import type { AgentOptions, ConfigProblem, ProgramDeps } from '../../src/cli/port.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import type { AttachmentSummary } from '../../src/engine/attachments/model.ts';
+import { BerthError } from '../../src/engine/errors.ts';
+import type { Plan } from '../../src/engine/pools/model.ts';
+import type { AgentStatus, Explanation } from '../../src/engine/view.ts';
+import { parseContainerId, parseIfName, parseNetworkName, parsePciAddress } from '../../src/engine/values.ts';
+
+const NOW = new Date('2026-01-01T00:10:00Z');
+const SINCE = '2026-01-01T00:05:00Z';
+const VF = parsePciAddress('0000:41:10.0');
+
+const status: AgentStatus = {
+  version: '1.2.3',
+  node: 'worker-1',
+  startedAt: SINCE,
+  configuration: { source: '/etc/berth/config.yaml', problems: ['config.yaml:3: pools.0.nam: unknown key'] },
+  resources: [
+    { resource: 'berth.dev/vf', devices: 4, healthy: 3, reasons: ['eth0 is down'], registered: true, mode: 'watcher' },
+    { resource: 'berth.dev/macvlan', devices: 0, healthy: 0, reasons: [], registered: false, problem: 'kubelet is away' },
+  ],
+  attachments: { total: 2, stuck: 1, unknownSandbox: 0 },
+  spool: { entries: 0, unreadable: 0 },
+  inventory: { nics: 2, vfs: 4, readAt: SINCE },
+  process: { rssBytes: 64 * 2 ** 20, eventLoopMaxMs: 3.21 },
+};
+
+const attachment: AttachmentSummary = {
+  containerId: parseContainerId('0123456789abcdef'),
+  ifname: parseIfName('net1'),
+  kind: 'vf',
+  device: VF,
+  network: parseNetworkName('fast'),
+  pod: { namespace: 'default', name: 'app\u001b[31m' },
+  addresses: ['10.0.0.2/24'],
+  state: 'attached',
+  since: SINCE,
+};
+
+const plan: Plan = { pools: [], unused: [{ address: VF, ifname: 'eth0v0', reasons: ['it is on no driver'] }] };
+
+const explanation: Explanation = {
+  device: VF,
+  ifname: 'eth0v0',
+  kind: 'vf',
+  what: 'VF 0 of eth0',
+  verdicts: [{ resource: 'berth.dev/vf', takes: false, why: 'it is up with addresses' }],
+  offered: [],
+};
+
+interface Run {
+  readonly exit: number;
+  readonly out: string;
+  readonly err: string;
+  readonly agentOptions: AgentOptions | undefined;
+}
+
+async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}): Promise<Run> {
+  let out = '';
+  let err = '';
+  let agentOptions: AgentOptions | undefined;
+  const answers: Record<string, unknown> = {
+    '/v1/status': status,
+    '/v1/attachments': [attachment],
+    '/v1/plan': plan,
+    '/v1/explain?device=eth0v0': explanation,
+  };
+  const deps: ProgramDeps = {
+    version: '1.2.3',
+    output: { out: (text) => (out += text), err: (text) => (err += text), color: false, now: () => NOW },
+    node: {
+      inventory: () => Promise.reject(new Error('not asked for')),
+      plan: () => Promise.resolve({ ...plan, problems: [] }),
+      explain: () => Promise.resolve(explanation),
+      lint: () => Promise.resolve([]),
+      capture: () => Promise.reject(new Error('not asked for')),
+    },
+    agent: <T>(_runDir: string, path: string) => Promise.resolve(answers[path] as T),
+    runAgent: (options) => {
+      agentOptions = options;
+      return Promise.resolve(0);
+    },
+    ...replace,
+  };
+  return { exit: await runProgram(argv, deps), out, err, agentOptions };
+}
+
+const away: ProgramDeps['agent'] = () =>
+  Promise.reject(new BerthError({ code: 'NotFound', reason: 'agent-away', message: 'no agent answers', remedy: 'Start it.' }));
+
+test('status shows resources, what is wrong with them, and a configuration that is not used', async () => {
+  const { exit, out } = await run(['status']);
+  assert.equal(exit, 0);
+  assert.match(out, /node worker-1, berth 1\.2\.3, up 5m/);
+  assert.match(out, /not used, an older one runs on: config\.yaml:3/);
+  assert.match(out, /attachments: 2 \(1 stuck\)/);
+  assert.match(out, /berth\.dev\/vf +4 +3 +watcher +eth0 is down/);
+  assert.match(out, /berth\.dev\/macvlan +0 +0 +no +kubelet is away/);
+});
+
+test('attachments never hands control characters of a pod name to the terminal', async () => {
+  const { out } = await run(['attachments']);
+  assert.match(out, /default\/app\?\[31m +net1 +vf +0000:41:10\.0 +fast +10\.0\.0\.2\/24 +attached +5m +0123456789ab/);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is the point
+  assert.doesNotMatch(out, /\u001b/);
+});
+
+test('-o json prints the documents as they are', async () => {
+  assert.deepEqual(JSON.parse((await run(['status', '-o', 'json'])).out), status);
+  assert.deepEqual(JSON.parse((await run(['attachments', '-o', 'json'])).out), { attachments: [attachment] });
+  assert.deepEqual(JSON.parse((await run(['plan', '-o', 'json'])).out), { pools: [], unused: plan.unused, problems: [] });
+  assert.deepEqual(JSON.parse((await run(['explain', 'eth0v0', '-o', 'json'])).out), explanation);
+});
+
+test('explain names the device, and says why', async () => {
+  const { out } = await run(['explain', 'eth0v0']);
+  assert.match(out, /^0000:41:10\.0 \(eth0v0\): VF 0 of eth0\n/);
+  assert.match(out, /berth\.dev\/vf +no +it is up with addresses/);
+});
+
+test('plan without an agent reads the node, and says that pods are unknown', async () => {
+  const { exit, out, err } = await run(['plan'], { agent: away });
+  assert.equal(exit, 0);
+  assert.match(out, /0000:41:10\.0 +eth0v0 +it is on no driver/);
+  assert.match(err, /no agent answers; the node is read directly, pods are unknown/);
+});
+
+test('plan of a file does not ask the agent', async () => {
+  const asked = await run(['plan', '-f', 'x.yaml'], { agent: () => Promise.reject(new Error('asked')) });
+  assert.equal(asked.exit, 0);
+});
+
+test('lint prints each problem with its line and hint, and fails', async () => {
+  const problems: ConfigProblem[] = [{ path: 'pools.0.nam', line: 3, message: 'unknown key "nam"', hint: 'did you mean "name"?' }];
+  const node = { lint: () => Promise.resolve(problems) } as unknown as ProgramDeps['node'];
+  const text = await run(['lint', '-f', 'x.yaml'], { node });
+  assert.equal(text.exit, 1);
+  assert.equal(text.out, 'x.yaml:3: pools.0.nam: unknown key "nam" (did you mean "name"?)\n');
+  const json = await run(['lint', '-f', 'x.yaml', '-o', 'json'], { node });
+  assert.equal(json.exit, 1);
+  assert.deepEqual(JSON.parse(json.out), { problems });
+});
+
+test("a failure prints what, why and what to do on stderr, and nothing on stdout", async () => {
+  const { exit, out, err } = await run(['status'], { agent: away });
+  assert.equal(exit, 1);
+  assert.equal(out, '');
+  assert.equal(err, 'berth: no agent answers [agent-away]\n  Start it.\n');
+});
+
+for (const argv of [['inventry'], ['status', '--loud'], ['explain'], ['status', '-o', 'xml'], ['lint'], ['status', 'more']]) {
+  test(`wrong usage exits 2: ${argv.join(' ')}`, async () => {
+    const { exit, out, err } = await run(argv);
+    assert.equal(exit, 2);
+    assert.equal(out, '');
+    assert.match(err, /error: /);
+  });
+}
+
+test('help and version go to stdout and exit 0', async () => {
+  const help = await run(['--help']);
+  assert.equal(help.exit, 0);
+  for (const name of ['agent', 'inventory', 'capture', 'explain', 'plan', 'lint', 'attachments', 'status']) {
+    assert.match(help.out, new RegExp(`^  ${name} `, 'm'));
+  }
+  assert.deepEqual([(await run(['--version'])).exit, (await run(['--version'])).out], [0, '1.2.3\n']);
+});
+
+test('the agent gets its directories from flags, and defaults otherwise', async () => {
+  const { agentOptions } = await run(['agent', '--run-dir', '/tmp/r']);
+  assert.equal(agentOptions?.runDir, '/tmp/r');
+  assert.equal(agentOptions?.stateDir, '/var/lib/berth');
+  assert.equal(agentOptions?.config, undefined);
+});
+
+test.run();
