@@ -149,8 +149,22 @@ export type LinkOperation =
     }
   | { readonly op: 'link.delete'; readonly index: number }
   /** `op` on the PF's netdev `index`. Each given field is one IFLA_VF_* attribute. */
-  | { readonly op: 'vf.set'; readonly index: number; readonly vf: number; readonly set: Omit<VfState, 'vlan' | 'vlanQos' | 'vlanProto'> & { readonly vlan?: number; readonly vlanQos?: number; readonly vlanProto?: '802.1q' | '802.1ad' } }
-  | { readonly op: 'address.add' | 'address.delete'; readonly index: number; readonly address: string; /** IFA_F_NODAD */ readonly noDad?: boolean }
+  | {
+      readonly op: 'vf.set';
+      readonly index: number;
+      readonly vf: number;
+      readonly set: Omit<VfState, 'vlan' | 'vlanQos' | 'vlanProto'> & {
+        readonly vlan?: number;
+        readonly vlanQos?: number;
+        readonly vlanProto?: '802.1q' | '802.1ad';
+      };
+    }
+  | {
+      readonly op: 'address.add' | 'address.delete';
+      readonly index: number;
+      readonly address: string /** IFA_F_NODAD */;
+      readonly noDad?: boolean;
+    }
   | ({ readonly op: 'route.add' | 'route.delete'; readonly index: number } & Route);
 
 export interface Kernel {

@@ -4,24 +4,49 @@
  * Implemented by `src/linux/files`.
  */
 import type { NetworkName } from '../values.ts';
+import type { IpamOwner } from './model.ts';
 
 export interface ReservationStore {
   /**
    * Runs `work` while the network's lock is held: first a mutex in the process, then LOCK_EX|LOCK_NB
-   * with back-off until the signal aborts (`Busy`, reason `ipam-lock-timeout`). `work` is given the
+   * with back-off until the signal aborts (at its deadline `Busy`, reason `ipam-lock-timeout`, else `Interrupted`). `work` is given the
    * opened folder and must not keep it.
    */
-  locked<T>(dataDir: string, network: NetworkName, signal: AbortSignal, work: (folder: ReservationFolder) => Promise<T> | T): Promise<T>;
+  locked<T>(
+    dataDir: string,
+    network: NetworkName,
+    signal: AbortSignal,
+    work: (folder: ReservationFolder) => Promise<T> | T,
+  ): Promise<T>;
 }
 
 /** Synchronous on purpose: a few small files on a local disk, and the lock is held meanwhile. */
 export interface ReservationFolder {
   /** Reserved addresses with their files' content (`undefined` content: the file is empty or unreadable). */
   list(): ReadonlyMap<string, string | undefined>;
+  /** Names of the reserved addresses' files; cheap, reads no content. */
+  names(): ReadonlySet<string>;
+  /** Addresses whose file holds exactly `content`. Cheap after the first time: contents seen before are remembered, and hits are read again. */
+  find(content: string): readonly string[];
   /** Creates the address's file with its content atomically (written under a temporary name, then linked). False when it exists. */
   reserve(ip: string, content: string): boolean;
   /** Removes the file if its content is still `content`. False when it is not. */
   release(ip: string, content: string): boolean;
   lastReserved(set: number): string | undefined;
   setLastReserved(set: number, ip: string): void;
+}
+
+/** A reservation of ours, kept on disk so that it can be collected after a reboot, when the records are gone. */
+export interface OwnedAddress extends IpamOwner {
+  readonly bootId: string;
+  readonly dataDir: string;
+}
+
+/** Notes of our own reservations below `/var/lib/berth`; only what is noted is ever collected. */
+export interface OwnedAddresses {
+  note(owned: OwnedAddress): void;
+  /** Removes the note; success when there is none. */
+  forget(owner: IpamOwner): void;
+  /** Every note, and the names of files that are none. */
+  list(): { readonly notes: readonly OwnedAddress[]; readonly unreadable: readonly string[] };
 }

@@ -1,0 +1,17 @@
+/** What the parts of the attachment engine share. Built once by `createAttachments`. */
+import type { AddressingContext } from '../ipam/index.ts';
+import type { LinkContext } from '../links/index.ts';
+import type { AttachmentKey } from './model.ts';
+import type { KeyedMutex } from './locks.ts';
+import type { PodDevices } from './pod-devices.ts';
+import type { RecordBook } from './record-book.ts';
+
+export interface AttachmentContext extends LinkContext, AddressingContext {
+  readonly records: RecordBook;
+  readonly podDevices: PodDevices | undefined;
+  /** Taken in this order: an attachment's lock, its device's lock, then (inside addressing) the network's. */
+  readonly attachmentLocks: KeyedMutex;
+  readonly deviceLocks: KeyedMutex;
+  /** Has a restore that failed tried again in the background, however often it is asked for. */
+  retryLater(key: AttachmentKey): void;
+}

@@ -1,0 +1,81 @@
+/** The attachment engine, put together. */
+import type { Clock } from '../clock.ts';
+import type { OwnedAddresses, ReservationStore } from '../ipam/port.ts';
+import type { Logger } from '../logger.ts';
+import type { PciAddress } from '../values.ts';
+import { collectDevice, collectNamespace } from './collect.ts';
+import type { AttachmentContext } from './context.ts';
+import { KeyedMutex } from './locks.ts';
+import { AttachmentManager } from './manager.ts';
+import type { Attachments } from './model.ts';
+import type { PodDevices } from './pod-devices.ts';
+import type { Kernel } from './port.ts';
+import { RecordBook, type UnreadableRecord } from './record-book.ts';
+import type { RecordStore } from './record-store.ts';
+import { recoverAttachments, type RecoveryReport } from './recovery.ts';
+import { RestoreRetries } from './retries.ts';
+
+export interface AttachmentOptions {
+  readonly kernel: Kernel;
+  readonly records: RecordStore;
+  readonly reservations: ReservationStore;
+  readonly ownedAddresses: OwnedAddresses;
+  /** Absent where there is no kubelet. */
+  readonly podDevices?: PodDevices;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** `/proc/sys/kernel/random/boot_id` */
+  readonly bootId: string;
+}
+
+export interface AttachmentEngine extends Attachments {
+  /** Brings records and kernel together; call it before serving. */
+  recover(): Promise<RecoveryReport>;
+  /** To be called for every RTM_DELNSID. Never throws. */
+  onNamespaceGone(nsid: number): Promise<void>;
+  /** To be called for every VF whose netdev appears on the node. Never throws. */
+  onDeviceHome(address: PciAddress): Promise<void>;
+  /** Called after each change of `list()`; answers a function that ends it. */
+  subscribe(listener: () => void): () => void;
+  /** Record files that this version cannot use. */
+  unreadable(): readonly UnreadableRecord[];
+  /** Aborts running ADDs, waits for their undo, ends retries. */
+  stop(): Promise<void>;
+}
+
+/** Reads the records (throws `Io` when the folder cannot be read); changes nothing until asked to. */
+export function createAttachments(options: AttachmentOptions): AttachmentEngine {
+  const context: AttachmentContext = {
+    kernel: options.kernel,
+    reservations: options.reservations,
+    ownedAddresses: options.ownedAddresses,
+    podDevices: options.podDevices,
+    clock: options.clock,
+    log: options.log,
+    bootId: options.bootId,
+    records: new RecordBook(options.records, options.log),
+    attachmentLocks: new KeyedMutex('attachment'),
+    deviceLocks: new KeyedMutex('device'),
+    retryLater: (key) => retries.schedule(key),
+  };
+  const retries = new RestoreRetries(context);
+  const manager = new AttachmentManager(context);
+  return {
+    attach: (request, operation) => manager.attach(request, operation),
+    detach: (key, sandbox, operation) => manager.detach(key, sandbox, operation),
+    check: (request, operation) => manager.check(request, operation),
+    list: () => manager.list(),
+    recover: () => recoverAttachments(context),
+    onNamespaceGone: (nsid) => collectNamespace(context, nsid),
+    onDeviceHome: (address) => collectDevice(context, address),
+    subscribe: (listener) => context.records.subscribe(listener),
+    unreadable: () => context.records.unreadable(),
+    stop: async () => {
+      await manager.stop();
+      await retries.stop();
+    },
+  };
+}
+
+export type { RecoveryReport } from './recovery.ts';
+export type { RecordStore } from './record-store.ts';

@@ -1,0 +1,379 @@
+/**
+ * Attach, detach, check and list: the engine's face to the front ends. Operations on one attachment
+ * are serial; a DEL aborts a running ADD and waits for its undo. Whatever happens, what an ADD did is
+ * undone or recorded to be. Debug: one log line an operation, found by `requestId` or `attachment`.
+ */
+import { BerthError, toBerthError } from '../errors.ts';
+import { checkpoint } from '../cancellation.ts';
+import { allocate } from '../ipam/index.ts';
+import { driverOf, marksOf, type LinkOutcome, type OtherLink } from '../links/index.ts';
+import type { AttachmentContext } from './context.ts';
+import { takeDevice } from './holders.ts';
+import type {
+  Attachments,
+  AttachmentKey,
+  AttachmentSummary,
+  AttachRequest,
+  AttachResult,
+  CheckRequest,
+  OperationContext,
+} from './model.ts';
+import type { Namespace } from './port.ts';
+import { keyText } from './record-book.ts';
+import { RECORD_SCHEMA, type AttachmentRecord } from './record.ts';
+import { restoreAttachment } from './restore.ts';
+import { announceWhenUp, waitForAddresses } from './settle.ts';
+
+/** An undo gets its own time: the ADD's own may be what ended it. */
+const UNDO_MS = 30_000;
+
+export class AttachmentManager implements Attachments {
+  readonly #context: AttachmentContext;
+  readonly #adding = new Map<string, Set<AbortController>>();
+  readonly #background = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+
+  constructor(context: AttachmentContext) {
+    this.#context = context;
+  }
+
+  async attach(request: AttachRequest, operation: OperationContext): Promise<AttachResult> {
+    if (request.sandbox.isHost) {
+      throw new BerthError({
+        code: 'Invalid',
+        reason: 'sandbox-is-host',
+        message: `${request.sandboxPath} is the node's own network namespace`,
+        remedy: 'A pod with hostNetwork cannot have secondary networks.',
+      });
+    }
+    const cancel = this.#cancellable(request.key, operation.signal);
+    try {
+      return await this.#context.attachmentLocks.run(keyText(request.key), cancel.signal, () =>
+        this.#add(request, operation.requestId, cancel.signal),
+      );
+    } finally {
+      cancel.done();
+    }
+  }
+
+  async detach(key: AttachmentKey, sandbox: Namespace | undefined, operation: OperationContext): Promise<void> {
+    for (const controller of this.#adding.get(keyText(key)) ?? []) {
+      controller.abort(
+        new BerthError({
+          code: 'Interrupted',
+          reason: 'operation-cancelled',
+          message: `DEL of ${keyText(key)} came while its ADD was running`,
+        }),
+      );
+    }
+    await this.#context.attachmentLocks.run(keyText(key), operation.signal, async () => {
+      // What fails is also retried here, because a runtime may never ask again.
+      await restoreAttachment(this.#context, key, {
+        authority: 'runtime',
+        signal: operation.signal,
+        cause: 'del',
+        ...(sandbox === undefined ? {} : { given: sandbox }),
+      });
+    });
+  }
+
+  async check(request: CheckRequest, operation: OperationContext): Promise<void> {
+    await this.#context.attachmentLocks.run(keyText(request.key), operation.signal, async () => {
+      const record = this.#context.records.get(request.key);
+      if (record === undefined || record.phase !== 'attached') {
+        throw new BerthError({
+          code: 'NotFound',
+          reason: 'attachment-unknown',
+          message: `${record === undefined ? 'there is no attachment' : `the attachment is ${record.phase}, not complete,`} for container ${request.key.containerId} ${request.key.ifname}`,
+          remedy: 'The runtime must send ADD first.',
+        });
+      }
+      const found =
+        record.sandbox.cookie === request.sandbox.id.cookie
+          ? []
+          : [`it was made in namespace ${record.sandbox.cookie}, and this is namespace ${request.sandbox.id.cookie}`];
+      const hasNetdev = record.result?.hasNetdev !== false;
+      const differences = [
+        ...found,
+        ...(await driverOf(record.link.kind).check(this.#context, {
+          state: record.link,
+          sandbox: request.sandbox,
+          ifname: request.key.ifname,
+          expected: hasNetdev ? request.expected : { addresses: [], routes: [] },
+        })),
+        ...(await this.#missingReservations(record, request, operation.signal)),
+      ];
+      if (differences.length === 0) return;
+      throw new BerthError({
+        code: 'Io',
+        reason: 'attachment-changed',
+        message: `the attachment of container ${request.key.containerId} ${request.key.ifname} is not what it was made: ${differences.join('; ')}`,
+        remedy: 'Delete the pod so that it is attached anew.',
+      });
+    });
+  }
+
+  list(): readonly AttachmentSummary[] {
+    return this.#context.records.all().map(summarize);
+  }
+
+  /** Aborts running ADDs, and waits until they are undone and nothing runs in the background. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    for (const controllers of this.#adding.values()) {
+      for (const controller of controllers)
+        controller.abort(
+          new BerthError({
+            code: 'Interrupted',
+            reason: 'agent-stopping',
+            message: 'the agent is stopping',
+            remedy: 'The runtime tries again.',
+          }),
+        );
+    }
+    const signal = AbortSignal.timeout(UNDO_MS);
+    await Promise.all(
+      [...this.#adding.keys()].map((key) => this.#context.attachmentLocks.run(key, signal, () => Promise.resolve())),
+    );
+    await Promise.all(this.#background);
+  }
+
+  async #add(request: AttachRequest, requestId: string, signal: AbortSignal): Promise<AttachResult> {
+    await this.#clearPrevious(request, signal);
+    const { kernel, records } = this.#context;
+    const driver = driverOf(request.link.kind);
+    const target = await driver.resolve(this.#context, request.link);
+    const releaseDevice = await takeDevice(this.#context, target, request, signal);
+    let record: AttachmentRecord | undefined;
+    let outcome: LinkOutcome;
+    let addressing: Pick<AttachResult, 'addresses' | 'routes' | 'dns'>;
+    try {
+      try {
+        const [state, nsid] = await Promise.all([
+          driver.prepare(this.#context, {
+            spec: request.link,
+            target,
+            sandbox: request.sandbox,
+            ifname: request.key.ifname,
+            marks: marksOf(request.key),
+            others: this.#others(),
+            signal,
+          }),
+          kernel.nsid(request.sandbox),
+        ]);
+        checkpoint(signal, 'preparing the attachment');
+        record = this.#newRecord(
+          request,
+          requestId,
+          { device: target.device, lockKey: target.lockKey, exclusive: target.exclusive },
+          state,
+          nsid,
+        );
+        records.put(record);
+        addressing = await this.#reserve(record, request, signal);
+        checkpoint(signal, 'making the link');
+        outcome = await driver.attach(this.#context, {
+          spec: request.link,
+          state,
+          sandbox: request.sandbox,
+          ifname: request.key.ifname,
+          addressing,
+          signal,
+        });
+      } finally {
+        releaseDevice();
+      }
+      await waitForAddresses(this.#context, request.sandbox, outcome, addressing.addresses, signal);
+      checkpoint(signal, 'completing the attachment');
+      const result = toResult(request, outcome, addressing);
+      this.#complete(records.get(request.key) ?? record, result);
+      return result;
+    } catch (error) {
+      if (record !== undefined && records.get(request.key) !== undefined) await this.#undo(request);
+      throw toBerthError(error);
+    }
+  }
+
+  /** A record of the same key: an unfinished or outdated one is restored first, a living one refuses the ADD. */
+  async #clearPrevious(request: AttachRequest, signal: AbortSignal): Promise<void> {
+    const previous = this.#context.records.get(request.key);
+    if (previous === undefined) return;
+    if (previous.phase === 'attached' && previous.sandbox.cookie === request.sandbox.id.cookie) {
+      throw new BerthError({
+        code: 'Invalid',
+        reason: 'attachment-exists',
+        message: `interface ${request.key.ifname} of container ${request.key.containerId} is attached already`,
+        remedy: 'The runtime must send DEL before it adds the same interface again.',
+      });
+    }
+    await restoreAttachment(this.#context, request.key, {
+      authority: 'proof',
+      signal,
+      cause: 'same-key',
+      given: request.sandbox,
+    });
+  }
+
+  /** Reserves addresses. The record says where beforehand; a refusal means that nothing is reserved there. */
+  async #reserve(
+    record: AttachmentRecord,
+    request: AttachRequest,
+    signal: AbortSignal,
+  ): Promise<Pick<AttachResult, 'addresses' | 'routes' | 'dns'>> {
+    try {
+      return await allocate(this.#context, request.ipam, { network: request.network, ...request.key }, signal);
+    } catch (error) {
+      // Otherwise the undo would release what somebody else reserved for the same container.
+      const { addresses: _none, ...rest } = record;
+      this.#context.records.put(rest);
+      throw error;
+    }
+  }
+
+  #newRecord(
+    request: AttachRequest,
+    requestId: string,
+    target: { device: string; lockKey: string | undefined; exclusive: boolean },
+    link: AttachmentRecord['link'],
+    nsid: number,
+  ): AttachmentRecord {
+    const now = this.#context.clock.now().toISOString();
+    const { ipam } = request;
+    return {
+      schema: RECORD_SCHEMA,
+      key: request.key,
+      network: request.network,
+      ...(request.pod === undefined ? {} : { pod: request.pod as NonNullable<AttachmentRecord['pod']> }),
+      requestId,
+      bootId: this.#context.bootId,
+      createdAt: now,
+      since: now,
+      sandbox: { path: request.sandboxPath, cookie: request.sandbox.id.cookie, nsid },
+      phase: 'adding',
+      device: target.device,
+      ...(target.lockKey === undefined ? {} : { lockKey: target.lockKey }),
+      exclusive: target.exclusive,
+      steps: [
+        ...(ipam === undefined ? [] : [`addresses.reserve ${ipam.type}`]),
+        `link.attach ${link.kind}`,
+        'link.configure',
+        'announce',
+      ],
+      link,
+      ...(ipam?.type === 'host-local' ? { addresses: { type: 'host-local', dataDir: ipam.dataDir } } : {}),
+    };
+  }
+
+  #complete(record: AttachmentRecord, result: AttachResult): void {
+    const attached: AttachmentRecord = {
+      ...record,
+      phase: 'attached',
+      since: this.#context.clock.now().toISOString(),
+      result: result as NonNullable<AttachmentRecord['result']>,
+    };
+    this.#context.records.put(attached);
+    this.#context.log.info(
+      { attachment: keyText(record.key), device: record.device, requestId: record.requestId, kind: record.link.kind },
+      'attached',
+    );
+    if (record.link.kind === 'vf' && result.hasNetdev)
+      this.#inBackground(announceWhenUp(this.#context, attached, this.#stop.signal));
+  }
+
+  async #undo(request: AttachRequest): Promise<void> {
+    try {
+      await restoreAttachment(this.#context, request.key, {
+        authority: 'proof',
+        signal: AbortSignal.timeout(UNDO_MS),
+        cause: 'rollback',
+        given: request.sandbox,
+      });
+    } catch (error) {
+      // The ADD's own error is what the caller must see; this one is in the record and in list().
+      this.#context.log.error({ err: error, attachment: keyText(request.key) }, 'undoing a failed ADD is incomplete');
+      this.#context.retryLater(request.key);
+    }
+  }
+
+  async #missingReservations(
+    record: AttachmentRecord,
+    request: CheckRequest,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const { addresses } = record;
+    if (addresses === undefined) return [];
+    const content = `${record.key.containerId}\r\n${record.key.ifname}`;
+    const reserved = await this.#context.reservations.locked(addresses.dataDir, record.network, signal, (folder) =>
+      folder.find(content),
+    );
+    return request.expected.addresses
+      .map((entry) => entry.address.split('/')[0] ?? '')
+      .filter(
+        (ip) =>
+          (record.result?.addresses ?? []).some((entry) => entry.address.split('/')[0] === ip) &&
+          !reserved.includes(ip),
+      )
+      .map((ip) => `${ip} is not reserved for it any more in ${addresses.dataDir}/${record.network}`);
+  }
+
+  #others(): readonly OtherLink[] {
+    return this.#context.records.all().map((record) => ({ key: record.key, state: record.link }));
+  }
+
+  #cancellable(key: AttachmentKey, outer: AbortSignal): { readonly signal: AbortSignal; done(): void } {
+    const text = keyText(key);
+    const controller = new AbortController();
+    const forward = (): void => controller.abort(outer.reason);
+    if (outer.aborted) forward();
+    else outer.addEventListener('abort', forward, { once: true });
+    const running = this.#adding.get(text) ?? new Set();
+    this.#adding.set(text, running.add(controller));
+    return {
+      signal: controller.signal,
+      done: () => {
+        outer.removeEventListener('abort', forward);
+        running.delete(controller);
+        if (running.size === 0) this.#adding.delete(text);
+      },
+    };
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const tracked = work.finally(() => this.#background.delete(tracked));
+    this.#background.add(tracked);
+  }
+}
+
+function toResult(
+  request: AttachRequest,
+  outcome: LinkOutcome,
+  addressing: Pick<AttachResult, 'addresses' | 'routes' | 'dns'>,
+): AttachResult {
+  return {
+    ifname: request.key.ifname,
+    ...(outcome.mac === undefined ? {} : { mac: outcome.mac }),
+    ...(outcome.mtu === undefined ? {} : { mtu: outcome.mtu }),
+    ...(outcome.pci === undefined ? {} : { pci: outcome.pci }),
+    hasNetdev: outcome.hasNetdev,
+    addresses: addressing.addresses,
+    routes: addressing.routes,
+    dns: addressing.dns,
+  };
+}
+
+function summarize(record: AttachmentRecord): AttachmentSummary {
+  const slot = record.link.kind === 'vf' ? undefined : record.link.slot;
+  return {
+    containerId: record.key.containerId,
+    ifname: record.key.ifname,
+    kind: record.link.kind,
+    device: record.device,
+    ...(slot === undefined ? {} : { slot }),
+    network: record.network,
+    ...(record.pod === undefined ? {} : { pod: record.pod }),
+    addresses: (record.result?.addresses ?? []).map((entry) => entry.address),
+    state: record.phase === 'restoring' && record.problem !== undefined ? 'stuck' : record.phase,
+    since: record.since,
+    ...(record.problem === undefined ? {} : { problem: record.problem.message }),
+  };
+}

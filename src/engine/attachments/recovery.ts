@@ -1,0 +1,116 @@
+/**
+ * At start: every record is looked at once. A complete attachment in a living sandbox is kept, an
+ * unfinished one or one in a dead sandbox is restored, one whose sandbox cannot be judged is kept
+ * and reported. Addresses noted in an earlier boot are released: no sandbox survives a reboot.
+ */
+import { toBerthError } from '../errors.ts';
+import { release } from '../ipam/index.ts';
+import type { AttachmentContext } from './context.ts';
+import type { AttachmentRecord } from './record.ts';
+import { keyText, type UnreadableRecord } from './record-book.ts';
+import { restoreAttachment } from './restore.ts';
+import { locateSandbox } from './sandbox.ts';
+
+export interface RecoveryReport {
+  readonly kept: readonly string[];
+  readonly restored: readonly string[];
+  /** Kept because nothing proves that its sandbox is dead. */
+  readonly unknown: readonly { readonly attachment: string; readonly why: string }[];
+  /** Could not be restored yet; tried again. */
+  readonly stuck: readonly { readonly attachment: string; readonly problem: string }[];
+  /** Files that this version cannot use; kept. */
+  readonly unreadable: readonly UnreadableRecord[];
+  /** Attachments of an earlier boot whose addresses were released. */
+  readonly released: readonly string[];
+  /** Notes of reserved addresses that could not be read or released; kept. */
+  readonly addressProblems: readonly string[];
+}
+
+const AT_ONCE = 16;
+const EACH_MS = 30_000;
+
+/** Brings records and kernel together. Run it before serving; running it again does no harm. */
+export async function recoverAttachments(context: AttachmentContext): Promise<RecoveryReport> {
+  const kept: string[] = [];
+  const restored: string[] = [];
+  const unknown: { attachment: string; why: string }[] = [];
+  const stuck: { attachment: string; problem: string }[] = [];
+
+  const recoverOne = async (record: AttachmentRecord): Promise<void> => {
+    const attachment = keyText(record.key);
+    const signal = AbortSignal.timeout(EACH_MS);
+    try {
+      await context.attachmentLocks.run(attachment, signal, async () => {
+        const verdict = await judge(context, record);
+        if (verdict.keep) {
+          kept.push(attachment);
+          if (verdict.unknown !== undefined) unknown.push({ attachment, why: verdict.unknown });
+          return;
+        }
+        await restoreAttachment(context, record.key, { authority: 'proof', signal, cause: 'recovery' });
+        restored.push(attachment);
+      });
+    } catch (error) {
+      stuck.push({ attachment, problem: toBerthError(error).message });
+      context.retryLater(record.key);
+    }
+  };
+
+  const queue = [...context.records.all()];
+  const worker = async (): Promise<void> => {
+    for (let record = queue.shift(); record !== undefined; record = queue.shift()) await recoverOne(record);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const addresses = await releaseEarlierBoots(context);
+  const report: RecoveryReport = {
+    kept,
+    restored,
+    unknown,
+    stuck,
+    unreadable: context.records.unreadable(),
+    ...addresses,
+  };
+  context.log.info(
+    {
+      kept: kept.length,
+      restored,
+      unknown,
+      stuck,
+      released: addresses.released,
+      addressProblems: addresses.addressProblems,
+    },
+    'recovered',
+  );
+  return report;
+}
+
+async function judge(
+  context: AttachmentContext,
+  record: AttachmentRecord,
+): Promise<{ keep: true; unknown?: string } | { keep: false }> {
+  if (record.phase !== 'attached') return { keep: false };
+  const { view, close } = await locateSandbox(context.kernel, record.sandbox);
+  close();
+  if (view.state === 'dead') return { keep: false };
+  return view.state === 'unknown' ? { keep: true, unknown: view.why } : { keep: true };
+}
+
+async function releaseEarlierBoots(
+  context: AttachmentContext,
+): Promise<Pick<RecoveryReport, 'released' | 'addressProblems'>> {
+  const released: string[] = [];
+  const { notes, unreadable } = context.ownedAddresses.list();
+  const addressProblems = unreadable.map((name) => `${name} is no note of reserved addresses; kept`);
+  for (const { bootId, dataDir, ...owner } of notes) {
+    if (bootId === context.bootId) continue;
+    try {
+      await release(context, dataDir, owner, AbortSignal.timeout(EACH_MS));
+      released.push(keyText(owner));
+    } catch (error) {
+      addressProblems.push(
+        `addresses of ${keyText(owner)} in ${dataDir}/${owner.network}: ${toBerthError(error).message}`,
+      );
+    }
+  }
+  return { released, addressProblems };
+}

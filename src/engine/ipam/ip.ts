@@ -1,0 +1,96 @@
+/**
+ * IP addresses as numbers, and as the one text form that both we and Go's `net.IP.String` write
+ * (RFC 5952 for IPv6): host-local's file names are that text. Not a general address library.
+ */
+import ipaddr from 'ipaddr.js';
+
+export interface Ip {
+  readonly family: 4 | 6;
+  readonly value: bigint;
+}
+
+export interface Prefix {
+  readonly ip: Ip;
+  readonly length: number;
+}
+
+/** The address, or `undefined` when the text is none. An IPv4-mapped IPv6 address is IPv4, as in Go. Prefix, zone and short forms are refused. */
+export function asIp(text: string): Ip | undefined {
+  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return fromBytes(4, ipaddr.IPv4.parse(text).toByteArray());
+  if (text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
+  const parsed = ipaddr.IPv6.parse(text);
+  if (parsed.isIPv4MappedAddress()) return fromBytes(4, parsed.toIPv4Address().toByteArray());
+  return fromBytes(6, parsed.toByteArray());
+}
+
+/** `address/length`, or `undefined`. */
+export function asPrefix(text: string): Prefix | undefined {
+  const cut = text.indexOf('/');
+  if (cut < 0) return undefined;
+  const ip = asIp(text.slice(0, cut));
+  const bits = text.slice(cut + 1);
+  if (ip === undefined || !/^(0|[1-9][0-9]{0,2})$/.test(bits)) return undefined;
+  const length = Number(bits);
+  return length <= width(ip.family) ? { ip, length } : undefined;
+}
+
+/** The canonical text. */
+export function formatIp(ip: Ip): string {
+  const bytes: number[] = [];
+  for (let shift = width(ip.family) - 8; shift >= 0; shift -= 8)
+    bytes.push(Number((ip.value >> BigInt(shift)) & 0xffn));
+  return ip.family === 4 ? new ipaddr.IPv4(bytes).toString() : new ipaddr.IPv6(bytes).toRFC5952String();
+}
+
+/** Number of bits of an address. */
+export function width(family: 4 | 6): 32 | 128 {
+  return family === 4 ? 32 : 128;
+}
+
+/** First address of the prefix. */
+export function networkOf(prefix: Prefix): bigint {
+  const host = BigInt(width(prefix.ip.family) - prefix.length);
+  return (prefix.ip.value >> host) << host;
+}
+
+/** Last address of the prefix (IPv4: the broadcast address). */
+export function lastOf(prefix: Prefix): bigint {
+  return networkOf(prefix) + (1n << BigInt(width(prefix.ip.family) - prefix.length)) - 1n;
+}
+
+export function contains(prefix: Prefix, ip: Ip): boolean {
+  return ip.family === prefix.ip.family && ip.value >= networkOf(prefix) && ip.value <= lastOf(prefix);
+}
+
+/** 4 or 6, of an address with or without a prefix length. Validated text only. */
+export function addressFamily(text: string): 4 | 6 {
+  return asPrefix(text)?.ip.family ?? asIp(text)?.family ?? (text.includes(':') ? 6 : 4);
+}
+
+/** Whether two texts name the same address (and prefix length, where both have one). */
+export function sameAddress(a: string, b: string): boolean {
+  const left = split(a);
+  const right = split(b);
+  if (left === undefined || right === undefined) return a === b;
+  if (left.ip.family !== right.ip.family || left.ip.value !== right.ip.value) return false;
+  return left.length === undefined || right.length === undefined || left.length === right.length;
+}
+
+/** Whether two texts name the same network; host bits do not count. */
+export function sameNetwork(a: string, b: string): boolean {
+  const left = asPrefix(a);
+  const right = asPrefix(b);
+  if (left === undefined || right === undefined) return a === b;
+  return left.ip.family === right.ip.family && left.length === right.length && networkOf(left) === networkOf(right);
+}
+
+function split(text: string): { ip: Ip; length?: number } | undefined {
+  const prefix = asPrefix(text);
+  if (prefix !== undefined) return prefix;
+  const ip = asIp(text);
+  return ip === undefined ? undefined : { ip };
+}
+
+function fromBytes(family: 4 | 6, bytes: readonly number[]): Ip {
+  return { family, value: bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n) };
+}

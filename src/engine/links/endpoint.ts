@@ -1,0 +1,173 @@
+/**
+ * The sandbox side that all kinds share: the name is free, the link gets its name, alias, addresses
+ * and routes, and CHECK compares them. Everything that the kernel takes in one message list is sent
+ * as one, because each `apply` is a hop to a thread.
+ */
+import { BerthError } from '../errors.ts';
+import type { AttachResult } from '../attachments/model.ts';
+import type { Link, LinkOperation, Namespace, Route } from '../attachments/port.ts';
+import type { IpamResult } from '../ipam/model.ts';
+import { addressFamily, sameAddress, sameNetwork } from '../ipam/ip.ts';
+import type { IfName, MacAddress } from '../values.ts';
+import type { LinkContext } from './link-driver.ts';
+
+/** RT_SCOPE_LINK, linux/rtnetlink.h: a route to neighbours, which has no gateway. */
+const RT_SCOPE_LINK = 253;
+
+/** Throws `Invalid`, `interface-name-taken`, when the sandbox has a link of that name; touches nothing. */
+export async function requireNameFree(sandbox: Namespace, ifname: IfName): Promise<void> {
+  const taken = await sandbox.link({ name: ifname });
+  if (taken !== undefined) throw nameTaken(ifname, taken.kind);
+}
+
+/** The error for a name that somebody else's link has. */
+export function nameTaken(ifname: IfName, kind?: string): BerthError {
+  return new BerthError({
+    code: 'Invalid',
+    reason: 'interface-name-taken',
+    message: `the sandbox already has an interface ${ifname}${kind === undefined ? '' : ` (${kind})`}`,
+    remedy: 'Choose another interface name for this network; the existing interface was not touched.',
+  });
+}
+
+export interface EndpointPlan {
+  readonly index: number;
+  readonly ifname: IfName;
+  readonly alias: string;
+  readonly mac?: MacAddress;
+  readonly addressing: IpamResult;
+}
+
+/**
+ * Names, marks, addresses and raises the link, then adds its routes, in one `apply`. Addresses come
+ * before `up`, so that the kernel's own announcement (arp_notify) already has them.
+ */
+export async function configureEndpoint(context: LinkContext, sandbox: Namespace, plan: EndpointPlan): Promise<void> {
+  const { index, ifname, addressing } = plan;
+  const hasV6 = addressing.addresses.some((entry) => addressFamily(entry.address) === 6);
+  const named: LinkOperation = {
+    op: 'link.set',
+    index,
+    name: ifname,
+    alias: plan.alias,
+    arpNotify: true,
+    ...(plan.mac === undefined ? {} : { mac: plan.mac }),
+  };
+  const rest: LinkOperation[] = [
+    ...addressing.addresses.map(({ address }): LinkOperation => ({ op: 'address.add', index, address })),
+    { op: 'link.set', index, up: true },
+    ...endpointRoutes(addressing).map((route): LinkOperation => ({ op: 'route.add', index, ...route })),
+  ];
+  try {
+    if (hasV6) {
+      await sandbox.apply([named]);
+      await enableIpv6(context, sandbox, ifname);
+      await sandbox.apply(rest);
+    } else {
+      await sandbox.apply([named, ...rest]);
+    }
+  } catch (error) {
+    throw await explain(error, sandbox, plan);
+  }
+}
+
+/** Routes as the kernel needs them: one without a gateway goes through that of its own family's address. */
+export function endpointRoutes(addressing: IpamResult): readonly Route[] {
+  return addressing.routes.map((route) => {
+    if (route.gateway !== undefined || route.scope === RT_SCOPE_LINK) return route;
+    const family = addressFamily(route.dst);
+    const gateway = addressing.addresses.find(
+      (entry) => entry.gateway !== undefined && addressFamily(entry.gateway) === family,
+    )?.gateway;
+    return gateway === undefined ? route : { ...route, gateway };
+  });
+}
+
+/** Tells the neighbours; an announcement that cannot be sent does not fail an ADD. */
+export async function announce(
+  context: LinkContext,
+  sandbox: Namespace,
+  index: number,
+  mac: MacAddress | undefined,
+  addressing: IpamResult,
+): Promise<void> {
+  if (mac === undefined || addressing.addresses.length === 0) return;
+  try {
+    await sandbox.announce(
+      index,
+      mac,
+      addressing.addresses.map((entry) => entry.address),
+    );
+  } catch (error) {
+    context.log.warn({ err: error, index }, 'announcing the addresses failed');
+  }
+}
+
+/** What differs between a link in the sandbox and what ADD promised. Later chained plugins may have added, not removed. */
+export async function compareEndpoint(
+  sandbox: Namespace,
+  link: Link,
+  expected: Pick<AttachResult, 'mac' | 'addresses' | 'routes'>,
+): Promise<string[]> {
+  const differences: string[] = [];
+  if (!link.up) differences.push(`${link.name} is down`);
+  if (expected.mac !== undefined && link.mac !== expected.mac) {
+    differences.push(`${link.name} has hardware address ${link.mac ?? 'none'}, not ${expected.mac}`);
+  }
+  if (expected.addresses.length > 0) {
+    const present = await sandbox.addresses(link.index);
+    for (const { address } of expected.addresses) {
+      const found = present.find((entry) => sameAddress(entry.address, address));
+      if (found === undefined) differences.push(`${link.name} lacks the address ${address}`);
+      else if (found.dadFailed)
+        differences.push(`${address} on ${link.name} is also used by a neighbour (duplicate address)`);
+    }
+  }
+  if (expected.routes.length > 0) {
+    const present = await sandbox.routes(link.index);
+    for (const route of endpointRoutes({ addresses: expected.addresses, routes: expected.routes, dns: {} })) {
+      const found = present.some(
+        (entry) =>
+          sameNetwork(entry.dst, route.dst) &&
+          (route.gateway === undefined || (entry.gateway !== undefined && sameAddress(entry.gateway, route.gateway))),
+      );
+      if (!found)
+        differences.push(
+          `${link.name} lacks the route ${route.dst}${route.gateway === undefined ? '' : ` via ${route.gateway}`}`,
+        );
+    }
+  }
+  return differences;
+}
+
+async function enableIpv6(context: LinkContext, sandbox: Namespace, ifname: IfName): Promise<void> {
+  const disabled = await sandbox.readSysctl(['ipv6', 'conf', ifname, 'disable_ipv6']);
+  if (disabled?.trim() === '1') await sandbox.writeSysctl(['ipv6', 'conf', ifname, 'disable_ipv6'], '0');
+  try {
+    await sandbox.writeSysctl(['ipv6', 'conf', ifname, 'ndisc_notify'], '1');
+  } catch (error) {
+    // Only a later change of the MAC would go unannounced; a read-only /proc/sys is the common cause.
+    context.log.debug({ err: error, ifname }, 'ndisc_notify could not be set');
+  }
+}
+
+async function explain(error: unknown, sandbox: Namespace, plan: EndpointPlan): Promise<unknown> {
+  if (!(error instanceof BerthError)) return error;
+  if (error.errno === 'EEXIST' && error.op?.startsWith('link.set') === true) {
+    const holder = await sandbox.link({ name: plan.ifname });
+    if (holder !== undefined && holder.index !== plan.index) return nameTaken(plan.ifname, holder.kind);
+  }
+  if (error.op?.startsWith('route.add') === true) {
+    return new BerthError({
+      code: 'Invalid',
+      reason: 'route-refused',
+      message: `the kernel refused a route of ${plan.ifname}: ${error.message}`,
+      remedy: "A gateway must be reachable through one of the interface's own addresses.",
+      cause: error,
+      op: error.op,
+      ...(error.errno === undefined ? {} : { errno: error.errno }),
+      ...(error.extack === undefined ? {} : { extack: error.extack }),
+    });
+  }
+  return error;
+}

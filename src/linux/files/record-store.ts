@@ -1,0 +1,81 @@
+/**
+ * Attachment records as files: `<folder>/<containerid>@<ifname>.json`, the folder on tmpfs and 0700.
+ * Synchronous: the files are some hundred bytes in memory. No fsync: a reboot ends every sandbox
+ * anyway, and a killed process loses nothing that it wrote.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AttachmentKey } from '../../engine/attachments/model.ts';
+import type { RecordStore, StoredRecord } from '../../engine/attachments/record-store.ts';
+import { asContainerId, asIfName } from '../../engine/values.ts';
+import { ioError } from './io-error.ts';
+
+const SUFFIX = '.json';
+/** Begins with a dot, which no container id does: an unfinished write is never taken for a record. */
+const TEMPORARY = '.new-';
+
+/** Creates the folder when it is missing. Throws `Io` (`record-write-failed`). */
+export function createRecordStore(folder: string): RecordStore {
+  const failed = (error: unknown, what: string): never => {
+    throw ioError(error, 'record-write-failed', what, `Make room in ${folder}, or make it writable.`);
+  };
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const name of readdirSync(folder)) if (name.startsWith(TEMPORARY)) rmSync(join(folder, name));
+  } catch (error) {
+    failed(error, `preparing ${folder}`);
+  }
+  return {
+    list: () => {
+      try {
+        return readdirSync(folder)
+          .filter((name) => !name.startsWith(TEMPORARY))
+          .map((name) => readStored(folder, name));
+      } catch (error) {
+        throw ioError(error, 'record-read-failed', `listing ${folder}`, 'Make the folder readable.');
+      }
+    },
+    write: (key, text) => {
+      const name = fileName(key);
+      const temporary = join(folder, `${TEMPORARY}${name}`);
+      try {
+        writeFileSync(temporary, text, { mode: 0o600 });
+        renameSync(temporary, join(folder, name));
+      } catch (error) {
+        rmSync(temporary, { force: true });
+        failed(error, `writing ${join(folder, name)}`);
+      }
+    },
+    remove: (key) => {
+      try {
+        rmSync(join(folder, fileName(key)), { force: true });
+      } catch (error) {
+        failed(error, `removing ${join(folder, fileName(key))}`);
+      }
+    },
+  };
+}
+
+function fileName(key: AttachmentKey): string {
+  return `${key.containerId}@${key.ifname}${SUFFIX}`;
+}
+
+function keyOf(name: string): AttachmentKey | undefined {
+  if (!name.endsWith(SUFFIX)) return undefined;
+  // An interface name may hold an "@", a container id may not: split at the first.
+  const cut = name.indexOf('@');
+  const containerId = cut < 0 ? undefined : asContainerId(name.slice(0, cut));
+  const ifname = asIfName(name.slice(cut + 1, -SUFFIX.length));
+  return containerId === undefined || ifname === undefined ? undefined : { containerId, ifname };
+}
+
+function readStored(folder: string, name: string): StoredRecord {
+  const key = keyOf(name);
+  const base = { name, ...(key === undefined ? {} : { key }) };
+  if (key === undefined) return { ...base, problem: 'its name is not <containerid>@<interface>.json' };
+  try {
+    return { ...base, text: readFileSync(join(folder, name), 'utf8') };
+  } catch (error) {
+    return { ...base, problem: `it cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+  }
+}
