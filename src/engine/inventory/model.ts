@@ -61,7 +61,7 @@ export interface PciFacts {
   /** `undefined` where the kernel says -1. */
   readonly numaNode?: number;
   readonly iommuGroup?: number;
-  /** Address of the root port's PCI bus function above it (pcieRoot). */
+  /** The host bridge on top, `pci0000:40`: what `resource.kubernetes.io/pcieRoot` names. */
   readonly pcieRoot?: string;
   /** Character devices of userspace drivers and RDMA below `/dev`. */
   readonly deviceNodes: DeviceNodes;

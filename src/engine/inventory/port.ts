@@ -1,6 +1,6 @@
 /** What the engine needs from the node in order to keep an inventory. Implemented by `src/linux`. */
-import type { Inventory } from './model.ts';
 import type { PciAddress } from '../values.ts';
+import type { Inventory, VfSettings } from './model.ts';
 
 /**
  * Reads the node. One implementation serves the live kernel and a captured tree: roots are
@@ -14,11 +14,27 @@ export interface NodeReader {
    * shares the unchanged parts with it (so that `===` tells what changed).
    */
   reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory>;
+  /**
+   * PF-side settings of a PF's VFs by index, which `reread` leaves as they were: they cost 1 to 2 ms
+   * for each VF on some NICs. `none`: the driver lists no VFs; `undefined`: unknown. Absent in
+   * readers that read settings with everything else.
+   */
+  vfSettings?(pf: PfRef): Promise<ReadonlyMap<number, VfSettings> | 'none' | undefined>;
+}
+
+/** The netdev of a PF. */
+export interface PfRef {
+  readonly ifindex: number;
+  readonly ifname: string;
 }
 
 /** What the kernel said has changed; only a hint of what to read again. */
 export type ChangeHint =
-  | { readonly kind: 'pci'; readonly address: PciAddress; readonly action: 'add' | 'remove' | 'bind' | 'unbind' | 'change' }
+  | {
+      readonly kind: 'pci';
+      readonly address: PciAddress;
+      readonly action: 'add' | 'remove' | 'bind' | 'unbind' | 'change';
+    }
   | { readonly kind: 'link'; readonly ifindex: number; readonly ifname: string; readonly action: 'new' | 'del' }
   | { readonly kind: 'address'; readonly ifindex: number }
   | { readonly kind: 'route' }
@@ -31,5 +47,3 @@ export interface ChangeSource {
   /** Calls `onHint` for each; never throws into the caller. Returns a function that stops and closes everything. */
   start(onHint: (hint: ChangeHint) => void, onNamespaceGone: (nsid: number) => void): Promise<() => Promise<void>>;
 }
-
-

@@ -1,0 +1,79 @@
+/** Finds a device by any name that people and protocols have for it. */
+import { asMacAddress, asPciAddress } from '../values.ts';
+import type { Inventory, Netdev, Nic, Vf, VirtualLink } from './model.ts';
+
+export type FoundDevice =
+  | { readonly kind: 'nic'; readonly nic: Nic }
+  | { readonly kind: 'vf'; readonly vf: Vf; readonly nic: Nic }
+  | { readonly kind: 'virtual'; readonly link: VirtualLink };
+
+/**
+ * By PCI address (also without domain `0000`), interface name, alternative name, permanent or
+ * current hardware address, `<pf>#<index>`, and at last slot id `<uplink>-<n>`, split at its last
+ * `-`. An exact interface name wins over every other reading.
+ */
+export function findDevice(inventory: Inventory, name: string): FoundDevice | undefined {
+  return (
+    byNetdev(inventory, (netdev) => netdev.ifname === name) ??
+    byAddress(inventory, name) ??
+    byNetdev(inventory, (netdev) => netdev.altnames.includes(name)) ??
+    byMac(inventory, name) ??
+    byVfIndex(inventory, name) ??
+    bySlot(inventory, name)
+  );
+}
+
+function* devices({ nics, virtual }: Inventory): Generator<FoundDevice> {
+  for (const nic of nics) {
+    yield { kind: 'nic', nic };
+    for (const vf of nic.vfs) yield { kind: 'vf', vf, nic };
+  }
+  for (const link of virtual) yield { kind: 'virtual', link };
+}
+
+/** The netdev of a found device, when it is in the node's namespace. */
+export function netdevOf(found: FoundDevice): Netdev | undefined {
+  if (found.kind === 'virtual') return found.link;
+  return found.kind === 'nic' ? found.nic.netdev : found.vf.netdev;
+}
+
+function byNetdev(inventory: Inventory, matches: (netdev: Netdev) => boolean): FoundDevice | undefined {
+  for (const found of devices(inventory)) {
+    const netdev = netdevOf(found);
+    if (netdev !== undefined && matches(netdev)) return found;
+  }
+  return undefined;
+}
+
+function byAddress(inventory: Inventory, name: string): FoundDevice | undefined {
+  const address = asPciAddress(name) ?? asPciAddress(`0000:${name}`);
+  if (address === undefined) return undefined;
+  for (const found of devices(inventory)) {
+    if (found.kind === 'nic' && found.nic.address === address) return found;
+    if (found.kind === 'vf' && found.vf.address === address) return found;
+  }
+  return undefined;
+}
+
+/** The permanent address first: current ones are shared by bonds and their members. */
+function byMac(inventory: Inventory, name: string): FoundDevice | undefined {
+  const mac = asMacAddress(name);
+  if (mac === undefined) return undefined;
+  return (
+    byNetdev(inventory, (netdev) => netdev.permanentMac === mac) ?? byNetdev(inventory, (netdev) => netdev.mac === mac)
+  );
+}
+
+function byVfIndex(inventory: Inventory, name: string): FoundDevice | undefined {
+  const [, pf, index] = /^(.+)#([0-9]{1,5})$/.exec(name) ?? [];
+  if (pf === undefined) return undefined;
+  const found = byNetdev(inventory, (netdev) => netdev.ifname === pf) ?? byAddress(inventory, pf);
+  if (found?.kind !== 'nic') return undefined;
+  const vf = found.nic.vfs.find((candidate) => candidate.index === Number(index));
+  return vf === undefined ? undefined : { kind: 'vf', vf, nic: found.nic };
+}
+
+function bySlot(inventory: Inventory, name: string): FoundDevice | undefined {
+  const uplink = /^(.+)-[0-9]{1,6}$/.exec(name)?.[1];
+  return uplink === undefined ? undefined : byNetdev(inventory, (netdev) => netdev.ifname === uplink);
+}

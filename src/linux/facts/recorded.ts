@@ -1,0 +1,145 @@
+/**
+ * Facts of a captured tree: `berth/facts.json`, written by `berth capture`. Without the file they
+ * are unknown. The file comes from a bug report: it is bounded, and validated before it is believed.
+ */
+import { z } from 'zod';
+import { BerthError } from '../../engine/errors.ts';
+import { asMacAddress, asPciAddress } from '../../engine/values.ts';
+import { reasonOf, type Tree } from '../sysfs/tree.ts';
+import type { DriverFacts, FactSource, LinkFacts } from './source.ts';
+
+export const FACTS_PATH = 'berth/facts.json';
+/** 2,048 VFs with all their settings and links make 1 MB. */
+const LIMIT_BYTES = 16 * 2 ** 20;
+
+const text = z.string().max(256);
+const mac = z.string().transform((value, context) => {
+  const parsed = asMacAddress(value);
+  if (parsed !== undefined) return parsed;
+  context.addIssue({ code: 'custom', message: 'not a hardware address' });
+  return z.NEVER;
+});
+const mbps = z.int().min(0).max(0xffffffff);
+
+const vfSettings = z.strictObject({
+  adminMac: mac.optional(),
+  vlan: z.int().min(0).max(4095).optional(),
+  vlanQos: z.int().min(0).max(7).optional(),
+  vlanProto: z.enum(['802.1q', '802.1ad']).optional(),
+  minTxRateMbps: mbps.optional(),
+  maxTxRateMbps: mbps.optional(),
+  spoofCheck: z.boolean().optional(),
+  trust: z.boolean().optional(),
+  linkState: z.enum(['auto', 'enable', 'disable']).optional(),
+});
+
+const link = z.strictObject({
+  ifindex: z.int().min(1),
+  altnames: z.array(text).max(256),
+  permanentMac: mac.optional(),
+  kind: text.optional(),
+  addresses: z.array(text).max(4096),
+  defaultRoute: z.boolean(),
+  /** `none`: the driver lists no VFs. */
+  vfs: z.union([z.literal('none'), z.record(z.string().regex(/^[0-9]{1,5}$/), vfSettings)]).optional(),
+});
+
+const driver = z.strictObject({ driverVersion: text.optional(), firmware: text.optional(), serial: text.optional() });
+
+const document = z.strictObject({
+  /** Additions that old readers cannot ignore raise it. */
+  schema: z.literal(1),
+  links: z.array(link).max(65_536),
+  functions: z.record(
+    z.string().refine((key) => asPciAddress(key) !== undefined, 'not a PCI address'),
+    driver,
+  ),
+});
+
+/** What capture writes. */
+export type FactsDocument = z.input<typeof document>;
+
+/** Reads the file at the first question, once. Throws `Invalid` when it is not what capture writes. */
+export function recordedFacts(tree: Tree): FactSource {
+  let loaded: Promise<Recorded | undefined> | undefined;
+  const recorded = () => {
+    loaded ??= load(tree);
+    return loaded;
+  };
+  return {
+    links: async (only) => {
+      const all = (await recorded())?.links;
+      if (all === undefined || only === undefined) return all;
+      return new Map([...all].filter(([ifindex]) => only.includes(ifindex)));
+    },
+    defaultRoutes: async () => (await recorded())?.defaultRoutes,
+    vfSettings: async (pf) => (await recorded())?.settings.get(pf.ifindex),
+    driver: async (address) => (await recorded())?.functions.get(address),
+  };
+}
+
+interface Recorded {
+  readonly links: ReadonlyMap<number, LinkFacts>;
+  readonly defaultRoutes: ReadonlySet<number>;
+  readonly settings: ReadonlyMap<number, Awaited<ReturnType<FactSource['vfSettings']>>>;
+  readonly functions: ReadonlyMap<string, DriverFacts>;
+}
+
+async function load(tree: Tree): Promise<Recorded | undefined> {
+  const bytes = await readDocument(tree);
+  if (bytes === undefined) return undefined;
+  const parsed = document.safeParse(parseJson(bytes.toString('utf8')));
+  if (!parsed.success) throw invalid(z.prettifyError(parsed.error).replaceAll('\n', ' '));
+  const { links, functions } = parsed.data;
+  return {
+    links: new Map(links.map((entry) => [entry.ifindex, linkFacts(entry)])),
+    defaultRoutes: new Set(links.filter((entry) => entry.defaultRoute).map((entry) => entry.ifindex)),
+    settings: new Map(links.map((entry) => [entry.ifindex, settingsOf(entry.vfs)])),
+    functions: new Map(
+      Object.entries(functions).map(([address, facts]) => [address.toLowerCase(), withoutUndefined(facts)]),
+    ),
+  };
+}
+
+async function readDocument(tree: Tree): Promise<Buffer | undefined> {
+  try {
+    return await tree.bytesLater(FACTS_PATH, LIMIT_BYTES);
+  } catch (error) {
+    throw invalid(reasonOf(error));
+  }
+}
+
+function parseJson(source: string): unknown {
+  try {
+    return JSON.parse(source);
+  } catch (error) {
+    throw invalid(reasonOf(error));
+  }
+}
+
+function invalid(why: string): BerthError {
+  return new BerthError({
+    code: 'Invalid',
+    reason: 'facts-invalid',
+    message: `${FACTS_PATH}: ${why}`,
+    remedy: 'Capture the node again, or remove the file to read the tree without these facts.',
+  });
+}
+
+function linkFacts({ ifindex, altnames, permanentMac, kind, addresses }: z.output<typeof link>): LinkFacts {
+  return withoutUndefined({ ifindex, altnames, permanentMac, kind, addresses });
+}
+
+function settingsOf(vfs: z.output<typeof link>['vfs']): Awaited<ReturnType<FactSource['vfSettings']>> {
+  if (vfs === undefined || vfs === 'none') return vfs;
+  return new Map(Object.entries(vfs).map(([index, settings]) => [Number(index), withoutUndefined(settings)]));
+}
+
+type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+
+/** Optional fields that are absent, instead of present and `undefined`. */
+function withoutUndefined<T extends object>(value: T): Defined<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Defined<T>;
+}

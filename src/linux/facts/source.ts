@@ -1,0 +1,51 @@
+/**
+ * Facts of a node that sysfs does not carry. Two sources: the live kernel over netlink, and the
+ * `berth/facts.json` of a captured tree. A source that cannot know answers `undefined`, which means
+ * "unknown" everywhere; a source that fails throws.
+ */
+import type { VfSettings } from '../../engine/inventory/model.ts';
+import type { MacAddress, PciAddress } from '../../engine/values.ts';
+
+export interface FactSource {
+  /** All links of the node's namespace by index, or those asked for; a link that is gone is not in the answer. */
+  links(only?: readonly number[]): Promise<ReadonlyMap<number, LinkFacts> | undefined>;
+  /** Indexes of the links that carry a default route, IPv4 or IPv6. */
+  defaultRoutes(): Promise<ReadonlySet<number> | undefined>;
+  /**
+   * PF-side settings by VF index. `none`: the driver lists no VFs, a capability that it lacks.
+   * Slow on some NICs (1 to 2 ms for each VF).
+   */
+  vfSettings(pf: LinkRef): Promise<ReadonlyMap<number, VfSettings> | 'none' | undefined>;
+  /** What driver and firmware say of themselves; may ask the firmware. */
+  driver(address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts | undefined>;
+}
+
+export interface LinkRef {
+  readonly ifindex: number;
+  readonly ifname: string;
+}
+
+export interface LinkFacts {
+  readonly ifindex: number;
+  readonly altnames: readonly string[];
+  /** IFLA_PERM_ADDRESS */
+  readonly permanentMac?: MacAddress;
+  /** IFLA_INFO_KIND */
+  readonly kind?: string;
+  /** Global addresses with prefix length. */
+  readonly addresses: readonly string[];
+}
+
+export interface DriverFacts {
+  readonly driverVersion?: string;
+  readonly firmware?: string;
+  readonly serial?: string;
+}
+
+/** Knows nothing. */
+export const noFacts: FactSource = {
+  links: async () => undefined,
+  defaultRoutes: async () => undefined,
+  vfSettings: async () => undefined,
+  driver: async () => undefined,
+};

@@ -1,0 +1,300 @@
+/**
+ * Reads a node's inventory from a root: `/`, or a captured tree. It knows no events: a caller tells
+ * it what to read again. To debug a device that is missing or wrong, look at the inventory's
+ * `unread`, then at the same paths below the root.
+ */
+import type { Inventory, Netdev, Nic, PciFacts, Vf, VfSettings, VirtualLink } from '../engine/inventory/model.ts';
+import type { ChangeHint, NodeReader } from '../engine/inventory/port.ts';
+import { shareInventory } from '../engine/inventory/share.ts';
+import type { PciAddress } from '../engine/values.ts';
+import { procDefaultRoutes } from './facts/proc-routes.ts';
+import { recordedFacts } from './facts/recorded.ts';
+import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './facts/source.ts';
+import { Reread } from './reread.ts';
+import { type KnownLinks, readNetdev, readVirtualLink } from './sysfs/netdev.ts';
+import { type NetdevHome, netdevHome, netdevHomes, netdevsBelow } from './sysfs/netdev-homes.ts';
+import { readNic, readVf } from './sysfs/nic.ts';
+import { readNodeFacts } from './sysfs/node-facts.ts';
+import { createPacer } from './sysfs/pacer.ts';
+import {
+  classOf,
+  type FunctionPlace,
+  functionPlace,
+  isNetworkClass,
+  pciAddresses,
+  physfnOf,
+  virtfnsOf,
+} from './sysfs/pci.ts';
+import { noPciNames, type PciNames } from './sysfs/pci-ids.ts';
+import { entriesOf, Notes, type Scan } from './sysfs/scan.ts';
+import { SlowSlots } from './sysfs/slow-reads.ts';
+import { nodeIo, openTree, type Tree, type TreeIo } from './sysfs/tree.ts';
+import { parseVpd, type VitalProductData, VPD_LIMIT_BYTES } from './sysfs/vpd.ts';
+
+export interface NodeReaderOptions {
+  /** `/` or the folder of a captured tree. */
+  readonly root: string;
+  /** Kubelet's name of the node; the host name when absent. */
+  readonly nodeName?: string;
+  /** What sysfs does not tell; the tree's own record when absent. */
+  readonly facts?: FactSource;
+  readonly names?: PciNames;
+  readonly io?: TreeIo;
+}
+
+/** How long one scan waits for files that ask firmware or locks, all of them together. */
+const SLOW_READS_MS = { full: 2000, again: 30 } as const;
+
+/** Throws when the root does not exist. */
+export function createNodeReader(options: NodeReaderOptions): NodeReader {
+  return new TreeReader(options, openTree(options.root, options.io ?? nodeIo));
+}
+
+/** VF settings of one PF as a source answers them. */
+export type SettingsAnswer = ReadonlyMap<number, VfSettings> | 'none' | undefined;
+
+class TreeReader implements NodeReader {
+  readonly #tree: Tree;
+  readonly #facts: FactSource;
+  readonly #names: PciNames;
+  readonly #nodeName: string | undefined;
+  readonly #slots = new SlowSlots();
+  /** Vital product data by function and incarnation: the EEPROM is slow and does not change. */
+  readonly #vpd = new Map<
+    PciAddress,
+    { readonly inode: string | undefined; readonly data: VitalProductData | undefined }
+  >();
+
+  constructor(options: NodeReaderOptions, tree: Tree) {
+    this.#tree = tree;
+    this.#facts = options.facts ?? recordedFacts(tree);
+    this.#names = options.names ?? noPciNames;
+    this.#nodeName = options.nodeName;
+  }
+
+  async read(signal?: AbortSignal): Promise<Inventory> {
+    const scan = this.#scan(SLOW_READS_MS.full, signal);
+    const known = await this.#allLinks(scan);
+    const homes = await netdevHomes(scan);
+    const own = new Map(
+      homes.flatMap((home) =>
+        home.function === undefined || home.extra !== undefined ? [] : [[home.function, home] as const],
+      ),
+    );
+    const functions = await this.#networkFunctions(scan, own);
+    const netdevs = await this.#netdevs(scan, own, functions, known);
+    const nics = await this.#nics(scan, functions, netdevs);
+    const links = homes.filter(
+      (home) => home.function === undefined || home.extra !== undefined || !functions.has(home.function),
+    );
+    const virtual = await this.#virtual(scan, links, known);
+    const node = readNodeFacts(scan, this.#nodeName);
+    return await this.#named({ node, nics, virtual, findings: [], unread: scan.notes.list() });
+  }
+
+  async reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory> {
+    if (hints.some((hint) => hint.kind === 'all')) return shareInventory(previous, await this.read(signal));
+    const scan = this.#scan(SLOW_READS_MS.again, signal);
+    const again = new Reread(scan, this.#facts, previous);
+    return shareInventory(previous, await this.#named(await again.run(hints)));
+  }
+
+  async vfSettings(pf: LinkRef): Promise<SettingsAnswer> {
+    return await this.#facts.vfSettings(pf);
+  }
+
+  #scan(slowMs: number, signal: AbortSignal | undefined): Scan {
+    this.#tree.forget();
+    const scan = {
+      tree: this.#tree,
+      notes: new Notes(),
+      pacer: createPacer(signal),
+      slow: this.#slots.scan(slowMs),
+      rdma: false,
+    };
+    return { ...scan, rdma: entriesOf(scan, 'sys/class/infiniband').length > 0 };
+  }
+
+  async #allLinks(scan: Scan): Promise<KnownLinks> {
+    const links = await noted(scan, 'netlink RTM_GETLINK', () => this.#facts.links());
+    const routes = await noted(scan, 'netlink RTM_GETROUTE', () => this.#facts.defaultRoutes());
+    const names =
+      routes === undefined && !this.#tree.live
+        ? await procDefaultRoutes(this.#tree, (source, error) => scan.notes.add(source, error))
+        : undefined;
+    return {
+      facts: async (ifindex): Promise<LinkFacts | undefined> => links?.get(ifindex),
+      hasDefaultRoute: ({ ifindex, ifname }) => routes?.has(ifindex) ?? names?.has(ifname) ?? false,
+    };
+  }
+
+  /** Functions of network class, and any other that has a netdev. */
+  async #networkFunctions(
+    scan: Scan,
+    own: Map<PciAddress, NetdevHome>,
+  ): Promise<ReadonlyMap<PciAddress, FunctionPlace>> {
+    const found = new Map<PciAddress, FunctionPlace>();
+    for (const address of pciAddresses(scan)) {
+      if (scan.pacer.due()) await scan.pacer.pause();
+      const place = functionPlace(scan, address);
+      if (place === undefined || (!own.has(address) && !isNetworkClass(classOf(scan, place)))) continue;
+      found.set(address, place);
+      if (!own.has(address) && !this.#tree.live) setIfFound(own, address, netdevWithoutClass(scan, place));
+    }
+    return found;
+  }
+
+  async #netdevs(
+    scan: Scan,
+    own: ReadonlyMap<PciAddress, NetdevHome>,
+    functions: ReadonlyMap<PciAddress, FunctionPlace>,
+    known: KnownLinks,
+  ): Promise<ReadonlyMap<PciAddress, Netdev>> {
+    const netdevs = new Map<PciAddress, Netdev>();
+    const reading: Promise<void>[] = [];
+    for (const [address, home] of own) {
+      if (!functions.has(address)) continue;
+      if (scan.pacer.due()) await scan.pacer.pause();
+      reading.push(readNetdev(scan, home, known).then((netdev) => setIfFound(netdevs, address, netdev)));
+    }
+    await Promise.all(reading);
+    return netdevs;
+  }
+
+  async #nics(
+    scan: Scan,
+    functions: ReadonlyMap<PciAddress, FunctionPlace>,
+    netdevs: ReadonlyMap<PciAddress, Netdev>,
+  ): Promise<readonly Nic[]> {
+    const pfOf = new Map<PciAddress, PciAddress>();
+    for (const [address, place] of functions) {
+      if (scan.pacer.due()) await scan.pacer.pause();
+      const pf = physfnOf(scan, place);
+      if (pf !== undefined && functions.has(pf)) pfOf.set(address, pf);
+    }
+    const reading = [...functions.values()]
+      .filter((place) => !pfOf.has(place.address))
+      .map((place) => this.#nic(scan, place, functions, netdevs));
+    const nics = (await Promise.all(reading)).filter((nic) => nic !== undefined);
+    const listed = new Set(nics.flatMap((nic) => nic.vfs.map((vf) => vf.address)));
+    for (const [address, pf] of pfOf) {
+      const lost = functions.get(address);
+      if (!listed.has(address) && lost !== undefined && this.#tree.inode(lost.home) !== undefined) {
+        scan.notes.add(`${lost.name}/physfn`, `${pf} has no link to it`);
+      }
+    }
+    return nics;
+  }
+
+  async #nic(
+    scan: Scan,
+    place: FunctionPlace,
+    functions: ReadonlyMap<PciAddress, FunctionPlace>,
+    netdevs: ReadonlyMap<PciAddress, Netdev>,
+  ): Promise<Nic | undefined> {
+    if (scan.pacer.due()) await scan.pacer.pause();
+    const netdev = netdevs.get(place.address);
+    const virtfns = virtfnsOf(scan, place);
+    const [settings, driver, vpd] = await Promise.all([
+      netdev === undefined || virtfns.length === 0 ? undefined : this.#settings(scan, netdev),
+      this.#driver(scan, place, netdev),
+      this.#vitalProductData(scan, place),
+    ]);
+    const vfs: Vf[] = [];
+    for (const { index, address } of virtfns) {
+      if (scan.pacer.due()) await scan.pacer.pause();
+      const vfPlace = functions.get(address) ?? functionPlace(scan, address);
+      const of = settings instanceof Map ? settings.get(index) : undefined;
+      const vf = vfPlace && readVf(scan, vfPlace, { index, pf: place.address }, netdevs.get(address), of);
+      if (vf !== undefined) vfs.push(vf);
+    }
+    if (scan.pacer.due()) await scan.pacer.pause();
+    const vfSettings = settings === undefined ? undefined : settings !== 'none';
+    return readNic(scan, place, {
+      vfs,
+      listedVfs: virtfns.length,
+      ...(netdev === undefined ? {} : { netdev }),
+      ...(driver === undefined ? {} : { driver }),
+      ...(vpd === undefined ? {} : { vpd }),
+      ...(vfSettings === undefined ? {} : { vfSettings }),
+    });
+  }
+
+  async #settings(scan: Scan, pf: LinkRef): Promise<SettingsAnswer> {
+    return await noted(scan, `netlink IFLA_VFINFO_LIST ${pf.ifname}`, () => this.#facts.vfSettings(pf));
+  }
+
+  async #driver(scan: Scan, { address }: FunctionPlace, netdev: LinkRef | undefined): Promise<DriverFacts | undefined> {
+    const source = `driver facts of ${address}`;
+    return await noted(scan, source, () => scan.slow.read(source, () => this.#facts.driver(address, netdev)));
+  }
+
+  async #vitalProductData(scan: Scan, place: FunctionPlace): Promise<VitalProductData | undefined> {
+    const path = `${place.home}/vpd`;
+    return await noted(scan, `${place.name}/vpd`, async () => {
+      const inode = this.#tree.inode(place.home);
+      const before = this.#vpd.get(place.address);
+      if (this.#tree.live && before !== undefined && before.inode === inode) return before.data;
+      const bytes = await scan.slow.read(path, () => this.#tree.bytesLater(path, VPD_LIMIT_BYTES));
+      const data = bytes === undefined ? undefined : parseVpd(bytes);
+      this.#vpd.set(place.address, { inode, data });
+      return data;
+    });
+  }
+
+  async #virtual(scan: Scan, homes: readonly NetdevHome[], known: KnownLinks): Promise<readonly VirtualLink[]> {
+    const reading: Promise<VirtualLink | undefined>[] = [];
+    for (const home of homes) {
+      if (scan.pacer.due()) await scan.pacer.pause();
+      reading.push(readVirtualLink(scan, home, known));
+    }
+    return (await Promise.all(reading))
+      .filter((link) => link !== undefined)
+      .sort((one, other) => (one.ifname < other.ifname ? -1 : 1));
+  }
+
+  async #named(inventory: Inventory): Promise<Inventory> {
+    const nameless = inventory.nics
+      .flatMap((nic): PciFacts[] => [nic, ...nic.vfs])
+      .filter((facts) => facts.vendorName === undefined || facts.deviceName === undefined);
+    try {
+      await this.#names.load(nameless);
+    } catch (error) {
+      const notes = new Notes();
+      notes.add('pci.ids', error);
+      return { ...inventory, unread: [...inventory.unread, ...notes.list()] };
+    }
+    const named = <T extends PciFacts>(facts: T): T => {
+      const name = this.#names.get(facts);
+      return name.vendorName === facts.vendorName && name.deviceName === facts.deviceName
+        ? facts
+        : { ...facts, ...name };
+    };
+    const withNamedVfs = (nic: Nic): Nic => {
+      const vfs = nic.vfs.map(named);
+      return vfs.every((vf, index) => vf === nic.vfs[index]) ? nic : { ...nic, vfs };
+    };
+    return { ...inventory, nics: inventory.nics.map((nic) => named(withNamedVfs(nic))) };
+  }
+}
+
+/** The answer, or `undefined` with a note when asking failed. */
+async function noted<T>(scan: Scan, source: string, ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    scan.notes.add(source, error);
+    return undefined;
+  }
+}
+
+/** For trees that have a function's netdev but not the link in class/net. */
+function netdevWithoutClass(scan: Scan, place: FunctionPlace): NetdevHome | undefined {
+  const first = netdevsBelow(scan, place.home)[0];
+  if (first === undefined) return undefined;
+  return netdevHome(scan, first.ifname) ?? { ...first, name: first.home, function: place.address };
+}
+
+function setIfFound<K, V>(map: Map<K, V>, key: K, value: V | undefined): void {
+  if (value !== undefined) map.set(key, value);
+}

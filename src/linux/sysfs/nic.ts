@@ -1,0 +1,92 @@
+/**
+ * A NIC or a VF put together: facts of the PCI function, its netdev, and for a NIC the PCIe link,
+ * SR-IOV and vital product data.
+ */
+import type { Netdev, Nic, PciFacts, SriovFacts, Vf, VfSettings } from '../../engine/inventory/model.ts';
+import type { PciAddress } from '../../engine/values.ts';
+import type { DriverFacts } from '../facts/source.ts';
+import { count, flag, pcieLink } from './parse.ts';
+import { type FunctionPlace, readPciFacts } from './pci.ts';
+import { type Scan, textOf, valueOf } from './scan.ts';
+import type { VitalProductData } from './vpd.ts';
+
+/** What is known of a NIC besides its attributes. */
+export interface NicExtras {
+  readonly vfs: readonly Vf[];
+  /** How many VFs the PF links to; some of them may have gone since. */
+  readonly listedVfs: number;
+  readonly netdev?: Netdev;
+  readonly driver?: DriverFacts;
+  readonly vpd?: VitalProductData;
+  /** `undefined`: not asked. */
+  readonly vfSettings?: boolean;
+}
+
+/** `undefined` when the function is gone. */
+export function readNic(scan: Scan, place: FunctionPlace, extras: NicExtras): Nic | undefined {
+  const facts = readPciFacts(scan, place);
+  if (facts === undefined) return undefined;
+  const pcieNow = pcieLink(textOf(scan, place, 'current_link_speed'), textOf(scan, place, 'current_link_width'));
+  const pcieBest = pcieLink(textOf(scan, place, 'max_link_speed'), textOf(scan, place, 'max_link_width'));
+  const sriov = readSriov(scan, place, extras.listedVfs, extras.vfSettings);
+  const serial = extras.vpd?.serial ?? extras.driver?.serial;
+  return {
+    ...facts,
+    ...netdevFields(extras.netdev),
+    ...(serial === undefined ? {} : { serial }),
+    ...(extras.vpd?.partNumber === undefined ? {} : { partNumber: extras.vpd.partNumber }),
+    ...(extras.driver?.firmware === undefined ? {} : { firmware: extras.driver.firmware }),
+    ...(extras.driver?.driverVersion === undefined ? {} : { driverVersion: extras.driver.driverVersion }),
+    ...(pcieNow === undefined ? {} : { pcieNow }),
+    ...(pcieBest === undefined ? {} : { pcieBest }),
+    ...(sriov === undefined ? {} : { sriov }),
+    vfs: extras.vfs,
+  };
+}
+
+/** `undefined` when the function is gone. */
+export function readVf(
+  scan: Scan,
+  place: FunctionPlace,
+  role: { readonly index: number; readonly pf: PciAddress },
+  netdev: Netdev | undefined,
+  settings: VfSettings | undefined,
+): Vf | undefined {
+  const facts: PciFacts | undefined = readPciFacts(scan, place);
+  if (facts === undefined) return undefined;
+  return {
+    index: role.index,
+    ...facts,
+    pf: role.pf,
+    ...netdevFields(netdev),
+    ...(settings === undefined ? {} : { settings }),
+  };
+}
+
+function netdevFields(netdev: Netdev | undefined): Pick<Nic, 'ifname' | 'netdev'> {
+  return netdev === undefined ? {} : { ifname: netdev.ifname, netdev };
+}
+
+/**
+ * On the live node VFs are counted by their links: `sriov_numvfs` takes the device's lock, which is
+ * held for as long as VFs are being made. `sriov_totalvfs` does not.
+ */
+function readSriov(
+  scan: Scan,
+  place: FunctionPlace,
+  links: number,
+  vfSettings: boolean | undefined,
+): SriovFacts | undefined {
+  const totalVfs = valueOf(scan, place, 'sriov_totalvfs', count);
+  if (totalVfs === undefined || totalVfs === 0) return undefined;
+  const told = scan.tree.live ? undefined : valueOf(scan, place, 'sriov_numvfs', count);
+  if (told !== undefined && told !== links)
+    scan.notes.add(`${place.name}/sriov_numvfs`, `says ${told}, there are ${links} virtfn links`);
+  const autoprobe = valueOf(scan, place, 'sriov_drivers_autoprobe', flag);
+  return {
+    totalVfs,
+    numVfs: told ?? links,
+    ...(autoprobe === undefined ? {} : { autoprobe }),
+    ...(vfSettings === undefined ? {} : { vfSettings }),
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * PCI functions (Documentation/ABI/testing/sysfs-bus-pci). Which are network functions, which are
+ * VFs of which PF, and what the kernel tells of each. The netdev of a function is found elsewhere
+ * (`netdev-homes.ts`).
+ */
+import type { DeviceNodes, PciFacts } from '../../engine/inventory/model.ts';
+import { asPciAddress, type PciAddress } from '../../engine/values.ts';
+import { count, hexId, integer, pciClass, word } from './parse.ts';
+import { entriesOf, linkNameOf, type Place, parsed, realOf, type Scan, valueOf } from './scan.ts';
+
+export const PCI_DEVICES = 'sys/bus/pci/devices';
+
+export interface FunctionPlace extends Place {
+  readonly address: PciAddress;
+}
+
+/** All functions of the node, by address. */
+export function pciAddresses(scan: Scan): readonly PciAddress[] {
+  return entriesOf(scan, PCI_DEVICES)
+    .flatMap((entry) => asPciAddress(entry.name) ?? [])
+    .sort();
+}
+
+/** Where a function's attributes are; `undefined` when it is gone. */
+export function functionPlace(scan: Scan, address: PciAddress): FunctionPlace | undefined {
+  const name = `${PCI_DEVICES}/${address}`;
+  const home = realOf(scan, name);
+  return home === undefined ? undefined : { address, home, name };
+}
+
+/** PCI base class 02, network controllers; six digits. */
+export function classOf(scan: Scan, place: FunctionPlace): string | undefined {
+  return valueOf(scan, place, 'class', pciClass);
+}
+
+export function isNetworkClass(pciClassCode: string | undefined): boolean {
+  return pciClassCode?.startsWith('02') === true;
+}
+
+/** Address of the PF when this function is a VF. */
+export function physfnOf(scan: Scan, place: FunctionPlace): PciAddress | undefined {
+  return parsed(scan, place, 'physfn', linkNameOf(scan, place, 'physfn'), asPciAddress);
+}
+
+/** VFs by index, from the PF's `virtfn*` links. */
+export function virtfnsOf(
+  scan: Scan,
+  place: FunctionPlace,
+): readonly { readonly index: number; readonly address: PciAddress }[] {
+  return entriesOf(scan, place.home)
+    .flatMap((entry) => {
+      const digits = /^virtfn([0-9]{1,5})$/.exec(entry.name)?.[1];
+      if (digits === undefined) return [];
+      const address = parsed(scan, place, entry.name, linkNameOf(scan, place, entry.name), asPciAddress);
+      return address === undefined ? [] : [{ index: Number(digits), address }];
+    })
+    .sort((one, other) => one.index - other.index);
+}
+
+/** Facts of one function; `undefined` when it is gone, or (with a note) when it does not say what it is. */
+export function readPciFacts(scan: Scan, place: FunctionPlace): PciFacts | undefined {
+  const vendor = valueOf(scan, place, 'vendor', hexId);
+  const device = valueOf(scan, place, 'device', hexId);
+  const pciClassCode = classOf(scan, place);
+  if (vendor === undefined || device === undefined || pciClassCode === undefined) {
+    const missing = vendor === undefined ? 'vendor' : device === undefined ? 'device' : 'class';
+    if (realOf(scan, place.name) !== undefined) scan.notes.add(`${place.name}/${missing}`, 'missing');
+    return undefined;
+  }
+  const subsystemVendor = valueOf(scan, place, 'subsystem_vendor', hexId);
+  const subsystemDevice = valueOf(scan, place, 'subsystem_device', hexId);
+  const driver = parsed(scan, place, 'driver', linkNameOf(scan, place, 'driver'), word);
+  const numaNode = valueOf(scan, place, 'numa_node', integer);
+  const iommuGroup = parsed(scan, place, 'iommu_group', linkNameOf(scan, place, 'iommu_group'), count);
+  const pcieRoot = pcieRootOf(place.home);
+  return {
+    address: place.address,
+    vendor,
+    device,
+    ...(subsystemVendor === undefined ? {} : { subsystemVendor }),
+    ...(subsystemDevice === undefined ? {} : { subsystemDevice }),
+    class: pciClassCode,
+    ...(driver === undefined ? {} : { driver }),
+    ...(numaNode === undefined || numaNode < 0 ? {} : { numaNode }),
+    ...(iommuGroup === undefined ? {} : { iommuGroup }),
+    ...(pcieRoot === undefined ? {} : { pcieRoot }),
+    deviceNodes: deviceNodesOf(scan, place, driver, iommuGroup),
+  };
+}
+
+/** `pci0000:40`, the host bridge on top of the device's path. */
+function pcieRootOf(home: string): string | undefined {
+  return /(?:^|\/)(pci[0-9a-f]{4,8}:[0-9a-f]{2})\//.exec(home)?.[1];
+}
+
+function deviceNodesOf(
+  scan: Scan,
+  place: FunctionPlace,
+  driver: string | undefined,
+  group: number | undefined,
+): DeviceNodes {
+  const vfio = driver?.includes('vfio') === true && group !== undefined ? vfioNode(scan, group) : undefined;
+  const uio = driver?.includes('uio') === true ? uioNode(scan, place) : undefined;
+  const rdma = rdmaNodes(scan, place);
+  return {
+    ...(vfio === undefined ? {} : { vfio }),
+    ...(uio === undefined ? {} : { uio }),
+    ...(rdma.length === 0 ? {} : { rdma }),
+  };
+}
+
+/** Groups that VFIO makes without an IOMMU are named so (drivers/vfio/group.c). */
+function vfioNode(scan: Scan, group: number): string {
+  const name = `sys/kernel/iommu_groups/${group}`;
+  const isUnprotected = valueOf(scan, { home: name, name }, 'name', word) === 'vfio-noiommu';
+  return `/dev/vfio/${isUnprotected ? 'noiommu-' : ''}${group}`;
+}
+
+function uioNode(scan: Scan, place: FunctionPlace): string | undefined {
+  const name = entriesOf(scan, `${place.home}/uio`).find((entry) => /^uio[0-9]+$/.test(entry.name))?.name;
+  return name === undefined ? undefined : `/dev/${name}`;
+}
+
+const RDMA_CLASSES = ['infiniband_verbs', 'infiniband_mad'] as const;
+
+/** Character devices of the function's RDMA device; the connection manager's belongs to all. */
+function rdmaNodes(scan: Scan, place: FunctionPlace): readonly string[] {
+  if (!scan.rdma) return [];
+  const own = RDMA_CLASSES.flatMap((kind) =>
+    entriesOf(scan, `${place.home}/${kind}`)
+      .filter((entry) => /^(uverbs|umad|issm)[0-9]+$/.test(entry.name))
+      .map((entry) => `/dev/infiniband/${entry.name}`),
+  );
+  return own.length === 0 ? [] : [...own.sort(), '/dev/infiniband/rdma_cm'];
+}
