@@ -1,0 +1,74 @@
+/**
+ * Device-info files of the Network Plumbing Working Group (device information specification 1.1):
+ * Multus copies the file of a device that kubelet allocated into the pod's network status. To
+ * debug: they are plain JSON below `<root>/dp`.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Nic, Vf } from '../engine/inventory/model.ts';
+import type { Logger } from '../engine/logger.ts';
+
+export interface DeviceInfoFolder {
+  /** Replaces the device's file at once for readers. Throws what the file system says. */
+  write(resource: string, vf: Vf, pf: Nic): Promise<void>;
+  /**
+   * Removes the files of these resources whose device is not to be kept. Files of other resources
+   * are other people's, and are left alone.
+   */
+  prune(resources: readonly string[], keep: (resource: string, id: string) => boolean): Promise<void>;
+}
+
+const SUFFIX = '-device.json';
+
+/** `root` is `/var/run/k8s.cni.cncf.io/devinfo` on a node. */
+export function createDeviceInfoFolder(root: string, log: Logger): DeviceInfoFolder {
+  const directory = join(root, 'dp');
+  return {
+    write: async (resource, vf, pf) => {
+      await mkdir(directory, { recursive: true });
+      const content = {
+        type: 'pci',
+        version: '1.1.0',
+        pci: { 'pci-address': vf.address, 'pf-pci-address': pf.address },
+      };
+      const temporary = join(directory, `.${randomBytes(6).toString('hex')}`);
+      try {
+        await writeFile(temporary, JSON.stringify(content), { mode: 0o444, flag: 'wx' });
+        await rename(temporary, join(directory, fileName(resource, vf.address)));
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
+      }
+    },
+    prune: async (resources, keep) => {
+      for (const name of await namesIn(directory)) {
+        const owner = ownerOf(name, resources);
+        if (owner === undefined || keep(owner.resource, owner.id)) continue;
+        await rm(join(directory, name), { force: true });
+        log.info({ file: name, resource: owner.resource, device: owner.id }, 'stale device-info file removed');
+      }
+    },
+  };
+}
+
+function fileName(resource: string, id: string): string {
+  return `${resource.replaceAll('/', '-')}-${id}${SUFFIX}`;
+}
+
+/** Resources may begin alike (`vf`, `vf-vfio`): the longest that fits is the owner. */
+function ownerOf(name: string, resources: readonly string[]): { resource: string; id: string } | undefined {
+  const fitting = resources.filter((resource) => name.startsWith(fileName(resource, '').slice(0, -SUFFIX.length)));
+  const [resource] = fitting.toSorted((a, b) => b.length - a.length);
+  if (resource === undefined || !name.endsWith(SUFFIX)) return undefined;
+  return { resource, id: name.slice(resource.length + 1, -SUFFIX.length) };
+}
+
+async function namesIn(directory: string): Promise<readonly string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * One ListAndWatch stream. Every message is the whole list, so a slow reader needs no queue: while
+ * one message is on its way, only the newest list waits.
+ */
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import type { Empty, ListAndWatchResponse } from './gen/deviceplugin/v1beta1/device_plugin.ts';
+
+export class DeviceStream {
+  readonly #call: ServerWritableStream<Empty, ListAndWatchResponse>;
+  readonly #newest: () => ListAndWatchResponse;
+  #sending = false;
+  #outdated = false;
+  #ended = false;
+
+  /** Sends the list at once. `onEnd` is called once, whoever ends the stream. */
+  constructor(
+    call: ServerWritableStream<Empty, ListAndWatchResponse>,
+    newest: () => ListAndWatchResponse,
+    onEnd: () => void,
+  ) {
+    this.#call = call;
+    this.#newest = newest;
+    const ended = (): void => {
+      if (this.#ended) return;
+      this.#ended = true;
+      onEnd();
+    };
+    // Kubelet cancels (restart, takeover); `close` also comes after `end` and when the connection broke.
+    call.once('cancelled', ended);
+    call.once('close', ended);
+    call.on('error', ended);
+    if (call.cancelled) setImmediate(ended);
+    else this.publish();
+  }
+
+  /** Sends the newest list, after the one that is on its way. */
+  publish(): void {
+    if (this.#ended) return;
+    if (this.#sending) {
+      this.#outdated = true;
+      return;
+    }
+    this.#sending = true;
+    this.#outdated = false;
+    this.#call.write(this.#newest(), () => {
+      this.#sending = false;
+      if (this.#outdated) this.publish();
+    });
+  }
+
+  end(): void {
+    if (!this.#ended) this.#call.end();
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The agent towards kubelet: one registered plugin for each pool, following the pool set. It knows
+ * kubelet's protocol and nothing of the kernel. To debug: `status()`, and the log by `resource`.
+ */
+import type { Logger } from '../engine/logger.ts';
+import type { PoolChange, PoolSet } from '../engine/pools/pool-set.ts';
+import { BUILT_IN } from '../engine/pools/zero-config.ts';
+import { asPciAddress } from '../engine/values.ts';
+import { createDeviceInfoFolder } from './device-info.ts';
+import { type FolderWatch, watchFolder } from './folder-watch.ts';
+import type { KubeletPaths } from './paths.ts';
+import {
+  DEFAULT_TIMINGS,
+  Registration,
+  type RegistrationChoice,
+  type RegistrationTimings,
+  type ResourceRegistration,
+} from './registration.ts';
+import { removeLeftovers } from './served-socket.ts';
+
+export interface KubeletFrontEndOptions {
+  readonly pools: PoolSet;
+  readonly paths: KubeletPaths;
+  /** Root of the device-info files, `/var/run/k8s.cni.cncf.io/devinfo` on a node. */
+  readonly deviceInfoDir: string;
+  readonly registration: RegistrationChoice;
+  readonly log: Logger;
+  /** Other delays than {@link DEFAULT_TIMINGS}, for tests. */
+  readonly timings?: Partial<RegistrationTimings>;
+}
+
+export interface KubeletFrontEnd {
+  /** Serves and begins to register; resolves at once, registration goes on by itself. */
+  start(): Promise<void>;
+  /** Ends every stream, server, socket file, watch and timer. */
+  stop(): Promise<void>;
+  /** One entry for each resource that is or should be registered, in the order of the pools. */
+  status(): readonly ResourceRegistration[];
+}
+
+export function createKubeletFrontEnd(options: KubeletFrontEndOptions): KubeletFrontEnd {
+  return new FrontEnd(options);
+}
+
+class FrontEnd implements KubeletFrontEnd {
+  readonly #options: KubeletFrontEndOptions;
+  readonly #timings: RegistrationTimings;
+  readonly #deviceInfo: ReturnType<typeof createDeviceInfoFolder>;
+  readonly #registrations = new Map<string, Registration>();
+  readonly #watches: FolderWatch[] = [];
+  readonly #stopping = new Set<Promise<void>>();
+  #unsubscribe: (() => void) | undefined;
+  #pruning: Promise<void> = Promise.resolve();
+
+  constructor(options: KubeletFrontEndOptions) {
+    this.#options = options;
+    this.#timings = { ...DEFAULT_TIMINGS, ...options.timings };
+    this.#deviceInfo = createDeviceInfoFolder(options.deviceInfoDir, options.log);
+  }
+
+  async start(): Promise<void> {
+    const { pools, paths, log } = this.#options;
+    const folders = [paths.devicePluginsDir, paths.pluginsRegistryDir];
+    for (const folder of folders) await removeLeftovers(folder);
+    this.#unsubscribe = pools.subscribe((change) => this.#onChange(change));
+    this.#onChange({ changed: pools.plan().pools, removed: [] });
+    for (const folder of folders) {
+      this.#watches.push(
+        watchFolder(folder, this.#timings.checkMs, log, () => {
+          for (const registration of this.#registrations.values()) registration.check();
+        }),
+      );
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#unsubscribe?.();
+    for (const watch of this.#watches.splice(0)) watch.close();
+    for (const resource of [...this.#registrations.keys()]) this.#remove(resource);
+    await Promise.all(this.#stopping);
+    await this.#pruning;
+  }
+
+  status(): readonly ResourceRegistration[] {
+    return [...this.#registrations.values()].map((registration) => registration.status());
+  }
+
+  #onChange({ changed, removed }: PoolChange): void {
+    for (const resource of removed) this.#remove(resource);
+    for (const { spec, devices } of changed) {
+      const registration = this.#registrations.get(spec.resource);
+      if (registration !== undefined) registration.publish();
+      // A built-in pool shows up in the node's capacity once the node has something for it.
+      else if (devices.length > 0 || spec.origin !== BUILT_IN) this.#add(spec.resource);
+    }
+    this.#pruneDeviceInfo(removed);
+  }
+
+  #add(resource: string): void {
+    const { pools, paths, registration: choice, log } = this.#options;
+    const registration = new Registration({
+      resource,
+      pools,
+      deviceInfo: this.#deviceInfo,
+      paths,
+      choice,
+      timings: this.#timings,
+      log,
+    });
+    this.#registrations.set(resource, registration);
+    registration.start();
+  }
+
+  #remove(resource: string): void {
+    const registration = this.#registrations.get(resource);
+    if (registration === undefined) return;
+    this.#registrations.delete(resource);
+    const stopping = registration.stop().catch((error: unknown) => {
+      this.#options.log.error({ resource, err: error }, 'plugin not stopped cleanly');
+    });
+    this.#stopping.add(stopping);
+    void stopping.then(() => this.#stopping.delete(stopping));
+  }
+
+  /** Files of devices that no pool offers any more; those in pods stay. */
+  #pruneDeviceInfo(removed: readonly string[]): void {
+    const { pools, log } = this.#options;
+    this.#pruning = this.#pruning.then(async () => {
+      try {
+        const resources = [...pools.plan().pools.map(({ spec }) => spec.resource), ...removed];
+        await this.#deviceInfo.prune(resources, (resource, id) => {
+          const address = asPciAddress(id);
+          if (address !== undefined && pools.isHeld(address)) return true;
+          return pools.state(resource)?.devices.some((device) => device.id === id) ?? false;
+        });
+      } catch (error) {
+        log.warn({ err: error }, 'stale device-info files not looked for');
+      }
+    });
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * Asks kubelet which pod has which device. Kubelet answers 100 calls a second for all its clients
+ * together (Multus needs one for each ADD), so one call is in flight for everybody here, and its
+ * answer serves for a moment. To debug: an unanswered question is logged at level debug.
+ */
+import { type Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { DeviceHolder, PodDevices } from '../engine/attachments/pod-devices.ts';
+import { type Clock, systemClock } from '../engine/clock.ts';
+import type { Logger } from '../engine/logger.ts';
+import { type ListPodResourcesResponse, PodResourcesListerClient } from './gen/podresources/v1/pod_resources.ts';
+import { describeFailure } from './status.ts';
+
+export interface PodResourcesOptions {
+  /** Kubelet's pod-resources socket. */
+  readonly socket: string;
+  /** Which resources are ours. */
+  readonly isOurs: (resource: string) => boolean;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export interface PodResources extends PodDevices {
+  close(): void;
+}
+
+/** How long an answer serves; the port allows 100 ms. */
+const CACHE_MS = 75;
+const TIMEOUT_MS = 2_000;
+/** Throttled by kubelet: it refills by 100 a second, so a moment later there is room. */
+const RETRY_DELAYS_MS = [15, 30, 60];
+/** Kubelet's own limit for this interface. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+type Holders = ReadonlyMap<string, readonly DeviceHolder[]>;
+
+/** Connects when first asked. */
+export function createPodResources(options: PodResourcesOptions): PodResources {
+  return new KubeletPodResources(options);
+}
+
+class KubeletPodResources implements PodResources {
+  readonly #options: PodResourcesOptions;
+  readonly #clock: Clock;
+  readonly #closed = new AbortController();
+  #client: PodResourcesListerClient | undefined;
+  #inFlight: Promise<Holders | undefined> | undefined;
+  #answer: { readonly holders: Holders; readonly at: number } | undefined;
+
+  constructor(options: PodResourcesOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  holders(): Promise<Holders | undefined> {
+    const answer = this.#answer;
+    if (answer !== undefined && this.#clock.now().getTime() - answer.at < CACHE_MS) {
+      return Promise.resolve(answer.holders);
+    }
+    this.#inFlight ??= this.#ask().finally(() => {
+      this.#inFlight = undefined;
+    });
+    return this.#inFlight;
+  }
+
+  close(): void {
+    this.#closed.abort();
+    this.#disconnect();
+  }
+
+  async #ask(): Promise<Holders | undefined> {
+    for (const delayMs of [...RETRY_DELAYS_MS, undefined]) {
+      if (this.#closed.signal.aborted) return undefined;
+      // The answer is as old as the question: kubelet may have looked at once.
+      const at = this.#clock.now().getTime();
+      const { response, error } = await this.#list();
+      if (response !== undefined) {
+        const holders = holdersOf(response, this.#options.isOurs);
+        this.#answer = { holders, at };
+        return holders;
+      }
+      if (error?.code !== status.RESOURCE_EXHAUSTED || delayMs === undefined) {
+        this.#disconnect();
+        const why = error === undefined ? 'no answer' : describeFailure(error);
+        this.#options.log.debug({ socket: this.#options.socket, why }, 'kubelet did not list pod resources');
+        return undefined;
+      }
+      await this.#clock.delay(delayMs, this.#closed.signal);
+    }
+    return undefined;
+  }
+
+  #list(): Promise<{ readonly response?: ListPodResourcesResponse; readonly error?: ServiceError }> {
+    this.#client ??= new PodResourcesListerClient(`unix:${this.#options.socket}`, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    });
+    const client = this.#client;
+    return new Promise((resolve) => {
+      client.list({}, new Metadata(), { deadline: Date.now() + TIMEOUT_MS }, (error, response) => {
+        resolve(error === null ? { response } : { error });
+      });
+    });
+  }
+
+  /** A new connection next time, instead of gRPC's own back-off towards a kubelet that restarts. */
+  #disconnect(): void {
+    const client: Client | undefined = this.#client;
+    this.#client = undefined;
+    client?.close();
+  }
+}
+
+/** Holders by device id. Kubelet lists each device as an entry of its own, in any order. */
+export function holdersOf(response: ListPodResourcesResponse, isOurs: (resource: string) => boolean): Holders {
+  const holders = new Map<string, DeviceHolder[]>();
+  for (const pod of response.podResources) {
+    for (const container of pod.containers) {
+      for (const { resourceName, deviceIds } of container.devices) {
+        if (!isOurs(resourceName)) continue;
+        for (const id of deviceIds) {
+          const holder = {
+            resource: resourceName,
+            pod: { namespace: pod.namespace, name: pod.name },
+            container: container.name,
+          };
+          const list = holders.get(id);
+          if (list === undefined) holders.set(id, [holder]);
+          else list.push(holder);
+        }
+      }
+    }
+  }
+  return holders;
+}
