@@ -3,8 +3,8 @@
  * it what to read again. To debug a device that is missing or wrong, look at the inventory's
  * `unread`, then at the same paths below the root.
  */
-import type { Inventory, Netdev, Nic, PciFacts, Vf, VfSettings, VirtualLink } from '../engine/inventory/model.ts';
-import type { ChangeHint, NodeReader } from '../engine/inventory/port.ts';
+import type { Inventory, Netdev, Nic, PciFacts, Vf, VirtualLink } from '../engine/inventory/model.ts';
+import type { ChangeHint, NodeReader, VfSettingsAnswer } from '../engine/inventory/port.ts';
 import { shareInventory } from '../engine/inventory/share.ts';
 import type { PciAddress } from '../engine/values.ts';
 import { procDefaultRoutes } from './facts/proc-routes.ts';
@@ -49,9 +49,6 @@ const SLOW_READS_MS = { full: 2000, again: 30 } as const;
 export function createNodeReader(options: NodeReaderOptions): NodeReader {
   return new TreeReader(options, openTree(options.root, options.io ?? nodeIo));
 }
-
-/** VF settings of one PF as a source answers them. */
-export type SettingsAnswer = ReadonlyMap<number, VfSettings> | 'none' | undefined;
 
 class TreeReader implements NodeReader {
   readonly #tree: Tree;
@@ -99,7 +96,7 @@ class TreeReader implements NodeReader {
     return shareInventory(previous, await this.#named(await again.run(hints)));
   }
 
-  async vfSettings(pf: LinkRef): Promise<SettingsAnswer> {
+  async vfSettings(pf: LinkRef): Promise<VfSettingsAnswer> {
     return await this.#facts.vfSettings(pf);
   }
 
@@ -204,7 +201,7 @@ class TreeReader implements NodeReader {
     for (const { index, address } of virtfns) {
       if (scan.pacer.due()) await scan.pacer.pause();
       const vfPlace = functions.get(address) ?? functionPlace(scan, address);
-      const of = settings instanceof Map ? settings.get(index) : undefined;
+      const of = typeof settings === 'object' ? settings.settings.get(index) : undefined;
       const vf = vfPlace && readVf(scan, vfPlace, { index, pf: place.address }, netdevs.get(address), of);
       if (vf !== undefined) vfs.push(vf);
     }
@@ -220,8 +217,12 @@ class TreeReader implements NodeReader {
     });
   }
 
-  async #settings(scan: Scan, pf: LinkRef): Promise<SettingsAnswer> {
-    return await noted(scan, `netlink IFLA_VFINFO_LIST ${pf.ifname}`, () => this.#facts.vfSettings(pf));
+  async #settings(scan: Scan, pf: LinkRef): Promise<VfSettingsAnswer> {
+    return await noted(scan, `netlink IFLA_VFINFO_LIST ${pf.ifname}`, async () => {
+      const answer = await this.#facts.vfSettings(pf);
+      if (typeof answer === 'object') noteMissing(scan.notes, pf, answer.missing);
+      return answer;
+    });
   }
 
   async #driver(scan: Scan, { address }: FunctionPlace, netdev: LinkRef | undefined): Promise<DriverFacts | undefined> {
@@ -276,6 +277,11 @@ class TreeReader implements NodeReader {
     };
     return { ...inventory, nics: inventory.nics.map((nic) => named(withNamedVfs(nic))) };
   }
+}
+
+function noteMissing(notes: Notes, pf: LinkRef, missing: readonly number[]): void {
+  if (missing.length > 0)
+    notes.add(`netlink IFLA_VFINFO_LIST ${pf.ifname}`, `settings of VFs ${missing.join(', ')} do not fit`);
 }
 
 /** The answer, or `undefined` with a note when asking failed. */

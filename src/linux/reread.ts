@@ -153,7 +153,7 @@ export class Reread {
 
   async #askLink(ifindex: number): Promise<LinkFacts | undefined> {
     try {
-      return (await this.#facts.links([ifindex]))?.get(ifindex);
+      return await this.#facts.link(ifindex);
     } catch (error) {
       this.#scan.notes.add(`netlink RTM_GETLINK ${ifindex}`, error);
       return undefined;

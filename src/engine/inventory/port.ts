@@ -19,7 +19,16 @@ export interface NodeReader {
    * for each VF on some NICs. `none`: the driver lists no VFs; `undefined`: unknown. Absent in
    * readers that read settings with everything else.
    */
-  vfSettings?(pf: PfRef): Promise<ReadonlyMap<number, VfSettings> | 'none' | undefined>;
+  vfSettings?(pf: PfRef): Promise<VfSettingsAnswer>;
+}
+
+export type VfSettingsAnswer = VfSettingsList | 'none' | undefined;
+
+export interface VfSettingsList {
+  /** By VF index. */
+  readonly settings: ReadonlyMap<number, VfSettings>;
+  /** VFs that the kernel has and could not list: a list ends at 64 KiB. */
+  readonly missing: readonly number[];
 }
 
 /** The netdev of a PF. */

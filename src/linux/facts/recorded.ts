@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { BerthError } from '../../engine/errors.ts';
+import type { VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import { asMacAddress, asPciAddress } from '../../engine/values.ts';
 import { reasonOf, type Tree } from '../sysfs/tree.ts';
 import type { DriverFacts, FactSource, LinkFacts } from './source.ts';
@@ -67,11 +68,8 @@ export function recordedFacts(tree: Tree): FactSource {
     return loaded;
   };
   return {
-    links: async (only) => {
-      const all = (await recorded())?.links;
-      if (all === undefined || only === undefined) return all;
-      return new Map([...all].filter(([ifindex]) => only.includes(ifindex)));
-    },
+    links: async () => (await recorded())?.links,
+    link: async (ifindex) => (await recorded())?.links.get(ifindex),
     defaultRoutes: async () => (await recorded())?.defaultRoutes,
     vfSettings: async (pf) => (await recorded())?.settings.get(pf.ifindex),
     driver: async (address) => (await recorded())?.functions.get(address),
@@ -81,7 +79,7 @@ export function recordedFacts(tree: Tree): FactSource {
 interface Recorded {
   readonly links: ReadonlyMap<number, LinkFacts>;
   readonly defaultRoutes: ReadonlySet<number>;
-  readonly settings: ReadonlyMap<number, Awaited<ReturnType<FactSource['vfSettings']>>>;
+  readonly settings: ReadonlyMap<number, VfSettingsAnswer>;
   readonly functions: ReadonlyMap<string, DriverFacts>;
 }
 
@@ -130,9 +128,10 @@ function linkFacts({ ifindex, altnames, permanentMac, kind, addresses }: z.outpu
   return withoutUndefined({ ifindex, altnames, permanentMac, kind, addresses });
 }
 
-function settingsOf(vfs: z.output<typeof link>['vfs']): Awaited<ReturnType<FactSource['vfSettings']>> {
+function settingsOf(vfs: z.output<typeof link>['vfs']): VfSettingsAnswer {
   if (vfs === undefined || vfs === 'none') return vfs;
-  return new Map(Object.entries(vfs).map(([index, settings]) => [Number(index), withoutUndefined(settings)]));
+  const settings = new Map(Object.entries(vfs).map(([index, told]) => [Number(index), withoutUndefined(told)]));
+  return { settings, missing: [] };
 }
 
 type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {

@@ -3,19 +3,21 @@
  * `berth/facts.json` of a captured tree. A source that cannot know answers `undefined`, which means
  * "unknown" everywhere; a source that fails throws.
  */
-import type { VfSettings } from '../../engine/inventory/model.ts';
+import type { VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import type { MacAddress, PciAddress } from '../../engine/values.ts';
 
 export interface FactSource {
-  /** All links of the node's namespace by index, or those asked for; a link that is gone is not in the answer. */
-  links(only?: readonly number[]): Promise<ReadonlyMap<number, LinkFacts> | undefined>;
+  /** All links of the node's namespace by index. */
+  links(): Promise<ReadonlyMap<number, LinkFacts> | undefined>;
+  /** One link; `undefined` when it is gone, too. */
+  link(ifindex: number): Promise<LinkFacts | undefined>;
   /** Indexes of the links that carry a default route, IPv4 or IPv6. */
   defaultRoutes(): Promise<ReadonlySet<number> | undefined>;
   /**
-   * PF-side settings by VF index. `none`: the driver lists no VFs, a capability that it lacks.
-   * Slow on some NICs (1 to 2 ms for each VF).
+   * PF-side settings. `none`: the driver lists no VFs, a capability that it lacks. Slow on some
+   * NICs (1 to 2 ms for each VF).
    */
-  vfSettings(pf: LinkRef): Promise<ReadonlyMap<number, VfSettings> | 'none' | undefined>;
+  vfSettings(pf: LinkRef): Promise<VfSettingsAnswer>;
   /** What driver and firmware say of themselves; may ask the firmware. */
   driver(address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts | undefined>;
 }
@@ -45,6 +47,7 @@ export interface DriverFacts {
 /** Knows nothing. */
 export const noFacts: FactSource = {
   links: async () => undefined,
+  link: async () => undefined,
   defaultRoutes: async () => undefined,
   vfSettings: async () => undefined,
   driver: async () => undefined,

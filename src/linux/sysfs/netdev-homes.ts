@@ -8,7 +8,7 @@
  */
 import { asIfName, asPciAddress, type IfName, type PciAddress } from '../../engine/values.ts';
 import { count } from './parse.ts';
-import { entriesOf, type Place, realOf, type Scan, textOf, valueOf } from './scan.ts';
+import { attributeOf, entriesOf, type Place, realOf, type Scan, textOf } from './scan.ts';
 
 export interface NetdevHome extends Place {
   readonly ifname: IfName;
@@ -71,7 +71,7 @@ export function markExtra(scan: Scan, homes: readonly NetdevHome[]): readonly Ne
 /** The lowest port of a function; ports are ordered by `dev_port`, then by name. */
 function mainPort(scan: Scan, siblings: readonly NetdevHome[]): NetdevHome | undefined {
   const ports = siblings.filter((sibling) => roleOf(scan, sibling) === undefined);
-  const ranked = ports.map((port) => ({ port, rank: valueOf(scan, port, 'dev_port', count) ?? 0 }));
+  const ranked = ports.map((port) => ({ port, rank: attributeOf(scan, port, 'dev_port', count) ?? 0 }));
   ranked.sort((one, other) => one.rank - other.rank || (one.port.ifname < other.port.ifname ? -1 : 1));
   return ranked[0]?.port;
 }

@@ -4,7 +4,7 @@ import { asMacAddress, type MacAddress } from '../../engine/values.ts';
 import type { LinkFacts, LinkRef } from '../facts/source.ts';
 import type { NetdevHome } from './netdev-homes.ts';
 import { count, flag, hexNumber, integer, linkType, ueventValue, word } from './parse.ts';
-import { entriesOf, linkNameOf, parsed, type Scan, slowTextOf, textOf, valueOf } from './scan.ts';
+import { attributeOf, entriesOf, linkNameOf, parsed, type Scan, slowTextOf, textOf } from './scan.ts';
 
 const IFF_UP = 1;
 
@@ -17,17 +17,17 @@ export interface KnownLinks {
 
 /** `undefined` when the netdev went away, or its folder has no index (then there is a note). */
 export async function readNetdev(scan: Scan, home: NetdevHome, known: KnownLinks): Promise<Netdev | undefined> {
-  const ifindex = valueOf(scan, home, 'ifindex', count);
+  const ifindex = attributeOf(scan, home, 'ifindex', count);
   if (ifindex === undefined) {
     if (entriesOf(scan, home.home).length > 0) scan.notes.add(`${home.name}/ifindex`, 'missing');
     return undefined;
   }
-  const flags = valueOf(scan, home, 'flags', hexNumber);
+  const flags = attributeOf(scan, home, 'flags', hexNumber);
   const adminUp = flags === undefined ? undefined : (flags & IFF_UP) !== 0;
-  const mac = valueOf(scan, home, 'address', macOrNone);
-  const mtuBytes = valueOf(scan, home, 'mtu', count);
-  const operstate = valueOf(scan, home, 'operstate', word);
-  const type = valueOf(scan, home, 'type', linkType);
+  const mac = attributeOf(scan, home, 'address', macOrNone);
+  const mtuBytes = attributeOf(scan, home, 'mtu', count);
+  const operstate = attributeOf(scan, home, 'operstate', word);
+  const type = attributeOf(scan, home, 'type', linkType);
   const stacked = entriesOf(scan, home.home).map((entry) => entry.name);
   const isEnslaved = stacked.includes('master');
   const master = isEnslaved ? linkNameOf(scan, home, 'master') : undefined;

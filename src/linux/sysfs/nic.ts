@@ -7,7 +7,7 @@ import type { PciAddress } from '../../engine/values.ts';
 import type { DriverFacts } from '../facts/source.ts';
 import { count, flag, pcieLink } from './parse.ts';
 import { type FunctionPlace, readPciFacts } from './pci.ts';
-import { type Scan, textOf, valueOf } from './scan.ts';
+import { attributeOf, type Scan, textOf } from './scan.ts';
 import type { VitalProductData } from './vpd.ts';
 
 /** What is known of a NIC besides its attributes. */
@@ -77,12 +77,12 @@ function readSriov(
   links: number,
   vfSettings: boolean | undefined,
 ): SriovFacts | undefined {
-  const totalVfs = valueOf(scan, place, 'sriov_totalvfs', count);
+  const totalVfs = attributeOf(scan, place, 'sriov_totalvfs', count);
   if (totalVfs === undefined || totalVfs === 0) return undefined;
-  const told = scan.tree.live ? undefined : valueOf(scan, place, 'sriov_numvfs', count);
+  const told = scan.tree.live ? undefined : attributeOf(scan, place, 'sriov_numvfs', count);
   if (told !== undefined && told !== links)
     scan.notes.add(`${place.name}/sriov_numvfs`, `says ${told}, there are ${links} virtfn links`);
-  const autoprobe = valueOf(scan, place, 'sriov_drivers_autoprobe', flag);
+  const autoprobe = attributeOf(scan, place, 'sriov_drivers_autoprobe', flag);
   return {
     totalVfs,
     numVfs: told ?? links,

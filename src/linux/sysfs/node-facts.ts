@@ -1,22 +1,22 @@
 /** Facts of the machine itself, from the files of its tree. */
 import type { NodeFacts } from '../../engine/inventory/model.ts';
 import { line, numberList, word } from './parse.ts';
-import { entriesOf, type Place, type Scan, textOf, valueOf } from './scan.ts';
+import { attributeOf, entriesOf, type Place, type Scan, textOf } from './scan.ts';
 
 const at = (path: string): Place => ({ home: path, name: path });
 
 /** `name` is the host's name unless the caller knows better (kubelet's node name). */
 export function readNodeFacts(scan: Scan, name: string | undefined): NodeFacts {
   const kernel = at('proc/sys/kernel');
-  const bootId = valueOf(scan, at('proc/sys/kernel/random'), 'boot_id', word);
-  const release = valueOf(scan, kernel, 'osrelease', word);
-  const architecture = valueOf(scan, kernel, 'arch', word);
+  const bootId = attributeOf(scan, at('proc/sys/kernel/random'), 'boot_id', word);
+  const release = attributeOf(scan, kernel, 'osrelease', word);
+  const architecture = attributeOf(scan, kernel, 'arch', word);
   const machine = machineOf(scan);
-  const cpus = valueOf(scan, at('sys/devices/system/cpu'), 'online', numberList)?.length;
+  const cpus = attributeOf(scan, at('sys/devices/system/cpu'), 'online', numberList)?.length;
   const memoryBytes = memoryOf(scan);
-  const numaNodes = valueOf(scan, at('sys/devices/system/node'), 'online', numberList);
+  const numaNodes = attributeOf(scan, at('sys/devices/system/node'), 'online', numberList);
   return {
-    name: name ?? valueOf(scan, kernel, 'hostname', word) ?? 'unknown',
+    name: name ?? attributeOf(scan, kernel, 'hostname', word) ?? 'unknown',
     ...(bootId === undefined ? {} : { bootId }),
     ...(release === undefined ? {} : { kernel: release }),
     ...(architecture === undefined ? {} : { architecture }),
@@ -30,7 +30,7 @@ export function readNodeFacts(scan: Scan, name: string | undefined): NodeFacts {
 
 function machineOf(scan: Scan): string | undefined {
   const dmi = at('sys/class/dmi/id');
-  const parts = ['sys_vendor', 'product_name'].flatMap((name) => valueOf(scan, dmi, name, line) ?? []);
+  const parts = ['sys_vendor', 'product_name'].flatMap((name) => attributeOf(scan, dmi, name, line) ?? []);
   return parts.length === 0 ? undefined : parts.join(' ');
 }
 

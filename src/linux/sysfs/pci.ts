@@ -6,7 +6,7 @@
 import type { DeviceNodes, PciFacts } from '../../engine/inventory/model.ts';
 import { asPciAddress, type PciAddress } from '../../engine/values.ts';
 import { count, hexId, integer, pciClass, word } from './parse.ts';
-import { entriesOf, linkNameOf, type Place, parsed, realOf, type Scan, valueOf } from './scan.ts';
+import { attributeOf, entriesOf, linkNameOf, type Place, parsed, realOf, type Scan } from './scan.ts';
 
 export const PCI_DEVICES = 'sys/bus/pci/devices';
 
@@ -30,7 +30,7 @@ export function functionPlace(scan: Scan, address: PciAddress): FunctionPlace | 
 
 /** PCI base class 02, network controllers; six digits. */
 export function classOf(scan: Scan, place: FunctionPlace): string | undefined {
-  return valueOf(scan, place, 'class', pciClass);
+  return attributeOf(scan, place, 'class', pciClass);
 }
 
 export function isNetworkClass(pciClassCode: string | undefined): boolean {
@@ -59,18 +59,18 @@ export function virtfnsOf(
 
 /** Facts of one function; `undefined` when it is gone, or (with a note) when it does not say what it is. */
 export function readPciFacts(scan: Scan, place: FunctionPlace): PciFacts | undefined {
-  const vendor = valueOf(scan, place, 'vendor', hexId);
-  const device = valueOf(scan, place, 'device', hexId);
+  const vendor = attributeOf(scan, place, 'vendor', hexId);
+  const device = attributeOf(scan, place, 'device', hexId);
   const pciClassCode = classOf(scan, place);
   if (vendor === undefined || device === undefined || pciClassCode === undefined) {
     const missing = vendor === undefined ? 'vendor' : device === undefined ? 'device' : 'class';
     if (realOf(scan, place.name) !== undefined) scan.notes.add(`${place.name}/${missing}`, 'missing');
     return undefined;
   }
-  const subsystemVendor = valueOf(scan, place, 'subsystem_vendor', hexId);
-  const subsystemDevice = valueOf(scan, place, 'subsystem_device', hexId);
+  const subsystemVendor = attributeOf(scan, place, 'subsystem_vendor', hexId);
+  const subsystemDevice = attributeOf(scan, place, 'subsystem_device', hexId);
   const driver = parsed(scan, place, 'driver', linkNameOf(scan, place, 'driver'), word);
-  const numaNode = valueOf(scan, place, 'numa_node', integer);
+  const numaNode = attributeOf(scan, place, 'numa_node', integer);
   const iommuGroup = parsed(scan, place, 'iommu_group', linkNameOf(scan, place, 'iommu_group'), count);
   const pcieRoot = pcieRootOf(place.home);
   return {
@@ -112,7 +112,7 @@ function deviceNodesOf(
 /** Groups that VFIO makes without an IOMMU are named so (drivers/vfio/group.c). */
 function vfioNode(scan: Scan, group: number): string {
   const name = `sys/kernel/iommu_groups/${group}`;
-  const isUnprotected = valueOf(scan, { home: name, name }, 'name', word) === 'vfio-noiommu';
+  const isUnprotected = attributeOf(scan, { home: name, name }, 'name', word) === 'vfio-noiommu';
   return `/dev/vfio/${isUnprotected ? 'noiommu-' : ''}${group}`;
 }
 

@@ -83,7 +83,7 @@ export function parsed<T>(
 }
 
 /** Reads and parses one attribute. */
-export function valueOf<T>(
+export function attributeOf<T>(
   scan: Scan,
   place: Place,
   attribute: string,

@@ -1,0 +1,206 @@
+/** Text of `berth inventory`. Pure: data in, text out. */
+import type {
+  Inventory,
+  Netdev,
+  Nic,
+  PcieLink,
+  Unread,
+  Vf,
+  VfSettings,
+  VirtualLink,
+} from '../engine/inventory/model.ts';
+import type { DeviceOwner, InventoryView } from '../engine/view.ts';
+import { printable, renderTable } from './table.ts';
+
+/** A NIC or VF as `-o json` and `-o yaml` print it: the inventory's facts, and who has it. */
+type Owned<T> = T & { readonly pool?: string; readonly owner?: DeviceOwner };
+
+/** The stable shape of `inventory -o json`, described in docs/inventory.md. */
+export interface InventoryDocument {
+  readonly node: Inventory['node'];
+  readonly nics: readonly Owned<Omit<Nic, 'vfs'> & { readonly vfs: readonly Owned<Vf>[] }>[];
+  readonly virtual: Inventory['virtual'];
+  readonly findings: Inventory['findings'];
+  readonly unread: Inventory['unread'];
+}
+
+export function inventoryDocument({ inventory, owners, pools }: InventoryView): InventoryDocument {
+  const owned = <T extends Nic | Vf>(device: T): Owned<T> => {
+    const pool = pools[device.address];
+    const owner = owners[device.address];
+    return { ...device, ...(pool === undefined ? {} : { pool }), ...(owner === undefined ? {} : { owner }) };
+  };
+  const { node, nics, virtual, findings, unread } = inventory;
+  return { node, nics: nics.map((nic) => ({ ...owned(nic), vfs: nic.vfs.map(owned) })), virtual, findings, unread };
+}
+
+interface Column {
+  readonly title: string;
+  readonly of: (device: Nic | Vf, view: InventoryView) => string;
+}
+
+const SHORT: readonly Column[] = [
+  { title: 'ADDRESS', of: (device) => (isVf(device) ? `  ${device.address}` : device.address) },
+  { title: 'IFNAME', of: (device) => device.ifname ?? '' },
+  { title: 'DRIVER', of: (device) => device.driver ?? '' },
+  { title: 'STATE', of: (device) => stateOf(device.netdev) },
+  { title: 'NUMA', of: (device) => shown(device.numaNode) },
+  { title: 'VFS', of: (device) => (isVf(device) ? `#${device.index}` : vfCount(device)) },
+];
+
+const OWNERSHIP: readonly Column[] = [
+  { title: 'POOL', of: (device, { pools }) => pools[device.address] ?? '' },
+  { title: 'OWNER', of: (device, { owners }) => ownerText(owners[device.address]) },
+];
+
+const LONG: readonly Column[] = [
+  { title: 'ALTNAMES', of: (device) => (device.netdev?.altnames ?? []).join(',') },
+  { title: 'MAC', of: (device) => device.netdev?.mac ?? '' },
+  { title: 'PERMANENT MAC', of: (device) => device.netdev?.permanentMac ?? '' },
+  { title: 'MTU', of: (device) => shown(device.netdev?.mtuBytes) },
+  { title: 'ID', of: (device) => `${device.vendor}:${device.device}` },
+  { title: 'DEVICE', of: (device) => device.deviceName ?? device.vendorName ?? '' },
+  { title: 'IOMMU', of: (device) => shown(device.iommuGroup) },
+  { title: 'PCIE NOW/BEST', of: (device) => (isVf(device) ? '' : pcieText(device)) },
+  { title: 'SETTINGS', of: (device) => (isVf(device) ? settingsText(device.settings) : '') },
+  {
+    title: 'NODES',
+    of: ({ deviceNodes }) => [deviceNodes.vfio, deviceNodes.uio, ...(deviceNodes.rdma ?? [])].filter(Boolean).join(','),
+  },
+  { title: 'DRIVER VERSION', of: (device) => (isVf(device) ? '' : (device.driverVersion ?? '')) },
+  { title: 'FIRMWARE', of: (device) => (isVf(device) ? '' : (device.firmware ?? '')) },
+  { title: 'SERIAL', of: (device) => (isVf(device) ? '' : (device.serial ?? '')) },
+];
+
+/** NICs with their VFs below them, then virtual uplinks. `table` fits 100 columns; `wide` leaves nothing out. */
+export function renderInventory(view: InventoryView, format: 'table' | 'wide', color: boolean): string {
+  const { inventory } = view;
+  const ownership = Object.keys(view.pools).length + Object.keys(view.owners).length === 0 ? [] : OWNERSHIP;
+  const columns = format === 'wide' ? [...SHORT, ...LONG, ...ownership] : [...SHORT, ...ownership];
+  const devices = inventory.nics.flatMap((nic): (Nic | Vf)[] => [nic, ...nic.vfs]);
+  const rows = devices.map((device) => columns.map((column) => column.of(device, view)));
+  const nics =
+    rows.length === 0
+      ? 'No PCI network functions.\n'
+      : emphasized(
+          renderTable(
+            columns.map((column) => column.title),
+            rows,
+          ),
+          color,
+          (index) => devices[index]?.address,
+          view,
+        );
+  const links = inventory.virtual.filter((link) => link.kind !== 'loopback');
+  if (links.length === 0) return nics;
+  return `${nics}\n${emphasized(renderLinks(links, format), color)}`;
+}
+
+function renderLinks(links: readonly VirtualLink[], format: 'table' | 'wide'): string {
+  const header = [
+    'VIRTUAL',
+    'KIND',
+    'STATE',
+    'ON',
+    'MASTER',
+    'ADDRESSES',
+    ...(format === 'wide' ? ['MAC', 'MTU', 'ALTNAMES'] : []),
+  ];
+  const rows = links.map((link) => [
+    link.ifname,
+    link.kind,
+    stateOf(link),
+    link.lowers.join(','),
+    link.master ?? '',
+    link.addresses.join(','),
+    ...(format === 'wide' ? [link.mac ?? '', shown(link.mtuBytes), link.altnames.join(',')] : []),
+  ]);
+  return renderTable(header, rows);
+}
+
+/** What could not be read, one warning a line, for stderr. */
+export function renderUnread(unread: readonly Unread[]): string {
+  return unread.map(({ source, reason }) => `warning: ${printable(source)}: ${printable(reason)}\n`).join('');
+}
+
+const BOLD = '\u001b[1m';
+const CYAN = '\u001b[36m';
+const PLAIN = '\u001b[0m';
+
+/** Whole lines, after the table is made: escape sequences have no width, and no cell can hold one. */
+function emphasized(
+  table: string,
+  color: boolean,
+  addressOf?: (index: number) => string | undefined,
+  view?: InventoryView,
+): string {
+  if (!color) return table;
+  const owners: Readonly<Record<string, DeviceOwner>> = view?.owners ?? {};
+  return table
+    .trimEnd()
+    .split('\n')
+    .map((text, index) => {
+      if (index === 0) return `${BOLD}${text}${PLAIN}`;
+      const address = addressOf?.(index - 1);
+      return address !== undefined && owners[address] !== undefined ? `${CYAN}${text}${PLAIN}` : text;
+    })
+    .join('\n')
+    .concat('\n');
+}
+
+function isVf(device: Nic | Vf): device is Vf {
+  return 'pf' in device;
+}
+
+function shown(value: number | undefined): string {
+  return value === undefined ? '' : String(value);
+}
+
+function vfCount({ sriov }: Nic): string {
+  return sriov === undefined ? '' : `${sriov.numVfs}/${sriov.totalVfs}`;
+}
+
+/** `up 25G`, `no carrier`, `down`; nothing for a function without a netdev here. */
+function stateOf(netdev: Netdev | undefined): string {
+  if (netdev === undefined) return '';
+  if (netdev.adminUp === false) return 'down';
+  if (netdev.carrier === false) return 'no carrier';
+  const state = netdev.adminUp === true ? 'up' : (netdev.operstate ?? 'unknown');
+  return netdev.speedMbps === undefined ? state : `${state} ${speedText(netdev.speedMbps)}`;
+}
+
+function speedText(speedMbps: number): string {
+  return speedMbps >= 1000 ? `${speedMbps / 1000}G` : `${speedMbps}M`;
+}
+
+function pcieText({ pcieNow, pcieBest }: Nic): string {
+  return pcieNow === undefined && pcieBest === undefined ? '' : `${linkText(pcieNow)}/${linkText(pcieBest)}`;
+}
+
+function linkText(link: PcieLink | undefined): string {
+  return link === undefined ? '?' : `${link.gtps ?? '?'}GT x${link.width ?? '?'}`;
+}
+
+/** Only what differs from a VF nobody configured. */
+function settingsText(settings: VfSettings | undefined): string {
+  if (settings === undefined) return '';
+  const { adminMac, vlan, vlanQos, vlanProto, minTxRateMbps, maxTxRateMbps, spoofCheck, trust, linkState } = settings;
+  const parts = [
+    adminMac === undefined || /^[0:]+$/.test(adminMac) ? '' : `mac ${adminMac}`,
+    vlan === undefined || vlan === 0
+      ? ''
+      : `vlan ${vlan}${vlanQos === undefined || vlanQos === 0 ? '' : ` qos ${vlanQos}`}`,
+    vlanProto === undefined || vlanProto === '802.1q' ? '' : vlanProto,
+    minTxRateMbps === undefined || minTxRateMbps === 0 ? '' : `min ${minTxRateMbps}M`,
+    maxTxRateMbps === undefined || maxTxRateMbps === 0 ? '' : `max ${maxTxRateMbps}M`,
+    spoofCheck === false ? 'spoofchk off' : '',
+    trust === true ? 'trust on' : '',
+    linkState === undefined || linkState === 'auto' ? '' : `link ${linkState}`,
+  ].filter((part) => part !== '');
+  return parts.length === 0 ? 'default' : parts.join(', ');
+}
+
+function ownerText(owner: DeviceOwner | undefined): string {
+  if (owner === undefined) return '';
+  return `${owner.pod ?? `container ${owner.containerId.slice(0, 12)}`} ${owner.ifname}`;
+}

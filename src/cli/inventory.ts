@@ -1,0 +1,45 @@
+/** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
+import type { InventoryView } from '../engine/view.ts';
+import { fromRunningAgent } from './commands.ts';
+import { inventoryDocument, renderInventory, renderUnread } from './inventory-output.ts';
+import type { Output, ProgramDeps } from './port.ts';
+import { printable } from './table.ts';
+
+export interface InventoryQuery {
+  readonly output: string;
+  readonly root: string;
+  readonly runDir: string;
+}
+
+/** The running agent is asked first, since it knows the pods; a tree or a node without an agent is read directly. */
+export function inventoryCommand(deps: ProgramDeps) {
+  return async ({ output, root, runDir }: InventoryQuery): Promise<number> => {
+    const running = await fromRunningAgent<InventoryView>(deps, { runDir, root }, '/v1/inventory');
+    const view = running ?? (await deps.node.inventory(root));
+    deps.output.out(await textOf(view, output, deps.output));
+    deps.output.err(renderUnread(view.inventory.unread));
+    return 0;
+  };
+}
+
+async function textOf(view: InventoryView, format: string, output: Output): Promise<string> {
+  if (format === 'json') return `${JSON.stringify(inventoryDocument(view), undefined, 2)}\n`;
+  if (format === 'yaml') {
+    // Loaded here, because no other reading command needs it.
+    const { stringify } = await import('yaml');
+    return stringify(inventoryDocument(view), { aliasDuplicateObjects: false });
+  }
+  return renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color);
+}
+
+/** The report goes to stderr: the capture itself is the folder. */
+export function captureCommand(deps: ProgramDeps) {
+  return async (directory: string, { root }: { readonly root: string }): Promise<number> => {
+    const { files, bytes, notes } = await deps.node.capture(root, directory);
+    for (const note of notes) deps.output.err(`warning: ${printable(note)}\n`);
+    deps.output.err(
+      `${files} files, ${bytes} bytes in ${printable(directory)}; read it with: berth inventory --root ${printable(directory)}\n`,
+    );
+    return 0;
+  };
+}

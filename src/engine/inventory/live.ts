@@ -1,0 +1,310 @@
+/**
+ * The inventory of the node as it is now. Kernel notifications are collected for a moment, then
+ * what they name is read again; a slow full scan finds what was never announced. Re-reads are
+ * serial, so listeners see one history. A reader that fails changes nothing: the inventory of
+ * before stays, the problem is shown, and reading is tried again.
+ *
+ * To debug, compare `readAt` and `problem` with the log of the change source: a device that is not
+ * seen until the next scan had no notification.
+ */
+import { type Clock, systemClock } from '../clock.ts';
+import { type Logger, silentLogger } from '../logger.ts';
+import type { PciAddress } from '../values.ts';
+import { diffInventories, type InventoryDiff, isEmptyDiff } from './diff.ts';
+import type { Inventory, Nic } from './model.ts';
+import type { ChangeHint, ChangeSource, NodeReader } from './port.ts';
+import { shareInventory } from './share.ts';
+import { withVfSettings } from './vf-settings.ts';
+
+export interface LiveInventoryOptions {
+  readonly reader: NodeReader;
+  /** Without one only scans see changes (a captured tree). */
+  readonly changes?: ChangeSource;
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  /** How long hints are collected before they are read: the latency that bursts are paid with. */
+  readonly windowMs?: number;
+  /** Between full scans; up to a tenth is added or taken, so that nodes do not scan together. */
+  readonly scanIntervalMs?: number;
+  readonly onNamespaceGone?: (nsid: number) => void;
+}
+
+export type InventoryListener = (diff: InventoryDiff, inventory: Inventory) => void;
+
+const RETRY_MS = { first: 500, last: 60_000 } as const;
+/** Least time between two readings of one PF's VF settings. */
+const SETTINGS_PAUSE_MS = 1000;
+
+export class LiveInventory {
+  readonly #reader: NodeReader;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #windowMs: number;
+  readonly #scanIntervalMs: number;
+  readonly #listeners = new Set<InventoryListener>();
+  readonly #stopped = new AbortController();
+  readonly #settingsWanted = new Set<PciAddress>();
+  #pending = new Map<string, ChangeHint>();
+  /** Hints that came while a full scan ran: they are read once more on top of its result. */
+  #duringScan: ChangeHint[] | undefined;
+  #turn: Promise<void> = Promise.resolve();
+  #scanning: Promise<void> | undefined;
+  #nextScan: Promise<void> | undefined;
+  #isPumping = false;
+  #background = new Set<Promise<void>>();
+  #stopChanges: () => Promise<void> = async () => undefined;
+  #failures = 0;
+  #current: Inventory;
+  #readAt: Date;
+  #problem: string | undefined;
+
+  /** Listens first, then reads everything, so that nothing falls in between. Throws when that first read fails. */
+  static async start(options: LiveInventoryOptions): Promise<LiveInventory> {
+    const early: ChangeHint[] = [];
+    let take = (hint: ChangeHint): void => {
+      early.push(hint);
+    };
+    const stopChanges = await options.changes?.start(
+      (hint) => take(hint),
+      (nsid) => options.onNamespaceGone?.(nsid),
+    );
+    try {
+      const first = await options.reader.read();
+      const live = new LiveInventory(options, first, stopChanges);
+      take = (hint) => live.#hint(hint);
+      for (const hint of early) live.#hint(hint);
+      return live;
+    } catch (error) {
+      await stopChanges?.();
+      throw error;
+    }
+  }
+
+  private constructor(options: LiveInventoryOptions, first: Inventory, stopChanges: (() => Promise<void>) | undefined) {
+    this.#reader = options.reader;
+    this.#clock = options.clock ?? systemClock;
+    this.#log = options.log ?? silentLogger;
+    this.#windowMs = options.windowMs ?? 20;
+    this.#scanIntervalMs = options.scanIntervalMs ?? 300_000;
+    this.#current = first;
+    this.#readAt = this.#clock.now();
+    if (stopChanges !== undefined) this.#stopChanges = stopChanges;
+    this.#inBackground(this.#scanForever());
+  }
+
+  get current(): Inventory {
+    return this.#current;
+  }
+
+  /** When the node was last read, wholly or in part. */
+  get readAt(): Date {
+    return this.#readAt;
+  }
+
+  /** Why the inventory may be old; `undefined` when the last read succeeded. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  /** Told of every change, in order, after `current` has it. Returns a function that ends it. */
+  subscribe(listener: InventoryListener): () => void {
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+    };
+  }
+
+  /** Reads everything now; resolves when `current` has it. Throws when it cannot be read. */
+  async refresh(): Promise<void> {
+    await this.#scan();
+  }
+
+  /** Ends watching and waits for what is under way. `current` stays readable. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#listeners.clear();
+    await this.#stopChanges();
+    while (this.#background.size > 0) await Promise.all(this.#background);
+  }
+
+  #hint(hint: ChangeHint): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#pending.set(keyOf(hint), hint);
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    this.#inBackground(this.#pump());
+  }
+
+  async #pump(): Promise<void> {
+    while (this.#pending.size > 0 && !this.#stopped.signal.aborted) {
+      await this.#clock.delay(this.#windowMs, this.#stopped.signal);
+      if (this.#stopped.signal.aborted) break;
+      const hints = [...this.#pending.values()];
+      this.#pending = new Map();
+      const [all, named] = [hints.filter((hint) => hint.kind === 'all'), hints.filter((hint) => hint.kind !== 'all')];
+      if (named.length > 0) await this.#reread(named);
+      const [first] = all;
+      if (first !== undefined) this.#inBackground(this.#scanAgain(first));
+    }
+    this.#isPumping = false;
+  }
+
+  async #reread(hints: readonly ChangeHint[]): Promise<void> {
+    this.#duringScan?.push(...hints);
+    try {
+      await this.#inTurn(async () =>
+        this.#publish(await this.#reader.reread(this.#current, hints, this.#stopped.signal)),
+      );
+      this.#wantSettings(hints);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  async #scanAgain(hint: ChangeHint): Promise<void> {
+    this.#log.info({ hint }, 'reading the whole node');
+    try {
+      await this.#scan();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** One scan at a time; who asks while one runs gets the next, since the change may be older than its result. */
+  #scan(): Promise<void> {
+    if (this.#scanning === undefined) {
+      this.#scanning = this.#scanOnce().finally(() => {
+        this.#scanning = undefined;
+      });
+      return this.#scanning;
+    }
+    const next = () => {
+      this.#nextScan = undefined;
+      return this.#scan();
+    };
+    this.#nextScan ??= this.#scanning.then(next, next);
+    return this.#nextScan;
+  }
+
+  /** Not in turn: it takes up to a second, and changes must not wait for it. */
+  async #scanOnce(): Promise<void> {
+    const meanwhile: ChangeHint[] = [];
+    this.#duringScan = meanwhile;
+    try {
+      const whole = await this.#reader.read(this.#stopped.signal);
+      await this.#inTurn(async () => {
+        const shared = shareInventory(this.#current, whole);
+        this.#publish(
+          meanwhile.length === 0 ? shared : await this.#reader.reread(shared, meanwhile, this.#stopped.signal),
+        );
+      });
+      this.#failures = 0;
+    } finally {
+      this.#duringScan = undefined;
+    }
+  }
+
+  async #scanForever(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      await this.#clock.delay(this.#scanIntervalMs * (0.9 + Math.random() * 0.2), this.#stopped.signal);
+      if (!this.#stopped.signal.aborted) await this.#scanAgain({ kind: 'all', why: 'slow scan' });
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#problem = error instanceof Error ? error.message : String(error);
+    this.#log.warn({ problem: this.#problem }, 'the node could not be read, the inventory is old');
+    const pauseMs = Math.min(RETRY_MS.first * 2 ** this.#failures, RETRY_MS.last);
+    this.#failures += 1;
+    this.#inBackground(this.#retry(pauseMs));
+  }
+
+  async #retry(pauseMs: number): Promise<void> {
+    await this.#clock.delay(pauseMs, this.#stopped.signal);
+    this.#hint({ kind: 'all', why: 'the last read failed' });
+  }
+
+  /** PFs whose link changed or that have new VFs: their settings may have changed with it. */
+  #wantSettings(hints: readonly ChangeHint[]): void {
+    if (this.#reader.vfSettings === undefined) return;
+    for (const hint of hints) {
+      const pf = this.#current.nics.find((nic) => nic.vfs.length > 0 && isAbout(hint, nic));
+      if (pf === undefined || this.#settingsWanted.has(pf.address)) continue;
+      this.#settingsWanted.add(pf.address);
+      this.#inBackground(this.#readSettings(pf.address));
+    }
+  }
+
+  async #readSettings(address: PciAddress): Promise<void> {
+    const netdev = this.#current.nics.find((nic) => nic.address === address)?.netdev;
+    try {
+      if (netdev === undefined) return;
+      const answer = await this.#reader.vfSettings?.(netdev);
+      await this.#inTurn(async () => this.#publish(withVfSettings(this.#current, address, answer)));
+      await this.#clock.delay(SETTINGS_PAUSE_MS, this.#stopped.signal);
+    } catch (error) {
+      this.#log.warn({ address, error }, 'VF settings could not be read');
+    } finally {
+      this.#settingsWanted.delete(address);
+    }
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = this.#turn.then(work);
+    this.#turn = mine.catch(() => undefined);
+    await mine;
+  }
+
+  #publish(next: Inventory): void {
+    if (this.#stopped.signal.aborted) return;
+    const before = this.#current;
+    this.#current = next;
+    this.#readAt = this.#clock.now();
+    this.#problem = undefined;
+    if (next === before) return;
+    const diff = diffInventories(before, next);
+    if (isEmptyDiff(diff)) return;
+    for (const listener of [...this.#listeners]) this.#tell(listener, diff, next);
+  }
+
+  #tell(listener: InventoryListener, diff: InventoryDiff, inventory: Inventory): void {
+    try {
+      listener(diff, inventory);
+    } catch (error) {
+      this.#log.error({ error }, 'a listener of the inventory failed');
+    }
+  }
+
+  #inBackground(work: Promise<void>): void {
+    const watched = work
+      .catch((error: unknown) => this.#log.error({ error }, 'watching the inventory failed'))
+      .finally(() => this.#background.delete(watched));
+    this.#background.add(watched);
+  }
+}
+
+function isAbout(hint: ChangeHint, nic: Nic): boolean {
+  if (hint.kind === 'link') return nic.netdev?.ifindex === hint.ifindex;
+  if (hint.kind !== 'pci' || hint.action === 'remove') return false;
+  return nic.address === hint.address || nic.vfs.some((vf) => vf.address === hint.address);
+}
+
+/** Equal hints need one look. */
+function keyOf(hint: ChangeHint): string {
+  switch (hint.kind) {
+    case 'all':
+    case 'route':
+      return hint.kind;
+    case 'pci':
+      return `pci ${hint.address}`;
+    case 'link':
+      return `link ${hint.ifindex} ${hint.ifname}`;
+    case 'address':
+      return `address ${hint.ifindex}`;
+    case 'module':
+      return `module ${hint.devpath}`;
+    default:
+      return hint satisfies never;
+  }
+}

@@ -1,0 +1,44 @@
+/** Facts of the running kernel, over netlink. */
+import type { PciAddress } from '../../engine/values.ts';
+import { asIfName } from '../../engine/values.ts';
+import type { HostAddress, HostFacts, HostLink } from '../netlink/facts-model.ts';
+import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './source.ts';
+
+/** The caller closes `host`. */
+export function liveFacts(host: HostFacts): FactSource {
+  const links = async (): Promise<ReadonlyMap<number, LinkFacts>> => {
+    const [all, addresses] = await Promise.all([host.links(), host.addresses()]);
+    const byIndex = Map.groupBy(addresses, (entry) => entry.ifindex);
+    return new Map(all.map((link) => [link.index, linkFacts(link, byIndex.get(link.index) ?? [])]));
+  };
+  return {
+    links,
+    link: async (ifindex) => (await links()).get(ifindex),
+    defaultRoutes: () => host.defaultRouteInterfaces(),
+    vfSettings: async (pf) => (await host.vfList(pf.ifindex)) ?? 'none',
+    driver: (address, netdev) => driverFacts(host, address, netdev),
+  };
+}
+
+function linkFacts(link: HostLink, addresses: readonly HostAddress[]): LinkFacts {
+  return {
+    ifindex: link.index,
+    altnames: link.altnames,
+    ...(link.permanentMac === undefined ? {} : { permanentMac: link.permanentMac }),
+    ...(link.kind === undefined ? {} : { kind: link.kind }),
+    addresses: addresses.filter((entry) => entry.scope === 'global').map((entry) => entry.address),
+  };
+}
+
+async function driverFacts(host: HostFacts, address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts> {
+  const ifname = netdev === undefined ? undefined : asIfName(netdev.ifname);
+  const driver = ifname === undefined ? undefined : await host.driverInfo(ifname);
+  const devlink = await host.devlinkInfo(address);
+  const firmware = driver?.firmware ?? devlink?.running.fw;
+  const serial = devlink?.serial ?? devlink?.boardSerial;
+  return {
+    ...(driver?.version === undefined ? {} : { driverVersion: driver.version }),
+    ...(firmware === undefined ? {} : { firmware }),
+    ...(serial === undefined ? {} : { serial }),
+  };
+}

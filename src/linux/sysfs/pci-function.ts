@@ -1,0 +1,61 @@
+/**
+ * Where one PCI function stands now, for attach and restore: a handful of small reads, no netlink.
+ * The inventory reads the same files for everybody; this reads them for one and keeps nothing.
+ */
+import type { PciFunction } from '../../engine/attachments/port.ts';
+import { BerthError } from '../../engine/errors.ts';
+import { asIfName, type IfName, type PciAddress } from '../../engine/values.ts';
+import { markExtra, netdevHome, netdevsBelow } from './netdev-homes.ts';
+import { createPacer } from './pacer.ts';
+import { count, word } from './parse.ts';
+import { type FunctionPlace, functionPlace, physfnOf, virtfnsOf } from './pci.ts';
+import { linkNameOf, Notes, parsed, type Scan } from './scan.ts';
+import { SlowSlots } from './slow-reads.ts';
+import { openTree } from './tree.ts';
+
+/** `undefined` when the function is gone. Throws `Io` when its files cannot be read. */
+export async function readPciFunction(root: string, address: PciAddress): Promise<PciFunction | undefined> {
+  const notes = new Notes();
+  const scan: Scan = { tree: openTree(root), notes, pacer: createPacer(), slow: new SlowSlots().scan(0), rdma: false };
+  const found = readOne(scan, address);
+  const [problem] = notes.list();
+  if (problem === undefined) return found;
+  throw new BerthError({
+    code: 'Io',
+    reason: 'pci-function-unreadable',
+    message: `${address}: ${problem.source}: ${problem.reason}`,
+    op: 'pci.read',
+  });
+}
+
+function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
+  const place = functionPlace(scan, address);
+  const incarnation = place === undefined ? undefined : scan.tree.inode(place.home);
+  if (place === undefined || incarnation === undefined) return undefined;
+  const driver = parsed(scan, place, 'driver', linkNameOf(scan, place, 'driver'), word);
+  const iommuGroup = parsed(scan, place, 'iommu_group', linkNameOf(scan, place, 'iommu_group'), count);
+  const ifname = ownIfname(scan, place);
+  const physfn = physfnOf(scan, place);
+  const pf = physfn === undefined ? undefined : functionPlace(scan, physfn);
+  const pfIfname = pf === undefined ? undefined : ownIfname(scan, pf);
+  const vfIndex = pf && virtfnsOf(scan, pf).find((vf) => vf.address === address)?.index;
+  return {
+    address,
+    ...(driver === undefined ? {} : { driver }),
+    ...(ifname === undefined ? {} : { ifname }),
+    ...(pf === undefined
+      ? {}
+      : { pf: { address: pf.address, ...(pfIfname === undefined ? {} : { ifname: pfIfname }) } }),
+    ...(vfIndex === undefined ? {} : { vfIndex }),
+    incarnation,
+    ...(iommuGroup === undefined ? {} : { iommuGroup }),
+  };
+}
+
+/** The function's own netdev in the namespace that /sys shows; not a representor's or another port's. */
+function ownIfname(scan: Scan, place: FunctionPlace): IfName | undefined {
+  const names = netdevsBelow(scan, place.home).map((below) => below.ifname);
+  if (names.length <= 1) return names[0] === undefined ? undefined : asIfName(names[0]);
+  const homes = names.map((name) => netdevHome(scan, name)).filter((home) => home !== undefined);
+  return markExtra(scan, homes).find((home) => home.extra === undefined)?.ifname;
+}
