@@ -1,0 +1,203 @@
+/**
+ * The promise of the whole engine, at every step of every kind: an ADD that fails, or an agent that
+ * is killed, leaves the node as it was; so does a DEL that fails or is killed, once it is repeated.
+ */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { toBerthError } from '../../../src/engine/errors.ts';
+import type { MacAddress } from '../../../src/engine/values.ts';
+import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
+import { kernelError } from '../../standins/fake-world.ts';
+import type { Step } from '../../standins/fake-kernel.ts';
+
+const test = suite('every step');
+
+interface Kind {
+  readonly name: string;
+  readonly ready?: (node: PodNode) => void;
+  attach(node: PodNode): Promise<unknown>;
+}
+
+const MAC = '02:aa:bb:cc:dd:01' as MacAddress;
+const SETTINGS = {
+  vlan: 100,
+  vlanQos: 3,
+  maxTxRateMbps: 500,
+  spoofCheck: false,
+  trust: true,
+  linkState: 'enable',
+  mac: MAC,
+  mtu: 1400,
+} as const;
+
+const kinds: readonly Kind[] = [
+  { name: 'macvlan', attach: (node) => node.attach('c1', macvlan({ mac: MAC })) },
+  { name: 'ipvlan', attach: (node) => node.attach('c1', ipvlan()) },
+  { name: 'ipvlan with IPv6', attach: (node) => node.attach('c1', ipvlan(), { ipam: hostLocal('fd00:1::/64', []) }) },
+  { name: 'VF', attach: (node) => node.attach('c1', vf(node.vfs[1]!)) },
+  { name: 'VF with every setting', attach: (node) => node.attach('c1', vf(node.vfs[1]!, SETTINGS)) },
+  {
+    name: 'used VF with an administrative MAC, up before',
+    ready: (node) => {
+      const device = node.vfs[1]!;
+      device.used = true;
+      device.macLocked = true;
+      device.settings!.mac = device.link!.mac as MacAddress;
+      device.link!.up = true;
+    },
+    attach: (node) => node.attach('c1', vf(node.vfs[1]!, SETTINGS)),
+  },
+  {
+    name: 'VF on vfio-pci',
+    ready: (node) => {
+      const device = node.vfs[1]!;
+      device.driver = 'vfio-pci';
+      node.world.host.links.delete(device.link!.index);
+      delete device.link;
+    },
+    attach: (node) => node.attach('c1', vf(node.vfs[1]!, { vlan: 7, mac: MAC, trust: true })),
+  },
+];
+
+/** A node that is ready for the kind, with the sandbox made and a foreign interface in it. */
+function prepared(kind: Kind): { node: PodNode; before: string } {
+  const node = createPodNode();
+  kind.ready?.(node);
+  node.world.addLink(node.world.addSandbox('/run/netns/c1'), { name: 'eth0', kind: 'veth' });
+  return { node, before: node.snapshot() };
+}
+
+async function stepsOf(node: PodNode, work: () => Promise<unknown>): Promise<number> {
+  let last = 0;
+  node.kernel.intercept((step) => {
+    last = step.number;
+  });
+  await work();
+  node.kernel.intercept(undefined);
+  return last;
+}
+
+function failAt(number: number, when: Step['when']): (step: Step) => void {
+  return (step) => {
+    if (step.number === number && step.when === when) throw kernelError(step.what, 'EIO', 'injected');
+  };
+}
+
+/** Hangs at the step, as a killed process does; resolves when it is there. */
+function killAt(node: PodNode, number: number, when: Step['when']): Promise<void> {
+  return new Promise((killed) => {
+    node.kernel.intercept((step) => {
+      if (step.number < number || (step.number === number && step.when !== when && when === 'after')) return undefined;
+      killed();
+      return new Promise<void>(() => undefined);
+    });
+  });
+}
+
+async function outcome(work: Promise<unknown>): Promise<Error | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return toBerthError(error);
+  }
+}
+
+for (const kind of kinds) {
+  test(`${kind.name}: ADD and DEL leave the node as it was`, async () => {
+    const { node, before } = prepared(kind);
+    await kind.attach(node);
+    assert.is.not(node.snapshot(), before);
+    await node.detach('c1');
+    assert.is(node.snapshot(), before);
+    await node.detach('c1');
+    assert.is(node.snapshot(), before);
+    assert.is(node.kernel.openHandles, 0);
+  });
+
+  for (const when of ['before', 'after'] as const) {
+    test(`${kind.name}: an ADD that fails ${when} any step leaves the node as it was`, async () => {
+      const probe = prepared(kind).node;
+      const steps = await stepsOf(probe, () => kind.attach(probe));
+      assert.ok(steps > 5);
+      let failures = 0;
+      for (let number = 1; number <= steps; number += 1) {
+        const { node, before } = prepared(kind);
+        node.kernel.intercept(failAt(number, when));
+        const error = await outcome(kind.attach(node));
+        node.kernel.intercept(undefined);
+        // An announcement, ndisc_notify or a MAC refused in one order may fail without failing the ADD.
+        if (error === undefined) await node.detach('c1');
+        else failures += 1;
+        assert.is(node.snapshot(), before, `step ${number} of ${steps}: ${error?.message ?? 'tolerated'}`);
+        assert.is(node.kernel.openHandles, 0, `step ${number} leaves a namespace open`);
+      }
+      assert.ok(failures > steps / 2, `${failures} of ${steps} steps failed the ADD`);
+    });
+
+    test(`${kind.name}: an agent killed ${when} any step of an ADD is recovered from`, async () => {
+      const probe = prepared(kind).node;
+      const steps = await stepsOf(probe, () => kind.attach(probe));
+      for (let number = 1; number <= steps; number += 1) {
+        const { node, before } = prepared(kind);
+        const killed = killAt(node, number, when);
+        kind.attach(node).catch(() => undefined);
+        await killed;
+        const report = await node.restart().recover();
+        assert.equal(report.stuck, [], `step ${number}`);
+        assert.is(node.snapshot(), before, `step ${number} of ${steps}`);
+        assert.ok((await kind.attach(node)) !== undefined, 'and a retry succeeds');
+        await node.detach('c1');
+        assert.is(node.snapshot(), before, `step ${number} of ${steps}, after the retry`);
+      }
+    });
+
+    test(`${kind.name}: a DEL that fails ${when} any step is completed by the next DEL`, async () => {
+      const probe = prepared(kind).node;
+      await kind.attach(probe);
+      const steps = await stepsOf(probe, () => probe.detach('c1'));
+      for (let number = 1; number <= steps; number += 1) {
+        const { node, before } = prepared(kind);
+        await kind.attach(node);
+        node.kernel.intercept(failAt(number, when));
+        const error = await outcome(node.detach('c1'));
+        node.kernel.intercept(undefined);
+        if (error !== undefined) {
+          const row = node.engine.list()[0];
+          assert.is(row?.state, 'stuck', `step ${number}: the record stays`);
+          assert.ok(row?.problem);
+          await node.detach('c1');
+        }
+        assert.is(node.snapshot(), before, `step ${number} of ${steps}: ${error?.message ?? 'tolerated'}`);
+        await node.engine.stop();
+      }
+    });
+
+    test(`${kind.name}: an agent killed ${when} any step of a DEL completes it when it is back`, async () => {
+      const probe = prepared(kind).node;
+      await kind.attach(probe);
+      const steps = await stepsOf(probe, () => probe.detach('c1'));
+      for (let number = 1; number <= steps; number += 1) {
+        const { node, before } = prepared(kind);
+        await kind.attach(node);
+        const killed = killAt(node, number, when);
+        node.detach('c1').catch(() => undefined);
+        await killed;
+        await node.restart().recover();
+        assert.is(node.snapshot(), before, `step ${number} of ${steps}`);
+      }
+    });
+  }
+
+  test(`${kind.name}: an ADD whose record cannot be written leaves the node as it was`, async () => {
+    for (const number of [1, 2]) {
+      const { node, before } = prepared(kind);
+      node.records.failing.add(number);
+      const error = await outcome(kind.attach(node));
+      assert.is(toBerthError(error).reason, 'record-write-failed');
+      assert.is(node.snapshot(), before, `write ${number}`);
+    }
+  });
+}
+
+test.run();

@@ -1,0 +1,185 @@
+/**
+ * A node with two uplinks, an SR-IOV NIC and an attachment engine, all in memory: the table that the
+ * engine's tests are played on. `restart` is what a killed agent's successor is: a new engine on the
+ * same kernel and the same stores.
+ */
+import { type AttachmentEngine, createAttachments } from '../../src/engine/attachments/index.ts';
+import type {
+  AttachRequest,
+  AttachResult,
+  IpvlanLinkSpec,
+  LinkSpec,
+  MacvlanLinkSpec,
+  PodIdentity,
+  VfLinkSpec,
+} from '../../src/engine/attachments/model.ts';
+import type { PodDevices } from '../../src/engine/attachments/pod-devices.ts';
+import type { IpamSpec } from '../../src/engine/ipam/model.ts';
+import { silentLogger } from '../../src/engine/logger.ts';
+import { parseContainerId, parseIfName, parseNetworkName } from '../../src/engine/values.ts';
+import { FakeKernel, type FakeNamespace } from './fake-kernel.ts';
+import { World, type WorldVf } from './fake-world.ts';
+import { ManualClock } from './manual-clock.ts';
+import { MemoryOwnedAddresses, MemoryRecordStore, MemoryReservations } from './memory-stores.ts';
+
+export const DATA_DIR = '/var/lib/cni/networks';
+
+export interface PodNode {
+  readonly world: World;
+  readonly kernel: FakeKernel;
+  readonly clock: ManualClock;
+  readonly records: MemoryRecordStore;
+  readonly reservations: MemoryReservations;
+  readonly owned: MemoryOwnedAddresses;
+  readonly vfs: readonly WorldVf[];
+  engine: AttachmentEngine;
+  podDevices: PodDevices | undefined;
+  bootId: string;
+  /** Drops the engine as `kill -9` does, and starts another on what it left. */
+  restart(): AttachmentEngine;
+  attach(container: string, link: LinkSpec, options?: AttachOptions): Promise<AttachResult>;
+  detach(container: string, options?: { ifname?: string; path?: string; signal?: AbortSignal }): Promise<void>;
+  /** Everything that an undone attachment must leave as it found it, as text. */
+  snapshot(): string;
+}
+
+export interface AttachOptions {
+  readonly ifname?: string;
+  readonly path?: string;
+  readonly pod?: PodIdentity;
+  readonly ipam?: IpamSpec | null;
+  readonly signal?: AbortSignal;
+}
+
+const never = new AbortController().signal;
+
+export function createPodNode(options: { vfAddresses?: readonly string[]; withSettings?: boolean } = {}): PodNode {
+  const world = new World();
+  const kernel = new FakeKernel(world);
+  world.addLink(world.host, {
+    name: 'eth0',
+    up: true,
+    carrier: true,
+    altnames: ['lan'],
+    routes: [{ dst: '0.0.0.0/0', gateway: '192.0.2.1' }],
+    addresses: [{ address: '192.0.2.10/24', family: 4, scope: 'global', tentative: false, dadFailed: false }],
+  });
+  world.addLink(world.host, { name: 'eth1', up: true, carrier: true });
+  const vfs = world.addNic('pf0', '41', 4, {
+    ...(options.vfAddresses === undefined ? {} : { addresses: options.vfAddresses }),
+    ...(options.withSettings === undefined ? {} : { withSettings: options.withSettings }),
+  });
+  const records = new MemoryRecordStore();
+  const reservations = new MemoryReservations();
+  const owned = new MemoryOwnedAddresses();
+  const clock = new ManualClock();
+  const start = (): AttachmentEngine =>
+    createAttachments({
+      kernel,
+      records,
+      reservations,
+      ownedAddresses: owned,
+      podDevices: { holders: async () => node.podDevices?.holders() },
+      clock,
+      log: silentLogger,
+      bootId: node.bootId,
+    });
+  const node: PodNode = {
+    world,
+    kernel,
+    clock,
+    records,
+    reservations,
+    owned,
+    vfs,
+    engine: undefined as never,
+    podDevices: undefined,
+    bootId: 'boot-1',
+    restart: () => {
+      kernel.intercept(undefined);
+      node.engine = start();
+      return node.engine;
+    },
+    attach: async (container, link, attachOptions = {}) => {
+      const path = attachOptions.path ?? `/run/netns/${container}`;
+      if (!world.paths.has(path)) world.addSandbox(path);
+      const sandbox = kernel.openUnwatched(path) as FakeNamespace;
+      const ipam = attachOptions.ipam === undefined ? hostLocal() : attachOptions.ipam;
+      const request: AttachRequest = {
+        key: { containerId: parseContainerId(container), ifname: parseIfName(attachOptions.ifname ?? 'net1') },
+        network: parseNetworkName('net-a'),
+        sandbox,
+        sandboxPath: path,
+        link,
+        ...(ipam === null ? {} : { ipam }),
+        ...(attachOptions.pod === undefined ? {} : { pod: attachOptions.pod }),
+      };
+      try {
+        return await node.engine.attach(request, {
+          requestId: `add-${container}`,
+          signal: attachOptions.signal ?? never,
+        });
+      } finally {
+        sandbox.close();
+      }
+    },
+    detach: async (container, detachOptions = {}) => {
+      const sandbox = kernel.openUnwatched(detachOptions.path ?? `/run/netns/${container}`);
+      try {
+        await node.engine.detach(
+          { containerId: parseContainerId(container), ifname: parseIfName(detachOptions.ifname ?? 'net1') },
+          sandbox,
+          { requestId: `del-${container}`, signal: detachOptions.signal ?? never },
+        );
+      } finally {
+        sandbox?.close();
+      }
+    },
+    snapshot: () => snapshot(node),
+  };
+  node.engine = start();
+  return node;
+}
+
+export function hostLocal(
+  subnet = '10.1.0.0/24',
+  routes: readonly { dst: string }[] = [{ dst: '0.0.0.0/0' }],
+): IpamSpec {
+  return { type: 'host-local', rangeSets: [[{ subnet }]], routes, dataDir: DATA_DIR, requested: [], dns: {} };
+}
+
+export function macvlan(spec: Partial<MacvlanLinkSpec> = {}): MacvlanLinkSpec {
+  return { kind: 'macvlan', uplink: 'eth1', mode: 'bridge', ...spec };
+}
+
+export function ipvlan(spec: Partial<IpvlanLinkSpec> = {}): IpvlanLinkSpec {
+  return { kind: 'ipvlan', uplink: 'eth1', mode: 'l2', flag: 'bridge', ...spec };
+}
+
+export function vf(device: WorldVf, spec: Partial<VfLinkSpec> = {}): VfLinkSpec {
+  return { kind: 'vf', device: device.address, ...spec };
+}
+
+function snapshot(node: PodNode): string {
+  const { world } = node;
+  const lines: string[] = [];
+  for (const [where, namespace] of [
+    ['node', world.host] as const,
+    ...[...world.paths].sort(([a], [b]) => a.localeCompare(b)),
+  ]) {
+    for (const link of [...namespace.links.values()].sort((a, b) => a.name.localeCompare(b.name))) {
+      const { name, kind, mac, mtu, up, alias, pci } = link;
+      lines.push(
+        `${where} ${name} ${kind ?? '-'} ${pci ?? '-'} ${mac} ${mtu} ${up ? 'up' : 'down'} ${alias ?? ''} ${link.addresses.map((entry) => entry.address).join(',')}`,
+      );
+    }
+  }
+  for (const each of world.vfs.values())
+    lines.push(`${each.address} ${JSON.stringify(each.settings, Object.keys(each.settings ?? {}).sort())}`);
+  lines.push(
+    `records ${[...node.records.files.keys()].join(',')}`,
+    `reserved ${node.reservations.reserved().join(',')}`,
+    `notes ${[...node.owned.notes.keys()].join(',')}`,
+  );
+  return lines.join('\n');
+}

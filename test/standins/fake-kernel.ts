@@ -1,0 +1,248 @@
+/**
+ * The engine's `Kernel` port in memory, over a {@link World}. Every call, and every operation of an
+ * `apply`, is a numbered step at which a test can throw, before or after the change, or hang for
+ * ever, which is what a killed process looks like to the world.
+ */
+import { BerthError } from '../../src/engine/errors.ts';
+import type {
+  Kernel,
+  Link,
+  LinkAddress,
+  LinkOperation,
+  Namespace,
+  PciFunction,
+  Route,
+  VfState,
+} from '../../src/engine/attachments/port.ts';
+import type { MacAddress, PciAddress } from '../../src/engine/values.ts';
+import { kernelError, World, type WorldLink, type WorldNamespace } from './fake-world.ts';
+
+export interface Step {
+  /** From 1, counted since {@link FakeKernel.intercept} was last called. */
+  readonly number: number;
+  readonly what: string;
+  readonly when: 'before' | 'after';
+}
+
+export class FakeKernel implements Kernel {
+  readonly world: World;
+  readonly host: FakeNamespace;
+  /** Namespaces that were opened and not closed; 0 between operations. */
+  openHandles = 0;
+  #interceptor: ((step: Step) => Promise<void> | void) | undefined;
+  #steps = 0;
+  readonly #descriptors = new Map<number, WorldNamespace>();
+
+  constructor(world = new World()) {
+    this.world = world;
+    this.host = new FakeNamespace(this, world.host);
+  }
+
+  /** Sees each step before and after it; what it throws is the step's error. */
+  intercept(interceptor: ((step: Step) => Promise<void> | void) | undefined): void {
+    this.#interceptor = interceptor;
+    this.#steps = 0;
+  }
+
+  async step<T>(what: string, work: () => T): Promise<T> {
+    this.#steps += 1;
+    const number = this.#steps;
+    await this.#interceptor?.({ number, what, when: 'before' });
+    const result = work();
+    await this.#interceptor?.({ number, what, when: 'after' });
+    return result;
+  }
+
+  /** Opens a sandbox as a front end does before the operation: not a step of the engine's. */
+  openUnwatched(path: string): FakeNamespace | undefined {
+    const namespace = this.world.paths.get(path);
+    return namespace === undefined ? undefined : new FakeNamespace(this, namespace);
+  }
+
+  /** What the shim's descriptor would be. */
+  descriptorOf(path: string): number {
+    const namespace = this.world.paths.get(path);
+    if (namespace === undefined) throw new Error(`no sandbox at ${path}`);
+    const fd = 100 + this.#descriptors.size;
+    this.#descriptors.set(fd, namespace);
+    return fd;
+  }
+
+  async adopt(fd: number): Promise<Namespace> {
+    return this.step('adopt', () => {
+      const namespace = this.#descriptors.get(fd);
+      if (namespace !== undefined) return new FakeNamespace(this, namespace);
+      throw new BerthError({
+        code: 'Invalid',
+        reason: 'not-a-namespace',
+        message: `descriptor ${fd} is no network namespace`,
+      });
+    });
+  }
+
+  async open(path: string): Promise<Namespace | undefined> {
+    return this.step('open', () => {
+      const namespace = this.world.paths.get(path);
+      return namespace === undefined ? undefined : new FakeNamespace(this, namespace);
+    });
+  }
+
+  async nsid(of: Namespace): Promise<number> {
+    return this.step('nsid', () => {
+      const namespace = [...this.world.paths.values()].find((each) => each.cookie === of.id.cookie);
+      if (namespace === undefined) throw kernelError('nsid.get', 'EINVAL');
+      return this.world.assignNsid(namespace);
+    });
+  }
+
+  async isNamespaceAlive(nsid: number): Promise<boolean> {
+    return this.step('isNamespaceAlive', () =>
+      [...this.world.paths.values(), ...this.hidden].some((namespace) => namespace.nsid === nsid),
+    );
+  }
+
+  /** Namespaces that live without a path (their mount is not ours to see). */
+  readonly hidden: WorldNamespace[] = [];
+
+  /** The path vanishes; the namespace lives. */
+  hide(path: string): void {
+    const namespace = this.world.paths.get(path);
+    if (namespace === undefined) throw new Error(`no sandbox at ${path}`);
+    this.world.paths.delete(path);
+    this.hidden.push(namespace);
+  }
+
+  async pciFunction(address: PciAddress): Promise<PciFunction | undefined> {
+    return this.step('pciFunction', () => {
+      const vf = this.world.vfs.get(address);
+      if (vf === undefined) {
+        const pf = [...this.world.host.links.values()].find((link) => link.pci === address);
+        return pf === undefined ? undefined : { address, driver: 'igb', ifname: pf.name, incarnation: address };
+      }
+      const home =
+        vf.link !== undefined && this.world.host.links.get(vf.link.index) === vf.link ? vf.link.name : undefined;
+      const pfHome = this.world.host.links.get(vf.pf.index) === vf.pf;
+      return {
+        address,
+        driver: vf.driver,
+        ...(home === undefined ? {} : { ifname: home }),
+        pf: { address: vf.pfAddress, ...(pfHome ? { ifname: vf.pf.name } : {}) },
+        vfIndex: vf.index,
+        incarnation: vf.incarnation,
+      };
+    });
+  }
+}
+
+export class FakeNamespace implements Namespace {
+  readonly #kernel: FakeKernel;
+  readonly #state: WorldNamespace;
+  #closed = false;
+
+  constructor(kernel: FakeKernel, state: WorldNamespace) {
+    this.#kernel = kernel;
+    this.#state = state;
+    if (!this.isHost) kernel.openHandles += 1;
+  }
+
+  get id(): { readonly cookie: string } {
+    return { cookie: this.#state.cookie };
+  }
+
+  get isHost(): boolean {
+    return this.#state === this.#kernel.world.host;
+  }
+
+  get state(): WorldNamespace {
+    return this.#state;
+  }
+
+  async link(ref: { readonly name: string } | { readonly index: number }): Promise<Link | undefined> {
+    return this.#step('link', () => {
+      const found = 'name' in ref ? this.#kernel.world.byName(this.#state, ref.name) : this.#state.links.get(ref.index);
+      return found === undefined ? undefined : copy(found);
+    });
+  }
+
+  async links(): Promise<readonly Link[]> {
+    return this.#step('links', () => [...this.#state.links.values()].map(copy));
+  }
+
+  async vfSettings(pfIndex: number, vf: number): Promise<VfState | undefined> {
+    return this.#step('vfSettings', () => {
+      const found = [...this.#kernel.world.vfs.values()].find((each) => each.pf.index === pfIndex && each.index === vf);
+      return found?.settings === undefined ? undefined : { ...found.settings };
+    });
+  }
+
+  async addresses(index: number): Promise<readonly LinkAddress[]> {
+    return this.#step('addresses', () => [...(this.#state.links.get(index)?.addresses ?? [])]);
+  }
+
+  async routes(index: number): Promise<readonly Route[]> {
+    return this.#step('routes', () => [...(this.#state.links.get(index)?.routes ?? [])]);
+  }
+
+  async apply(operations: readonly LinkOperation[]): Promise<void> {
+    let failure: { readonly error: unknown } | undefined;
+    for (const operation of operations) {
+      const other =
+        operation.op === 'link.create' ? operation.into : operation.op === 'link.set' ? operation.moveTo : undefined;
+      const target = other instanceof FakeNamespace ? other.state : undefined;
+      try {
+        await this.#step(operation.op, () => this.#kernel.world.perform(this.#state, operation, target));
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+    if (failure !== undefined) throw failure.error;
+  }
+
+  async writeSysctl(path: readonly string[], value: string): Promise<void> {
+    await this.#step('writeSysctl', () => {
+      this.#state.sysctls.set(path.join('/'), value);
+    });
+  }
+
+  async readSysctl(path: readonly string[]): Promise<string | undefined> {
+    return this.#step('readSysctl', () => this.#state.sysctls.get(path.join('/')));
+  }
+
+  async announce(_index: number, mac: MacAddress, addresses: readonly string[]): Promise<void> {
+    await this.#step('announce', () => {
+      this.#state.announced.push(...addresses.map((address) => `${mac} ${address}`));
+    });
+  }
+
+  close(): void {
+    if (this.isHost || this.#closed) return;
+    this.#closed = true;
+    this.#kernel.openHandles -= 1;
+  }
+
+  async #step<T>(what: string, work: () => T): Promise<T> {
+    return this.#kernel.step(what, () => {
+      if (this.#closed)
+        throw new BerthError({
+          code: 'Internal',
+          reason: 'namespace-closed',
+          message: `${what} on a closed namespace`,
+        });
+      if (!this.#state.alive) throw kernelError(what, 'ENODEV');
+      return work();
+    });
+  }
+}
+
+/** What the port shows of a link, detached from the world. */
+function copy(link: WorldLink): Link {
+  const {
+    parent: _parent,
+    master: _master,
+    arpNotify: _arpNotify,
+    addresses: _addresses,
+    routes: _routes,
+    ...shown
+  } = link;
+  return { ...shown, altnames: [...link.altnames] };
+}
