@@ -1,0 +1,307 @@
+import * as assert from 'node:assert/strict';
+import { closeSync, readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import { CniFault } from '../../src/cni/errors.ts';
+import { CNI_VERSIONS, traitsOf } from '../../src/cni/versions.ts';
+import { BerthError, type ErrorCode } from '../../src/engine/errors.ts';
+import { bench, type CallParts, fakeNamespace, MACVLAN, sandboxDescriptor, VF } from './calls.ts';
+
+const HOST_LOCAL = {
+  type: 'host-local',
+  ranges: [[{ subnet: '10.60.0.0/24' }]],
+  routes: [{ dst: '10.61.0.0/16', gw: '10.60.0.1', mtu: 1400 }],
+};
+
+test('ADD hands the engine a link, a sandbox, the pod and its network', async () => {
+  const { send, engine, namespace } = bench();
+  const { exitCode } = await send({ config: { ...VF, vlan: 100, spoofchk: 'off', ipam: HOST_LOCAL } });
+  assert.equal(exitCode, 0);
+  const request = engine.attached[0];
+  assert.ok(request);
+  assert.deepEqual(request.key, { containerId: 'c0ffee', ifname: 'net1' });
+  assert.equal(request.network, 'net-a');
+  assert.equal(request.sandboxPath, '/var/run/netns/cni-1');
+  assert.deepEqual(request.link, { kind: 'vf', device: '0000:41:10.1', vlan: 100, spoofCheck: false });
+  assert.deepEqual(request.pod, { namespace: 'default', name: 'p4', uid: 'u-4' });
+  assert.equal(request.ipam?.type, 'host-local');
+  assert.equal(namespace.closed, 1);
+});
+
+for (const version of CNI_VERSIONS) {
+  test(`the result of ADD is that of ${version}`, async () => {
+    const { send } = bench();
+    const { exitCode, answer } = await send({ config: { ...VF, cniVersion: version, ipam: HOST_LOCAL } });
+    assert.equal(exitCode, 0);
+    const iface = { name: 'net1', mac: '02:5e:00:00:00:01', sandbox: '/var/run/netns/cni-1' };
+    const expected = {
+      'ip4-ip6': {
+        cniVersion: version,
+        ip4: { ip: '10.60.0.6/24', gateway: '10.60.0.1', routes: [{ dst: '10.61.0.0/16', gw: '10.60.0.1' }] },
+      },
+      'ips-versioned': {
+        cniVersion: version,
+        interfaces: [iface],
+        ips: [{ version: '4', address: '10.60.0.6/24', gateway: '10.60.0.1', interface: 0 }],
+        routes: [{ dst: '10.61.0.0/16', gw: '10.60.0.1' }],
+      },
+      current: {
+        cniVersion: version,
+        interfaces: [{ ...iface, mtu: 1500, pciID: '0000:41:10.1' }],
+        ips: [{ address: '10.60.0.6/24', gateway: '10.60.0.1', interface: 0 }],
+        routes: [{ dst: '10.61.0.0/16', gw: '10.60.0.1', mtu: 1400 }],
+      },
+    }[traitsOf(version).result];
+    assert.deepEqual(answer, expected);
+  });
+
+  test(`${version} has the commands that its specification has`, async () => {
+    const { send } = bench();
+    const traits = traitsOf(version);
+    for (const [command, has] of [
+      ['CHECK', traits.check],
+      ['STATUS', traits.statusAndGc],
+      ['GC', traits.statusAndGc],
+    ] as const) {
+      const prevResult = { cniVersion: version, interfaces: [{ name: 'net1', sandbox: '/s' }] };
+      const { exitCode, answer } = await send({ command, config: { ...MACVLAN, cniVersion: version, prevResult } });
+      assert.equal(exitCode, has ? 0 : 1, command);
+      assert.equal(answer.code, has ? undefined : 1, command);
+    }
+  });
+}
+
+test('a link without addresses cannot be told in 0.2.0 and is refused before anything is done', async () => {
+  const { send, engine } = bench();
+  assert.equal((await send({ config: { ...VF, cniVersion: '0.2.0' } })).answer.code, 1);
+  assert.equal(engine.attached.length, 0);
+});
+
+test('VERSION lists what is served, also for podman, which names nothing real', async () => {
+  const { send } = bench();
+  const env = { CNI_IFNAME: 'dummy', CNI_NETNS: 'dummy', CNI_PATH: 'dummy', CNI_CONTAINERID: '', CNI_ARGS: '' };
+  const { answer } = await send({ command: 'VERSION', env, config: '{"cniVersion":"0.4.0"}' });
+  assert.deepEqual(answer, { cniVersion: '0.4.0', supportedVersions: [...CNI_VERSIONS] });
+});
+
+/** What is wrong, and the code and the reason of its error. */
+const REFUSED: readonly (readonly [string, CallParts, number, string])[] = [
+  ['no command', { env: { CNI_COMMAND: '' } }, 4, 'unknown-command'],
+  ['a command of the future', { command: 'MOVE' }, 4, 'unknown-command'],
+  ['no container id', { env: { CNI_CONTAINERID: '' } }, 4, 'invalid-container-id'],
+  ['a container id with a slash', { env: { CNI_CONTAINERID: '../x' } }, 4, 'invalid-container-id'],
+  ['an interface name with a slash', { env: { CNI_IFNAME: 'a/b' } }, 4, 'invalid-interface-name'],
+  ['an interface name of 16 bytes', { env: { CNI_IFNAME: 'sixteen-bytes-xx' } }, 4, 'invalid-interface-name'],
+  ['the interface name ..', { env: { CNI_IFNAME: '..' } }, 4, 'invalid-interface-name'],
+  ['no sandbox', { env: { CNI_NETNS: '' }, config: MACVLAN }, 4, 'sandbox-not-named'],
+  ['a sandbox that is gone', { netnsErrno: 2, config: MACVLAN }, 3, 'sandbox-missing'],
+  ['a sandbox that cannot be opened', { netnsErrno: 13, config: MACVLAN }, 4, 'sandbox-unreadable'],
+  ['truncated JSON', { config: '{"cniVersion":"1.0.0","name":"net-a"' }, 6, 'config-not-json'],
+  ['an empty configuration', { config: '' }, 6, 'config-not-json'],
+  ['a JSON list', { config: '[]' }, 6, 'config-not-json'],
+  ['an unknown version', { config: { cniVersion: '1.2.0' } }, 1, 'unsupported-cni-version'],
+  ['a version that is no text', { config: { cniVersion: 1 } }, 1, 'unsupported-cni-version'],
+  ['no network name', { config: '{"cniVersion":"1.0.0","type":"macvlan"}' }, 7, 'invalid-network-name'],
+  ['a network name with a slash', { config: { name: '../../x', type: 'macvlan' } }, 7, 'invalid-network-name'],
+  ['an unknown type', { config: { type: 'bridge' } }, 7, 'unknown-link-kind'],
+  ['an unknown link', { config: { type: 'berth', link: 'wifi' } }, 7, 'unknown-link-kind'],
+  ['no kind of link', { config: { type: 'berth' } }, 7, 'link-kind-missing'],
+  ['no device for a VF', { config: { type: 'sriov' } }, 7, 'device-missing'],
+  ['an unknown kind of IPAM', { config: { ...MACVLAN, ipam: { type: 'dhcp' } } }, 2, 'unsupported-field'],
+  [
+    'a port mapping',
+    { config: { ...MACVLAN, runtimeConfig: { portMappings: [{ hostPort: 1 }] } } },
+    2,
+    'unsupported-field',
+  ],
+  ['a MAC for ipvlan', { config: { type: 'ipvlan', mac: '02:00:00:00:00:01' } }, 2, 'unsupported-field'],
+  [
+    'a master that contradicts the slot',
+    { config: { type: 'macvlan', master: 'eth1', deviceID: 'eth0-3' } },
+    7,
+    'invalid-network-config',
+  ],
+  ['unknown arguments', { env: { CNI_ARGS: 'FOO=bar' }, config: MACVLAN }, 4, 'unknown-cni-args'],
+  ['CHECK without a previous result', { command: 'CHECK', config: MACVLAN }, 7, 'previous-result-missing'],
+];
+
+for (const [what, parts, code, reason] of REFUSED) {
+  test(`${what} is error ${code} and changes nothing`, async () => {
+    const { send, engine } = bench();
+    const { exitCode, answer } = await send(parts);
+    assert.equal(exitCode, 1);
+    assert.equal(answer.code, code, JSON.stringify(answer));
+    assert.match(String(answer.details), new RegExp(`reason ${reason},`));
+    assert.deepEqual(Object.keys(answer), ['cniVersion', 'code', 'msg', 'details']);
+    assert.equal(engine.attached.length + engine.checked.length, 0);
+  });
+}
+
+test('the error for a missing device names the pod, the network and the likely cause', async () => {
+  const { answer } = await bench().send({ config: { type: 'sriov' } });
+  assert.match(String(answer.msg), /pod default\/p4 was given no device for network net-a/);
+  assert.match(String(answer.details), /does not request the resource/);
+});
+
+test('every wrong field is told at once, with its path and value', async () => {
+  const { answer } = await bench().send({
+    config: { ...VF, vlan: 5000, trust: 'maybe', mtu: '9000', ipam: { type: 'host-local', ranges: [[{}]] } },
+  });
+  for (const path of ['vlan', 'trust', 'mtu', 'ipam.ranges.0.0.subnet'])
+    assert.match(String(answer.msg), new RegExp(`(^|; )${path}: `));
+  assert.match(String(answer.msg), /5000/);
+});
+
+test("a file that is no namespace, and the node's own namespace, are refused", async () => {
+  const foreign = bench({
+    adoptSandbox: async (fd) => {
+      closeSync(fd);
+      throw new BerthError({ code: 'Invalid', reason: 'not-a-namespace', message: 'no' });
+    },
+  });
+  assert.match(String((await foreign.send({ config: MACVLAN })).answer.details), /sandbox-not-a-namespace/);
+  const host = bench({}, fakeNamespace(true));
+  const { answer } = await host.send({ config: MACVLAN });
+  assert.equal(answer.code, 4);
+  assert.match(String(answer.details), /sandbox-is-host/);
+  assert.equal(host.namespace.closed, 1);
+  assert.equal(foreign.engine.attached.length + host.engine.attached.length, 0);
+});
+
+test('DEL looks at the container and the interface alone', async () => {
+  const { send, engine } = bench();
+  for (const parts of [
+    { config: { ...VF, vlan: 5000, type: 'nonsense', name: '' } },
+    { env: { CNI_NETNS: '' }, config: VF },
+    { netnsErrno: 2, config: VF },
+    { env: { CNI_ARGS: 'broken' }, config: VF },
+  ]) {
+    assert.deepEqual(await send({ command: 'DEL', ...parts }), { exitCode: 0, answer: {} });
+  }
+  assert.deepEqual(
+    engine.detached.map(({ key, sandbox }) => [key.containerId, key.ifname, sandbox !== undefined]),
+    [true, false, false, true].map((opened) => ['c0ffee', 'net1', opened]),
+  );
+});
+
+test("DEL never takes the node's own namespace for the sandbox", async () => {
+  const { send, engine } = bench({}, fakeNamespace(true));
+  assert.equal((await send({ command: 'DEL', config: MACVLAN })).exitCode, 0);
+  assert.equal(engine.detached[0]?.sandbox, undefined);
+});
+
+test('every descriptor is closed, used or not', async () => {
+  const { handle, namespace } = bench();
+  const { call } = await import('./calls.ts');
+  for (const parts of [{ command: 'VERSION' }, { config: '{' }, { command: 'STATUS' }, { config: { type: 'sriov' } }]) {
+    const sandboxFd = sandboxDescriptor();
+    await handle(call({ ...parts, sandboxFd }), new AbortController().signal);
+    assert.throws(() => readFileSync(sandboxFd), /EBADF/);
+  }
+  assert.equal(namespace.closed, 0);
+});
+
+const CODES: readonly (readonly [ErrorCode, number])[] = [
+  ['NotFound', 101],
+  ['Busy', 11],
+  ['Invalid', 7],
+  ['Unsupported', 102],
+  ['Denied', 103],
+  ['Exhausted', 11],
+  ['Io', 5],
+  ['Interrupted', 11],
+  ['Internal', 100],
+];
+
+for (const [code, cniCode] of CODES) {
+  test(`the engine's ${code} is code ${cniCode}, with remedy, reason and request`, async () => {
+    const { send, engine, observations } = bench();
+    engine.during = () => {
+      throw new BerthError({ code, reason: 'some-reason', message: 'it failed', remedy: 'Do this.', errno: 'EBUSY' });
+    };
+    const { answer } = await send({ config: MACVLAN });
+    const observed = observations[0];
+    assert.ok(observed);
+    assert.deepEqual(answer, {
+      cniVersion: '1.0.0',
+      code: cniCode,
+      msg: 'it failed (EBUSY)',
+      details: `Do this. [reason some-reason, docs/troubleshooting.md#some-reason, request ${observed.requestId}]`,
+    });
+    assert.equal(observed.code, cniCode);
+    assert.equal(observed.kind, 'macvlan');
+  });
+}
+
+test('what is no error of ours is code 100', async () => {
+  const { send, engine } = bench();
+  engine.during = () => {
+    throw new TypeError('x is not a function');
+  };
+  assert.equal((await send({ config: MACVLAN })).answer.code, 100);
+});
+
+test('the deadline and the runtime going away reach the engine as an abort with its reason', async () => {
+  const late = bench({ timeoutMs: { ADD: 5 } });
+  late.engine.during = ({ signal }) =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const { answer } = await late.send({ config: MACVLAN });
+  assert.equal(answer.code, 11);
+  assert.match(String(answer.details), /deadline-exceeded/);
+
+  const gone = new AbortController();
+  const away = bench();
+  away.engine.during = ({ signal }) =>
+    new Promise((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+      gone.abort(new BerthError({ code: 'Interrupted', reason: 'runtime-went-away', message: 'gone' }));
+    });
+  assert.match(String((await away.send({ config: MACVLAN }, gone.signal)).answer.details), /runtime-went-away/);
+});
+
+test("a runtime's trace is the request id", async () => {
+  const { send, observations } = bench();
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  await send({ config: MACVLAN, env: { TRACEPARENT: traceparent } });
+  await send({ config: MACVLAN, env: { TRACEPARENT: 'nonsense' } });
+  assert.equal(observations[0]?.requestId, '4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7');
+  assert.match(observations[1]?.requestId ?? '', /^[0-9a-f]{16}$/);
+});
+
+test('STATUS reports what is not ready as code 50, unless it is told another', async () => {
+  const status = (thrown: unknown) => async (): Promise<unknown> => {
+    const { send } = bench({
+      status: () => {
+        throw thrown;
+      },
+    });
+    return (await send({ command: 'STATUS', config: { cniVersion: '1.1.0' } })).answer.code;
+  };
+  assert.equal(await status(new Error('not yet'))(), 50);
+  assert.equal(await status(new CniFault(51, { reason: 'limited', message: 'limited' }))(), 51);
+});
+
+test('CHECK expects of its own interface alone, whatever others added to the result', async () => {
+  const { send, engine } = bench();
+  const prevResult = {
+    cniVersion: '1.0.0',
+    interfaces: [
+      { name: 'br0' },
+      { name: 'net1', mac: '02:5e:00:00:00:01', sandbox: '/var/run/netns/cni-1' },
+      { name: 'eth0', sandbox: '/var/run/netns/cni-1' },
+    ],
+    ips: [
+      { address: '10.60.0.6/24', interface: 1 },
+      { address: '10.97.0.2/24', interface: 2 },
+      { address: 'fd00::6/64' },
+    ],
+    routes: [{ dst: '0.0.0.0/0', gw: '10.60.0.1' }],
+  };
+  assert.equal((await send({ command: 'CHECK', config: { ...MACVLAN, prevResult } })).exitCode, 0);
+  assert.deepEqual(engine.checked[0]?.expected, {
+    mac: '02:5e:00:00:00:01',
+    addresses: [{ address: '10.60.0.6/24' }, { address: 'fd00::6/64' }],
+    routes: [{ dst: '0.0.0.0/0', gateway: '10.60.0.1' }],
+  });
+});
+
+test.run();

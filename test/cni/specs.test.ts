@@ -1,0 +1,247 @@
+/** What configurations ask of the engine: links and addresses. */
+import * as assert from 'node:assert/strict';
+import { test } from 'uvu';
+import { bench, MACVLAN, VF } from './calls.ts';
+
+type Config = Readonly<Record<string, unknown>>;
+
+async function linkOf(config: Config, env: Readonly<Record<string, string>> = {}, argv0 = 'berth'): Promise<unknown> {
+  const { send, engine } = bench();
+  const { answer } = await send({ config, env, argv0 });
+  return engine.attached[0]?.link ?? answer.msg;
+}
+
+async function ipamOf(config: Config, env: Readonly<Record<string, string>> = {}): Promise<unknown> {
+  const { send, engine } = bench();
+  const { answer } = await send({ config, env });
+  return answer.code === undefined ? engine.attached[0]?.ipam : answer.msg;
+}
+
+const DEVICE = '0000:41:10.1';
+const LINKS: readonly (readonly [string, Config, unknown])[] = [
+  [
+    'every field of a VF',
+    {
+      ...VF,
+      mac: '02-00-00-00-00-0A',
+      mtu: 9000,
+      vlan: 5,
+      vlanQoS: 3,
+      vlanProto: '802.1AD',
+      min_tx_rate: 10,
+      max_tx_rate: 0,
+      spoofchk: 'on',
+      trust: 'on',
+      link_state: 'enable',
+    },
+    {
+      kind: 'vf',
+      device: DEVICE,
+      mac: '02:00:00:00:00:0a',
+      mtu: 9000,
+      vlan: 5,
+      vlanQos: 3,
+      vlanProto: '802.1ad',
+      minTxRateMbps: 10,
+      maxTxRateMbps: 0,
+      spoofCheck: true,
+      trust: true,
+      linkState: 'enable',
+    },
+  ],
+  ['pciBusID alone', { type: 'sriov', pciBusID: DEVICE }, { kind: 'vf', device: DEVICE }],
+  [
+    'runtimeConfig.deviceID before deviceID',
+    { ...VF, runtimeConfig: { deviceID: '0000:41:10.2' } },
+    { kind: 'vf', device: '0000:41:10.2' },
+  ],
+  ['berth with a PCI device', { type: 'berth', deviceID: DEVICE }, { kind: 'vf', device: DEVICE }],
+  [
+    'berth with link',
+    { type: 'berth', link: 'macvlan', master: 'eth1' },
+    { kind: 'macvlan', uplink: 'eth1', mode: 'bridge' },
+  ],
+  [
+    'every field of a macvlan',
+    { type: 'macvlan', master: 'eth1', mode: 'vepa', mtu: 1400, mac: '02:00:00:00:00:01', bcqueuelen: 10 },
+    {
+      kind: 'macvlan',
+      uplink: 'eth1',
+      mode: 'vepa',
+      mtu: 1400,
+      mac: '02:00:00:00:00:01',
+      bcQueueLength: 10,
+    },
+  ],
+  ['macvlan on the default route', { type: 'macvlan', mtu: 0 }, { kind: 'macvlan', mode: 'bridge' }],
+  [
+    'a slot',
+    { type: 'macvlan', deviceID: 'bond-0.7-12' },
+    { kind: 'macvlan', uplink: 'bond-0.7', slot: 'bond-0.7-12', mode: 'bridge' },
+  ],
+  [
+    'a slot whose uplink is called by another name of it',
+    { type: 'ipvlan', master: 'alt-eth0', deviceID: 'eth0-3', mode: 'l3', flag: 'private' },
+    {
+      kind: 'ipvlan',
+      uplink: 'eth0',
+      slot: 'eth0-3',
+      mode: 'l3',
+      flag: 'private',
+    },
+  ],
+  ['a VF for macvlan', { type: 'macvlan', deviceID: DEVICE }, /deviceID: "0000:41:10\.1" is no slot/],
+  ['a slot for a VF', { type: 'sriov', deviceID: 'eth0-3' }, /deviceID: "eth0-3" is not the PCI address/],
+  [
+    'type and link that contradict',
+    { type: 'sriov', deviceID: DEVICE, link: 'macvlan' },
+    /link: macvlan contradicts type sriov/,
+  ],
+  ['QoS without VLAN', { ...VF, vlanQoS: 3 }, /vlanQoS: 3 needs a vlan/],
+  ['rates that contradict', { ...VF, min_tx_rate: 20, max_tx_rate: 10 }, /min_tx_rate: 20 is above/],
+  ['an unknown mode', { ...MACVLAN, mode: 'l2' }, /mode: "l2" is none of bridge, private, vepa, passthru/],
+  ['a multicast MAC', { ...MACVLAN, mac: '01:00:5e:00:00:01' }, /group address/],
+  ['a short MAC', { ...MACVLAN, mac: '02:00:00' }, /no Ethernet address/],
+  ['a master in the sandbox', { ...MACVLAN, linkInContainer: true }, /linkInContainer is true/],
+];
+
+for (const [what, config, expected] of LINKS) {
+  test(`link: ${what}`, async () => {
+    const link = await linkOf(config);
+    if (expected instanceof RegExp) assert.match(String(link), expected);
+    else assert.deepEqual(link, expected);
+  });
+}
+
+test('link: without a type the name of the program is the type', async () => {
+  assert.deepEqual(await linkOf({ deviceID: DEVICE }, {}, 'sriov'), { kind: 'vf', device: DEVICE });
+});
+
+test('link: runtimeConfig before CNI_ARGS before the configuration', async () => {
+  const env = { CNI_ARGS: 'MAC=02:00:00:00:00:02' };
+  const config = { ...MACVLAN, mac: '02:00:00:00:00:03' };
+  const macOf = async (c: Config, e = env): Promise<unknown> => ((await linkOf(c, e)) as { mac?: string }).mac;
+  assert.equal(await macOf({ ...config, runtimeConfig: { mac: '02:00:00:00:00:01' } }), '02:00:00:00:00:01');
+  assert.equal(await macOf(config), '02:00:00:00:00:02');
+  assert.equal(await macOf(config, { CNI_ARGS: '' }), '02:00:00:00:00:03');
+});
+
+const RANGE = { subnet: '10.60.0.0/24', rangeStart: '10.60.0.10', rangeEnd: '10.60.0.20', gateway: '10.60.0.1' };
+const LOCAL = { type: 'host-local', dataDir: '/var/lib/cni/networks', routes: [], requested: [], dns: {} };
+const STATIC = { type: 'static', routes: [], dns: {} };
+const IPAMS: readonly (readonly [string, Config, unknown])[] = [
+  ['none', {}, undefined],
+  ['an empty one', { ipam: {} }, undefined],
+  ['a range inline', { ipam: { type: 'host-local', ...RANGE } }, { ...LOCAL, rangeSets: [[RANGE]] }],
+  [
+    'requested ranges first',
+    {
+      ipam: { type: 'host-local', ranges: [[RANGE]], dataDir: '/x' },
+      runtimeConfig: { ipRanges: [[{ subnet: 'fd00::/64' }]] },
+    },
+    { ...LOCAL, dataDir: '/x', rangeSets: [[{ subnet: 'fd00::/64' }], [RANGE]] },
+  ],
+  [
+    'a requested address',
+    {
+      ipam: { type: 'host-local', ...RANGE },
+      runtimeConfig: { ips: ['10.60.0.12/24'] },
+      args: { cni: { ips: ['10.60.0.13'] } },
+    },
+    {
+      ...LOCAL,
+      rangeSets: [[RANGE]],
+      requested: ['10.60.0.12'],
+    },
+  ],
+  [
+    'args.cni.ips',
+    { ipam: { type: 'host-local', ...RANGE }, args: { cni: { ips: ['10.60.0.13'] } } },
+    { ...LOCAL, rangeSets: [[RANGE]], requested: ['10.60.0.13'] },
+  ],
+  [
+    'static addresses and DNS',
+    {
+      ipam: {
+        type: 'static',
+        addresses: [{ address: '10.1.0.2/24', gateway: '10.1.0.1' }],
+        routes: [{ dst: '0.0.0.0/0', gw: '10.1.0.1', table: 100 }],
+        dns: { nameservers: ['1.1.1.1'] },
+      },
+    },
+    {
+      ...STATIC,
+      addresses: [{ address: '10.1.0.2/24', gateway: '10.1.0.1' }],
+      routes: [{ dst: '0.0.0.0/0', gateway: '10.1.0.1', table: 100 }],
+      dns: { nameservers: ['1.1.1.1'] },
+    },
+  ],
+  ['static as Multus recorded it', { ipam: { type: 'static' } }, { ...STATIC, addresses: [] }],
+  [
+    'static with a request',
+    { ipam: { type: 'static', addresses: [{ address: '10.1.0.2/24' }] }, runtimeConfig: { ips: ['10.1.0.9/24'] } },
+    { ...STATIC, addresses: [{ address: '10.1.0.9/24' }] },
+  ],
+  [
+    'the DNS of the pod before that of the network',
+    {
+      dns: { search: ['b'] },
+      ipam: { type: 'static', dns: { search: ['c'] } },
+      runtimeConfig: { dns: { servers: ['9.9.9.9'] } },
+    },
+    { ...STATIC, addresses: [], dns: { nameservers: ['9.9.9.9'] } },
+  ],
+  ['no range', { ipam: { type: 'host-local' } }, /ipam\.ranges: host-local has no range/],
+  [
+    'a subnet without length',
+    { ipam: { type: 'host-local', subnet: '10.0.0.0' } },
+    /ipam\.subnet: "10\.0\.0\.0" is no address with prefix length/,
+  ],
+  [
+    'a gateway of the other family',
+    { ipam: { type: 'host-local', subnet: '10.0.0.0/24', gateway: 'fd00::1' } },
+    /ipam\.gateway: fd00::1 is of another family/,
+  ],
+  [
+    'a static address without length',
+    { ipam: { type: 'static', addresses: [{ address: '10.0.0.1' }] } },
+    /ipam\.addresses\.0: /,
+  ],
+  [
+    'an octal address',
+    { ipam: { type: 'host-local', subnet: '10.0.0.0/24', rangeStart: '10.0.0.010' } },
+    /ipam\.rangeStart: /,
+  ],
+  ['a route to nowhere', { ipam: { type: 'static', routes: [{ dst: 'default' }] } }, /ipam\.routes\.0\.dst: /],
+  [
+    'addresses asked for without IPAM',
+    { runtimeConfig: { ips: ['10.0.0.1/24'] } },
+    /runtimeConfig\.ips: 10\.0\.0\.1\/24 asked for/,
+  ],
+  [
+    'a resolv.conf that is missing',
+    { ipam: { type: 'host-local', ...RANGE, resolvConf: '/nowhere' } },
+    /resolvConf \/nowhere cannot be read/,
+  ],
+];
+
+for (const [what, config, expected] of IPAMS) {
+  test(`addresses: ${what}`, async () => {
+    const ipam = await ipamOf({ ...MACVLAN, ...config });
+    if (expected instanceof RegExp) assert.match(String(ipam), expected);
+    else assert.deepEqual(ipam, expected);
+  });
+}
+
+test('addresses: IP and GATEWAY of CNI_ARGS belong together by network', async () => {
+  const env = { CNI_ARGS: 'IP=10.1.0.2/24,fd00::2/64;GATEWAY=fd00::1,10.1.0.1' };
+  assert.deepEqual(await ipamOf({ ...MACVLAN, ipam: { type: 'static' } }, env), {
+    ...STATIC,
+    addresses: [
+      { address: '10.1.0.2/24', gateway: '10.1.0.1' },
+      { address: 'fd00::2/64', gateway: 'fd00::1' },
+    ],
+  });
+});
+
+test.run();
