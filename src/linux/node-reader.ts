@@ -28,7 +28,7 @@ import {
 import { noPciNames, type PciNames } from './sysfs/pci-ids.ts';
 import { entriesOf, Notes, type Scan } from './sysfs/scan.ts';
 import { SlowSlots } from './sysfs/slow-reads.ts';
-import { nodeIo, openTree, type Tree, type TreeIo } from './sysfs/tree.ts';
+import { openTree, type Tree } from './sysfs/tree.ts';
 import { parseVpd, type VitalProductData, VPD_LIMIT_BYTES } from './sysfs/vpd.ts';
 
 export interface NodeReaderOptions {
@@ -39,7 +39,8 @@ export interface NodeReaderOptions {
   /** What sysfs does not tell; the tree's own record when absent. */
   readonly facts?: FactSource;
   readonly names?: PciNames;
-  readonly io?: TreeIo;
+  /** Read instead of the files below `root`. */
+  readonly tree?: Tree;
 }
 
 /** How long one scan waits for files that ask firmware or locks, all of them together. */
@@ -47,7 +48,7 @@ const SLOW_READS_MS = { full: 2000, again: 30 } as const;
 
 /** Throws when the root does not exist. */
 export function createNodeReader(options: NodeReaderOptions): NodeReader {
-  return new TreeReader(options, openTree(options.root, options.io ?? nodeIo));
+  return new TreeReader(options, options.tree ?? openTree(options.root));
 }
 
 class TreeReader implements NodeReader {

@@ -35,6 +35,32 @@ const RETRY_MS = { first: 500, last: 60_000 } as const;
 /** Least time between two readings of one PF's VF settings. */
 const SETTINGS_PAUSE_MS = 1000;
 
+/**
+ * Listens first, then reads everything, so that nothing falls in between. Throws when that first
+ * read fails; nothing listens then.
+ */
+export async function createLiveInventory(options: LiveInventoryOptions): Promise<LiveInventory> {
+  const early: ChangeHint[] = [];
+  let take = (hint: ChangeHint): void => {
+    early.push(hint);
+  };
+  const stopChanges = await options.changes?.start(
+    (hint) => take(hint),
+    (nsid) => options.onNamespaceGone?.(nsid),
+  );
+  const stop = stopChanges ?? (async () => undefined);
+  try {
+    const live = new LiveInventory(options, await options.reader.read(), stop);
+    take = (hint) => live.hint(hint);
+    for (const hint of early) live.hint(hint);
+    return live;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** A running watch; made by {@link createLiveInventory}. */
 export class LiveInventory {
   readonly #reader: NodeReader;
   readonly #clock: Clock;
@@ -51,44 +77,23 @@ export class LiveInventory {
   #scanning: Promise<void> | undefined;
   #nextScan: Promise<void> | undefined;
   #isPumping = false;
-  #background = new Set<Promise<void>>();
-  #stopChanges: () => Promise<void> = async () => undefined;
+  readonly #background = new Set<Promise<void>>();
+  readonly #stopChanges: () => Promise<void>;
   #failures = 0;
   #current: Inventory;
   #readAt: Date;
   #problem: string | undefined;
 
-  /** Listens first, then reads everything, so that nothing falls in between. Throws when that first read fails. */
-  static async start(options: LiveInventoryOptions): Promise<LiveInventory> {
-    const early: ChangeHint[] = [];
-    let take = (hint: ChangeHint): void => {
-      early.push(hint);
-    };
-    const stopChanges = await options.changes?.start(
-      (hint) => take(hint),
-      (nsid) => options.onNamespaceGone?.(nsid),
-    );
-    try {
-      const first = await options.reader.read();
-      const live = new LiveInventory(options, first, stopChanges);
-      take = (hint) => live.#hint(hint);
-      for (const hint of early) live.#hint(hint);
-      return live;
-    } catch (error) {
-      await stopChanges?.();
-      throw error;
-    }
-  }
-
-  private constructor(options: LiveInventoryOptions, first: Inventory, stopChanges: (() => Promise<void>) | undefined) {
+  /** Use {@link createLiveInventory}. */
+  constructor(options: LiveInventoryOptions, first: Inventory, stopChanges: () => Promise<void>) {
     this.#reader = options.reader;
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLogger;
     this.#windowMs = options.windowMs ?? 20;
     this.#scanIntervalMs = options.scanIntervalMs ?? 300_000;
+    this.#stopChanges = stopChanges;
     this.#current = first;
     this.#readAt = this.#clock.now();
-    if (stopChanges !== undefined) this.#stopChanges = stopChanges;
     this.#inBackground(this.#scanForever());
   }
 
@@ -119,20 +124,21 @@ export class LiveInventory {
     await this.#scan();
   }
 
+  /** Says that something may have changed; what the change source does, and whoever knows better. */
+  hint(hint: ChangeHint): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#pending.set(keyOf(hint), hint);
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    this.#inBackground(this.#pump());
+  }
+
   /** Ends watching and waits for what is under way. `current` stays readable. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#listeners.clear();
     await this.#stopChanges();
     while (this.#background.size > 0) await Promise.all(this.#background);
-  }
-
-  #hint(hint: ChangeHint): void {
-    if (this.#stopped.signal.aborted) return;
-    this.#pending.set(keyOf(hint), hint);
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    this.#inBackground(this.#pump());
   }
 
   async #pump(): Promise<void> {
@@ -222,7 +228,7 @@ export class LiveInventory {
 
   async #retry(pauseMs: number): Promise<void> {
     await this.#clock.delay(pauseMs, this.#stopped.signal);
-    this.#hint({ kind: 'all', why: 'the last read failed' });
+    this.hint({ kind: 'all', why: 'the last read failed' });
   }
 
   /** PFs whose link changed or that have new VFs: their settings may have changed with it. */

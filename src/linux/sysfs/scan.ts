@@ -95,7 +95,8 @@ export function attributeOf<T>(
 /** Last component of a symbolic link's target (`driver`, `iommu_group`, `master`). */
 export function linkNameOf({ tree, notes }: Scan, place: Place, link: string): string | undefined {
   try {
-    return tree.linkName(`${place.home}/${link}`);
+    const target = tree.linkTarget(`${place.home}/${link}`);
+    return target?.slice(target.lastIndexOf('/') + 1);
   } catch (error) {
     notes.add(`${place.name}/${link}`, error);
     return undefined;

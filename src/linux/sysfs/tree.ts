@@ -50,8 +50,8 @@ export interface Tree {
   list(path: string): readonly Dirent[] | undefined;
   /** The same file or folder without symbolic links in its path. */
   real(path: string): string | undefined;
-  /** Last component of what a symbolic link points to, which need not exist. */
-  linkName(path: string): string | undefined;
+  /** What a symbolic link says, verbatim; it need not exist, and may lead anywhere. */
+  linkTarget(path: string): string | undefined;
   /** Inode number of a folder. Sysfs numbers its folders 64 bits wide and does not use one again. */
   inode(path: string): string | undefined;
   /** Forgets resolved paths; call it before a new read. */
@@ -112,7 +112,7 @@ abstract class FileTree implements Tree {
     return this.locate(path);
   }
   abstract real(path: string): string | undefined;
-  abstract linkName(path: string): string | undefined;
+  abstract linkTarget(path: string): string | undefined;
   abstract forget(): void;
 
   text(path: string): string | undefined {
@@ -177,8 +177,8 @@ class LiveTree extends FileTree {
     return presentOnly(() => this.io.realpath(`/${path}`).slice(1));
   }
 
-  override linkName(path: string): string | undefined {
-    return presentOnly(() => lastComponent(this.io.readlink(`/${path}`)));
+  override linkTarget(path: string): string | undefined {
+    return presentOnly(() => this.io.readlink(`/${path}`));
   }
 
   override forget(): void {
@@ -231,12 +231,12 @@ class ConfinedTree extends FileTree {
     return presentOnly(() => this.#resolve(path, { links: 0 }));
   }
 
-  override linkName(path: string): string | undefined {
+  override linkTarget(path: string): string | undefined {
     return presentOnly(() => {
       const [folder, name] = splitLast(path);
       const home = this.#folder(folder, { links: 0 });
       if (home === undefined || !this.#entriesOf(home).has(name)) return undefined;
-      return lastComponent(this.io.readlink(`${this.#root}/${home}/${name}`));
+      return this.io.readlink(`${this.#root}/${home}/${name}`);
     });
   }
 
@@ -315,8 +315,4 @@ function absentOrThrow(error: unknown): undefined {
 function splitLast(path: string): readonly [string, string] {
   const slash = path.lastIndexOf('/');
   return slash < 0 ? ['', path] : [path.slice(0, slash), path.slice(slash + 1)];
-}
-
-function lastComponent(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1);
 }

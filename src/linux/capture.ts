@@ -1,0 +1,98 @@
+/**
+ * Writes what the inventory reads of a node as a folder that `--root` reads again: the attributes,
+ * links and folders that the reader touched, and the facts that netlink told. Nothing else of the
+ * node is in it: no environment, no configuration, no file that the inventory does not need. It does
+ * hold hardware and IP addresses, serial numbers and the host's name.
+ */
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join, posix } from 'node:path';
+import { BerthError } from '../engine/errors.ts';
+import { FACTS_PATH } from './facts/recorded.ts';
+import { RecordingFacts } from './facts/recording.ts';
+import type { FactSource } from './facts/source.ts';
+import { createNodeReader } from './node-reader.ts';
+import { RecordingTree } from './sysfs/recording.ts';
+import { openTree, reasonOf } from './sysfs/tree.ts';
+
+export interface CaptureSummary {
+  readonly files: number;
+  readonly bytes: number;
+  /** What could not be read or written. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Reads the node below `root` and writes it to `directory`, which is made, or is empty.
+ * Throws `Invalid` when it holds anything, `Io` when it cannot be written.
+ */
+export async function captureTree(root: string, directory: string, facts?: FactSource): Promise<CaptureSummary> {
+  await makeEmpty(directory);
+  const tree = new RecordingTree(openTree(root));
+  const recording = facts === undefined ? undefined : new RecordingFacts(facts);
+  const reader = createNodeReader({ root, tree, ...(recording === undefined ? {} : { facts: recording }) });
+  const inventory = await reader.read();
+  for (const { address, sriov } of inventory.nics) {
+    // Never read on the live node, where it takes the device's lock; people and other tools look for it.
+    if (sriov !== undefined) tree.add(`sys/bus/pci/devices/${address}`, 'sriov_numvfs', `${sriov.numVfs}`);
+  }
+  const told = recording?.document();
+  if (told !== undefined) tree.files.set(FACTS_PATH, Buffer.from(`${JSON.stringify(told, undefined, 1)}\n`));
+  const notes = inventory.unread.map(({ source, reason }) => `${source}: ${reason}`);
+  return await write(tree, directory, notes);
+}
+
+async function makeEmpty(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true });
+    if ((await readdir(directory)).length === 0) return;
+  } catch (error) {
+    throw unwritable(directory, error);
+  }
+  throw new BerthError({
+    code: 'Invalid',
+    reason: 'capture-not-empty',
+    message: `${directory} is not empty`,
+    remedy: 'Name a folder that does not exist yet.',
+  });
+}
+
+function unwritable(path: string, error: unknown): BerthError {
+  return new BerthError({
+    code: 'Io',
+    reason: 'capture-unwritable',
+    message: `${path}: ${reasonOf(error)}`,
+    remedy: 'Name a folder that can be written.',
+    cause: error,
+  });
+}
+
+async function write(tree: RecordingTree, directory: string, notes: readonly string[]): Promise<CaptureSummary> {
+  const refused: string[] = [];
+  let bytes = 0;
+  try {
+    for (const folder of tree.folders) await mkdir(join(directory, folder), { recursive: true });
+    for (const [path, content] of tree.files) {
+      await mkdir(join(directory, dirname(path)), { recursive: true });
+      await writeFile(join(directory, path), content, { flag: 'wx' });
+      bytes += content.length;
+    }
+    for (const [path, target] of tree.links) {
+      const inside = linkInside(path, target);
+      if (inside === undefined) {
+        refused.push(`${path}: leads out of the tree`);
+        continue;
+      }
+      await mkdir(join(directory, dirname(path)), { recursive: true });
+      await symlink(inside, join(directory, path));
+    }
+  } catch (error) {
+    throw unwritable(directory, error);
+  }
+  return { files: tree.files.size + tree.links.size - refused.length, bytes, notes: [...notes, ...refused] };
+}
+
+/** A relative target that stays below the root; `undefined` when there is none. */
+function linkInside(path: string, target: string): string | undefined {
+  const meant = target.startsWith('/') ? posix.normalize(target).slice(1) : posix.join(dirname(path), target);
+  return meant.startsWith('..') ? undefined : posix.relative(dirname(path), meant);
+}
