@@ -123,7 +123,8 @@ export class Registration {
       this.#checkWaits = false;
       if (this.#socket === undefined) {
         if (this.#missingFolder !== undefined && existsSync(this.#missingFolder)) await this.#register();
-      } else if (!(await this.#socket.isInPlace())) {
+      } else if ((await this.#socket.look()) === 'missing') {
+        // A socket that was replaced is another agent's: taking it back would begin a fight.
         this.#options.log.info(this.#fields(), 'socket was removed; making it anew');
         await this.#register();
       } else if (this.#mode === 'legacy' && this.#service.streams === 0 && this.#isNewKubelet()) {
@@ -181,7 +182,7 @@ export class Registration {
     const { paths, resource } = this.#options;
     const path = pluginSocketPath(directoryOf(paths, mode), resource);
     // The legacy way keeps its socket between attempts; the watcher only takes a new one for news.
-    if (mode === 'legacy' && this.#socket?.path === path && (await this.#socket.isInPlace())) return;
+    if (mode === 'legacy' && this.#socket?.path === path && (await this.#socket.look()) === 'in-place') return;
     await this.#closeSocket();
     this.#mode = mode;
     const other = mode === 'legacy' ? 'watcher' : 'legacy';

@@ -12,8 +12,8 @@ import { requireSocketPath } from './paths.ts';
 
 export interface ServedSocket {
   readonly path: string;
-  /** False when somebody removed or replaced the file. */
-  isInPlace(): Promise<boolean>;
+  /** Whether the file under the name is still this socket, or somebody removed or replaced it. */
+  look(): Promise<'in-place' | 'missing' | 'replaced'>;
   /** Ends all streams at once and removes the file if it is still this one. */
   close(): Promise<void>;
 }
@@ -35,7 +35,11 @@ export async function serveSocket(path: string, addServices: (server: Server) =>
     await rename(hidden, path);
     return {
       path,
-      isInPlace: async () => (await inodeOf(path)) === ino,
+      look: async () => {
+        const found = await inodeOf(path);
+        if (found === undefined) return 'missing';
+        return found === ino ? 'in-place' : 'replaced';
+      },
       close: async () => {
         if ((await inodeOf(path)) === ino) await rm(path, { force: true });
         server.forceShutdown();
