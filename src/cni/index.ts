@@ -1,5 +1,5 @@
 /** The CNI front end: what the application wires. */
 export { type CniHandler, type CniObservation, createHandler, type HandlerOptions } from './handler.ts';
-export type { AdoptSandbox, FirstByte, PeerCredentials, PeerSocket } from './port.ts';
+export type { AdoptSandbox, FirstBytes, PeerCredentials, PeerSocket } from './port.ts';
 export { type CniServer, type CniServerOptions, createCniServer } from './server.ts';
 export { createSpool, type Spool, type SpoolOptions, type SpoolReport } from './spool.ts';

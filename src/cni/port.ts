@@ -13,9 +13,9 @@ export interface PeerCredentials {
   readonly gid: number;
 }
 
-/** The first byte of a connection, and the descriptor that came with it (SCM_RIGHTS). */
-export interface FirstByte {
-  readonly byte: number;
+/** The first bytes of a connection, at least one, and the descriptor that came with them (SCM_RIGHTS). */
+export interface FirstBytes {
+  readonly bytes: Buffer;
   /** Owned by the caller, close-on-exec. Absent when none was passed; more than one are closed. */
   readonly fd?: number;
 }
@@ -24,11 +24,11 @@ export interface FirstByte {
 export interface PeerSocket {
   credentials(socket: Socket): PeerCredentials;
   /**
-   * Takes exactly one byte off a connection that is paused since `pauseOnConnect`, waiting for it if
-   * it has not arrived; the rest stays for Node's stream. `undefined` when the peer closed first.
-   * Rejects with the signal's reason when it aborts.
+   * Takes what has arrived off a connection that is paused since `pauseOnConnect`, waiting for the
+   * first byte; the rest stays for Node's stream. `undefined` when the peer closed without sending.
+   * Rejects when the signal aborts.
    */
-  receive(socket: Socket, signal: AbortSignal): Promise<FirstByte | undefined>;
+  receive(socket: Socket, signal: AbortSignal): Promise<FirstBytes | undefined>;
 }
 
 /** `Kernel.adopt`: takes ownership of the descriptor, throws `Invalid` when it is no network namespace. */

@@ -1,6 +1,6 @@
 /**
  * The unix socket that shims connect to. It checks who calls, takes the sandbox's descriptor off the
- * first byte, reads one request, and writes one reply; what a request means is the handler's.
+ * first bytes, reads one request, and writes one reply; what a request means is the handler's.
  *
  * A connection is one operation: when the shim's end closes before the reply, the runtime has gone
  * away, and the operation is aborted. To watch it: `strace` of the shim, and this module's `debug` lines.
@@ -118,8 +118,9 @@ export function createCniServer(options: CniServerOptions): CniServer {
     if (first === undefined) return undefined;
     let sandboxFd = first.fd;
     try {
-      if (!SERVED_PROTOCOLS.includes(first.byte)) throw unknownProtocol(first.byte);
-      const request = decodeRequest(await readFrame(socket, signal, late));
+      const version = first.bytes.readUInt8(0);
+      if (!SERVED_PROTOCOLS.includes(version)) throw unknownProtocol(version);
+      const request = decodeRequest(await readFrame(socket, first.bytes.subarray(1), signal, late));
       const call = sandboxFd === undefined ? request : { ...request, sandboxFd };
       sandboxFd = undefined;
       return await options.handle(call, gone);
@@ -161,10 +162,10 @@ export function createCniServer(options: CniServerOptions): CniServer {
 }
 
 /**
- * The payload of the one frame that follows the first byte. The stream stays open and flowing
+ * The payload of the one frame that follows the version byte; `begun` is what came with that. The stream stays open and flowing
  * afterwards, so that its end is noticed.
  */
-function readFrame(socket: Socket, signal: AbortSignal, late: AbortSignal): Promise<Buffer> {
+function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal, late: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let received = 0;
@@ -198,6 +199,7 @@ function readFrame(socket: Socket, signal: AbortSignal, late: AbortSignal): Prom
     }
     signal.addEventListener('abort', onAbort, { once: true });
     socket.on('data', onData);
+    onData(begun);
     socket.resume();
   });
 }

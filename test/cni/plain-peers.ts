@@ -1,6 +1,6 @@
 /** A `PeerSocket` of Node's own means: for tests that need no descriptor. What the shim passes is dropped by the kernel. */
 import type { Socket } from 'node:net';
-import type { FirstByte, PeerSocket } from '../../src/cni/index.ts';
+import type { PeerSocket } from '../../src/cni/index.ts';
 
 export interface PlainPeers extends PeerSocket {
   /** What `credentials` tells; the tests' own user unless changed. */
@@ -14,7 +14,7 @@ export function plainPeers(): PlainPeers {
       return { pid: process.pid, uid: this.uid, gid: 0 };
     },
     receive: (socket, signal) =>
-      new Promise<FirstByte | undefined>((resolve, reject) => {
+      new Promise<FirstBytes | undefined>((resolve, reject) => {
         const settle = (finish: () => void): void => {
           socket.off('readable', onReadable);
           socket.off('close', onClose);
@@ -22,8 +22,8 @@ export function plainPeers(): PlainPeers {
           finish();
         };
         const onReadable = (): void => {
-          const byte = readByte(socket);
-          if (byte !== undefined) settle(() => resolve({ byte }));
+          const bytes = readByte(socket);
+          if (bytes !== undefined) settle(() => resolve({ bytes }));
         };
         const onClose = (): void => settle(() => resolve(undefined));
         const onAbort = (): void => settle(() => reject(signal.reason));
@@ -35,7 +35,8 @@ export function plainPeers(): PlainPeers {
   };
 }
 
-function readByte(socket: Socket): number | undefined {
+/** One only, so that the stream has the rest. */
+function readByte(socket: Socket): Buffer | undefined {
   const chunk: unknown = socket.read(1);
-  return Buffer.isBuffer(chunk) ? chunk[0] : undefined;
+  return Buffer.isBuffer(chunk) ? chunk : undefined;
 }
