@@ -1,0 +1,59 @@
+/**
+ * The inner half of `hack/bench`: the first process of a private node. Furnishes it, runs the
+ * benchmarks and prints the measurements as JSON. Everything it leaves ends with the node.
+ *
+ * It is started by main.ts with its options as one JSON argument, which is ours and not checked.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import type { Bench, Benchmark, Programs } from './bench.ts';
+import type { Measurement, Side } from './measurement.ts';
+import type { BenchmarkName } from './names.ts';
+import { furnishNode, WORK_DIR } from './private-node.ts';
+import { Spawner } from './spawner.ts';
+
+export interface InsideOptions {
+  readonly names: readonly BenchmarkName[];
+  readonly runs: number;
+  readonly sides: readonly Side[];
+  readonly programs: Programs;
+}
+
+const SANDBOXES = 64;
+
+/** Loaded when they are run, so that one benchmark does not carry another's modules. */
+const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
+  cni: async () => (await import('./cni.ts')).benchCni,
+  shim: async () => (await import('./shim.ts')).benchShim,
+};
+
+async function main(options: InsideOptions): Promise<Measurement[]> {
+  furnishNode();
+  const folder = `${WORK_DIR}/sandboxes`;
+  mkdirSync(folder);
+  execFileSync(options.programs.sandboxes, [folder, String(SANDBOXES)]);
+  const spawner = new Spawner(options.programs.spawn);
+  const bench: Bench = {
+    spawner,
+    runs: options.runs,
+    sides: options.sides,
+    programs: options.programs,
+    sandboxes: Array.from({ length: SANDBOXES }, (_, i) => `${folder}/${i}`),
+    say: (line) => process.stderr.write(`${line}\n`),
+  };
+  try {
+    const measurements: Measurement[] = [];
+    for (const name of options.names) measurements.push(...(await (await BENCHMARKS[name]())(bench)));
+    return measurements;
+  } finally {
+    await spawner.close();
+  }
+}
+
+try {
+  const measurements = await main(JSON.parse(process.argv[2] ?? '') as InsideOptions);
+  process.stdout.write(JSON.stringify(measurements));
+} catch (error) {
+  process.stderr.write(`hack/bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

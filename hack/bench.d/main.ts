@@ -1,0 +1,119 @@
+/**
+ * `hack/bench`: the outer half. Reads the command line, compiles what is missing, runs the inner
+ * half (inside.ts) in a private node, and prints the report. Data to stdout, progress to stderr.
+ */
+import { parseArgs } from 'node:util';
+import type { Programs } from './bench.ts';
+import type { InsideOptions } from './inside.ts';
+import { parseMeasurements, SIDES, type Side } from './measurement.ts';
+import { BENCHMARK_NAMES, type BenchmarkName } from './names.ts';
+import { table } from './output.ts';
+import { runInPrivateNode } from './private-node.ts';
+import { compiled } from './programs.ts';
+
+const USAGE = `usage: hack/bench NAME... [--json] [--runs N] [--sides LIST]
+  NAME          ${BENCHMARK_NAMES.join(', ')}, or all
+  --json        print the measurements as JSON, and nothing else, on stdout
+  --runs N      samples of each value (40)
+  --sides LIST  who is measured, of ${SIDES.join(',')} (all of them)
+What they measure, and how to read it: docs/benchmarks.md`;
+
+const ROOT = `${import.meta.dirname}/../..`;
+const DEFAULT_RUNS = '40';
+const MOST_RUNS = 10_000;
+
+class UsageError extends Error {}
+
+interface Options {
+  readonly names: readonly BenchmarkName[];
+  readonly json: boolean;
+  readonly runs: number;
+  readonly sides: readonly Side[];
+}
+
+function parse(argv: readonly string[]): Options | 'help' {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      json: { type: 'boolean', default: false },
+      runs: { type: 'string', default: DEFAULT_RUNS },
+      sides: { type: 'string', default: SIDES.join(',') },
+    },
+  });
+  if (values.help === true) return 'help';
+  if (positionals.length === 0) throw new UsageError('name a benchmark');
+  const runs = Number(values.runs);
+  if (!Number.isInteger(runs) || runs < 1 || runs > MOST_RUNS) {
+    throw new UsageError(`--runs ${values.runs}: not a number from 1 to ${MOST_RUNS}`);
+  }
+  const names = positionals.includes('all') ? BENCHMARK_NAMES : positionals;
+  return { names: names.map(benchmarkName), json: values.json, runs, sides: values.sides.split(',').map(side) };
+}
+
+function benchmarkName(text: string): BenchmarkName {
+  const name = BENCHMARK_NAMES.find((known) => known === text);
+  if (name === undefined) throw new UsageError(`there is no benchmark "${text}"`);
+  return name;
+}
+
+function side(text: string): Side {
+  const name = SIDES.find((known) => known === text);
+  if (name === undefined) throw new UsageError(`--sides: there is no side "${text}"`);
+  return name;
+}
+
+function programs(): Programs {
+  return {
+    berth: `${ROOT}/bin/berth`,
+    shim: `${ROOT}/dist/berth-shim`,
+    peer: '/usr/lib/cni',
+    spawn: compiled('spawn.c'),
+    empty: compiled('empty.c'),
+    kernelWork: compiled('kernel-work.c'),
+    responder: compiled('responder.c'),
+    sandboxes: compiled('sandboxes.c'),
+  };
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const inside: InsideOptions = {
+    names: options.names,
+    runs: options.runs,
+    sides: options.sides,
+    programs: programs(),
+  };
+  const argv = [process.execPath, `${import.meta.dirname}/inside.ts`, JSON.stringify(inside)];
+  const measurements = parseMeasurements(await runInPrivateNode(argv, signal));
+  process.stdout.write(options.json ? `${JSON.stringify(measurements, null, 2)}\n` : table(measurements));
+}
+
+async function main(): Promise<number> {
+  const stop = new AbortController();
+  let stoppedBy = 0;
+  for (const [name, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+    ['SIGHUP', 1],
+  ] as const) {
+    process.on(name, () => {
+      stoppedBy = number;
+      stop.abort();
+    });
+  }
+  try {
+    const options = parse(process.argv.slice(2));
+    if (options === 'help') process.stdout.write(`${USAGE}\n`);
+    else await run(options, stop.signal);
+    return 0;
+  } catch (error) {
+    if (stoppedBy > 0) return 128 + stoppedBy;
+    const message = error instanceof Error ? error.message : String(error);
+    const usage = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
+    process.stderr.write(usage ? `hack/bench: ${message}\n${USAGE}\n` : `hack/bench: ${message}\n`);
+    return usage ? 2 : 1;
+  }
+}
+
+process.exitCode = await main();

@@ -1,0 +1,3 @@
+/** The benchmarks' names, apart from what they load: the command line needs only these. */
+export const BENCHMARK_NAMES = ['cni', 'shim'] as const;
+export type BenchmarkName = (typeof BENCHMARK_NAMES)[number];

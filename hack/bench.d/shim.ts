@@ -1,0 +1,55 @@
+/**
+ * The shim's own share: what its process costs with an agent that answers at once (responder.c),
+ * against starting a program that does nothing. Also VERSION, which it answers by itself, against
+ * the reference plugin's.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type Bench, BenchError } from './bench.ts';
+import { cniJob } from './cni-sides.ts';
+import { type Measurement, medianAndTail } from './measurement.ts';
+import { WORK_DIR } from './private-node.ts';
+import type { Job } from './spawner.ts';
+
+const SOCKET = `${WORK_DIR}/responder.sock`;
+/** They take a millisecond each: many of them cost nothing and quieten the median. */
+const RUNS_FACTOR = 5;
+const WARM_UP_ROUNDS = 5;
+
+/** `hack/bench shim`, and the last rows of `hack/bench cni`. */
+export async function benchShim(bench: Bench): Promise<Measurement[]> {
+  const runs = bench.runs * RUNS_FACTOR;
+  bench.say(`shim: ${runs} starts of each program`);
+  const responder = spawn(bench.programs.responder, [SOCKET], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    await once(responder.stdout, 'data');
+    return await rows(bench, runs);
+  } finally {
+    responder.kill();
+    await once(responder, 'exit');
+  }
+}
+
+async function rows(bench: Bench, runs: number): Promise<Measurement[]> {
+  const add = cniJob(bench, 'berth', 'ADD', 0, undefined);
+  const version = { env: { CNI_COMMAND: 'VERSION', CNI_PATH: bench.programs.peer }, stdin: '{"cniVersion":"1.0.0"}' };
+  const jobs = {
+    empty: { argv: [bench.programs.empty] },
+    request: { ...add, env: { ...add.env, BERTH_CNI_SOCKET: SOCKET } },
+    version: { argv: [bench.programs.shim], ...version },
+    peerVersion: { argv: [`${bench.programs.peer}/macvlan`], ...version },
+  } satisfies Record<string, Job>;
+  const taken: Record<keyof typeof jobs, number[]> = { empty: [], request: [], version: [], peerVersion: [] };
+  for (let round = -WARM_UP_ROUNDS; round < runs; round++) {
+    for (const [name, job] of Object.entries(jobs) as [keyof typeof jobs, Job][]) {
+      const { jobs: results } = await bench.spawner.run([job]);
+      const result = results[0];
+      if (result === undefined || result.exit !== 0) throw new BenchError(`${name} failed: ${JSON.stringify(result)}`);
+      if (round >= 0) taken[name].push(result.us);
+    }
+  }
+  return [
+    ...medianAndTail('cni.shim', 'us', { berth: taken.request, limit: taken.empty }),
+    ...medianAndTail('cni.shim.version', 'us', { berth: taken.version, peer: taken.peerVersion, limit: taken.empty }),
+  ];
+}
