@@ -8,7 +8,8 @@ import { checked, declare } from './libc.ts';
 /** fcntl.h; the same on x64 and arm64. */
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
-export const O_CLOEXEC = 0o2000000;
+export const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
 
 /** linux/magic.h */
 export const NSFS_MAGIC = 0x6e736673;
@@ -35,6 +36,13 @@ const ioctlCall = declare('int ioctl(int fd, unsigned long request, uint8_t *arg
  */
 export function open(path: string, flags: number): number {
   return checked(openCall.now(path, flags | O_CLOEXEC), 'file.open', path);
+}
+
+/** Like `openIfPresent` on a thread of the pool: for paths on any file system. */
+export async function openPooledIfPresent(path: string, flags: number): Promise<number | undefined> {
+  const fd = await openCall.pooled(undefined, path, flags | O_CLOEXEC);
+  if (fd === -errnoOf('ENOENT') || fd === -errnoOf('ENOTDIR')) return undefined;
+  return checked(fd, 'file.open', path);
 }
 
 /** Like `open`; `undefined` when there is no such file. */

@@ -1,7 +1,7 @@
 /** System calls for the rest of `src/linux`. Only `libc.ts` knows koffi. */
 export * from './errno.ts';
 export * from './file.ts';
-export { checked } from './libc.ts';
+export { addressOf, checked } from './libc.ts';
 export * from './namespace.ts';
 export * from './poll.ts';
 export { inFlightLimit, inPool, poolState } from './pool.ts';

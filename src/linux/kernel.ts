@@ -1,0 +1,134 @@
+/**
+ * The live kernel behind the engine's port (`Kernel` of engine/attachments/port.ts).
+ *
+ * It decides nothing: what to do, undo and record is the engine's. To debug: errors carry the
+ * kernel's errno and words; `strace -f -e trace=network,setns -p PID` shows each request.
+ */
+import type { Kernel, Namespace, PciFunction } from '../engine/attachments/port.ts';
+import { BerthError } from '../engine/errors.ts';
+import type { PciAddress } from '../engine/values.ts';
+import {
+  CLONE_NEWNET,
+  close,
+  fileSystemType,
+  ioctl,
+  NS_GET_NSTYPE,
+  NSFS_MAGIC,
+  O_NONBLOCK,
+  O_RDONLY,
+  open,
+  openPooledIfPresent,
+} from './ffi/index.ts';
+import { RTM_GETNSID, RTM_NEWNSID, readNsid, writeNsidAssign, writeNsidGet } from './netlink/nsid.ts';
+import { malformed } from './netlink/wire/attribute.ts';
+import { KernelNamespace } from './netns/namespace.ts';
+
+export interface KernelOptions {
+  /** Where a PCI function stands now; from the sysfs side. */
+  readonly pciFunction: (address: PciAddress) => Promise<PciFunction | undefined>;
+  /** `/proc` when absent. */
+  readonly procRoot?: string;
+  /**
+   * Told of failures that no answer can carry any more (closing a packet socket after an
+   * announcement); a process warning when absent.
+   */
+  readonly onLateError?: (error: unknown) => void;
+}
+
+/** `Kernel` with an end: `close` gives the host's sockets back, for tests and an orderly exit. */
+export interface LiveKernel extends Kernel {
+  close(): void;
+}
+
+/** Opens the agent's own namespace, on the thread that runs. Throws `Unsupported` where koffi does not load. */
+export function createKernel(options: KernelOptions): LiveKernel {
+  const procRoot = options.procRoot ?? '/proc';
+  const onLateError = options.onLateError ?? warn;
+  const home = open(`${procRoot}/thread-self/ns/net`, O_RDONLY);
+  const host = new KernelNamespace({ descriptor: home, home, isHost: true, procRoot, onLateError });
+
+  const wrap = (descriptor: number): Namespace => {
+    const namespace = new KernelNamespace({ descriptor, home, isHost: false, procRoot, onLateError });
+    if (namespace.id.cookie !== host.id.cookie) return namespace;
+    namespace.close();
+    return host;
+  };
+
+  return {
+    host,
+    pciFunction: options.pciFunction,
+
+    async adopt(fd) {
+      if (!isNetworkNamespace(fd)) {
+        close(fd);
+        throw new BerthError({
+          code: 'Invalid',
+          reason: 'sandbox-not-a-namespace',
+          message: 'the descriptor that was passed is not a network namespace',
+          remedy: 'CNI_NETNS has to be the path of a network namespace that is mounted.',
+        });
+      }
+      return wrap(fd);
+    },
+
+    async open(path) {
+      // Not blocking: whatever stands at a path that somebody else wrote, a FIFO for example.
+      const fd = await openPooledIfPresent(path, O_RDONLY | O_NONBLOCK);
+      if (fd === undefined) return undefined;
+      if (isNetworkNamespace(fd)) return wrap(fd);
+      close(fd);
+      return undefined;
+    },
+
+    async nsid(of) {
+      if (!(of instanceof KernelNamespace)) throw malformed('the id of a namespace of another kernel');
+      const release = of.hold();
+      try {
+        return await assignedNsid(host, of.descriptor);
+      } finally {
+        release();
+      }
+    },
+
+    async isNamespaceAlive(nsid) {
+      if (nsid < 0) return false;
+      try {
+        await host.request({
+          type: RTM_GETNSID,
+          op: 'nsid.get',
+          target: `nsid ${nsid}`,
+          fill: (writer) => writeNsidGet(writer, { nsid }),
+        });
+        return true;
+      } catch (error) {
+        if (error instanceof BerthError && error.errno === 'ENOENT') return false;
+        throw error;
+      }
+    },
+
+    close: () => host.end(),
+  };
+}
+
+async function assignedNsid(host: KernelNamespace, fd: number): Promise<number> {
+  const [assigned, asked] = await host.batch([
+    { type: RTM_NEWNSID, op: 'nsid.assign', fill: (writer) => writeNsidAssign(writer, fd) },
+    { type: RTM_GETNSID, op: 'nsid.get', fill: (writer) => writeNsidGet(writer, { fd }) },
+  ]);
+  // EEXIST: it has one already.
+  if (assigned?.error !== undefined && assigned.error.errno !== 'EEXIST') throw assigned.error;
+  if (asked?.error !== undefined) throw asked.error;
+  const message = asked?.messages[0];
+  const nsid = message === undefined ? undefined : readNsid(message.payload);
+  if (nsid === undefined) throw malformed('a namespace without an id right after it was assigned one');
+  return nsid;
+}
+
+function isNetworkNamespace(fd: number): boolean {
+  if (fileSystemType(fd) !== NSFS_MAGIC) return false;
+  return ioctl(fd, NS_GET_NSTYPE, null, 'namespace.type', `descriptor ${fd}`) === CLONE_NEWNET;
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
+}

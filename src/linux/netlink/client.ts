@@ -1,0 +1,221 @@
+/**
+ * Requests to the kernel over netlink sockets of one namespace. Each exchange has a socket of its
+ * own for its time, so answers never mix; idle ones are kept for the next.
+ *
+ * The kernel does a request's work inside `send`, so `send` runs on a thread; when it returns all
+ * answers are waiting, and are taken on the event loop without waiting.
+ */
+import { BerthError } from '../../engine/errors.ts';
+import { errorFromErrno } from '../ffi/index.ts';
+import { NetlinkSocket, type SocketPlace } from './socket.ts';
+import { AttributeWriter } from './wire/attribute.ts';
+import {
+  type Ack,
+  type Message,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_NOOP,
+  NLMSG_OVERRUN,
+  readAck,
+  readMessages,
+  writeMessage,
+} from './wire/message.ts';
+
+/** Acknowledgements of one exchange wait in the receive buffer (208 KiB, about 750 bytes each): no more than fit with ease. */
+const MOST_PER_SEND = 64;
+const DUMP_ATTEMPTS = 6;
+const DUMP_BYTES = 32 * 1024;
+const MOST_DUMP_BYTES = 16 * 1024 * 1024;
+
+export interface Request {
+  /** RTM_*, or a generic family's id. */
+  readonly type: number;
+  /** NLM_F_* beside NLM_F_REQUEST and NLM_F_ACK. */
+  readonly flags?: number;
+  /** `noun.verb`, for errors. */
+  readonly op: string;
+  /** What it is done to, for errors. */
+  readonly target?: string;
+  fill(writer: AttributeWriter): void;
+}
+
+export interface Answer {
+  /** What came before the acknowledgement. */
+  readonly messages: readonly Message[];
+  /** `undefined` on success. */
+  readonly error: BerthError | undefined;
+}
+
+interface Pending {
+  readonly request: Request;
+  readonly messages: Message[];
+  ack: Ack | undefined;
+}
+
+export interface ClientOptions {
+  readonly protocol: number;
+  readonly place?: SocketPlace;
+  /** A socket that is open already; the client owns it from now on. */
+  readonly first?: NetlinkSocket;
+  /** Idle sockets kept; 1 when absent. */
+  readonly mostIdle?: number;
+}
+
+export class NetlinkClient {
+  readonly #options: ClientOptions;
+  readonly #idle: NetlinkSocket[];
+  #open = true;
+  #sequence = 0;
+  readonly #writers: AttributeWriter[] = [];
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#idle = options.first === undefined ? [] : [options.first];
+  }
+
+  /** One request and what answers it. Throws what the kernel says. */
+  async request(request: Request): Promise<readonly Message[]> {
+    const [answer] = await this.batch([request]);
+    if (answer === undefined) throw lost(request);
+    if (answer.error !== undefined) throw answer.error;
+    return answer.messages;
+  }
+
+  /**
+   * Several requests in one `send` (in portions of 64), done by the kernel in order; a failure does
+   * not stop those behind it. Answers one entry for each. Throws only when the exchange itself fails.
+   */
+  async batch(requests: readonly Request[]): Promise<readonly Answer[]> {
+    const answers: Answer[] = [];
+    for (let from = 0; from < requests.length; from += MOST_PER_SEND) {
+      const portion = requests.slice(from, from + MOST_PER_SEND);
+      answers.push(...(await this.#withSocket((socket) => this.#exchange(socket, portion))));
+    }
+    return answers;
+  }
+
+  /** All messages of a dump, consistent: asked again when something changed meanwhile. */
+  async dump(request: Request): Promise<readonly Message[]> {
+    let bytes = DUMP_BYTES;
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+      const result = await this.#withSocket((socket) => this.#dumpOnce(socket, request, bytes));
+      if (typeof result === 'object') return result;
+      if (result > 0) bytes = Math.min(MOST_DUMP_BYTES, Math.max(result, bytes * 2));
+    }
+    throw new BerthError({
+      code: 'Busy',
+      reason: 'netlink-dump-interrupted',
+      message: `${request.op}: what is listed changed during each of ${DUMP_ATTEMPTS} attempts`,
+      op: request.op,
+      remedy: 'Try again when fewer interfaces are being created and deleted.',
+    });
+  }
+
+  /** Closes idle sockets now and busy ones when their exchange ends. */
+  close(): void {
+    this.#open = false;
+    for (const socket of this.#idle.splice(0)) socket.close();
+  }
+
+  async #withSocket<T>(use: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
+    if (!this.#open) {
+      throw new BerthError({ code: 'Internal', reason: 'namespace-closed', message: 'netlink request after close' });
+    }
+    const socket = this.#idle.pop() ?? NetlinkSocket.open(this.#options.protocol, this.#options.place);
+    let isClean = false;
+    try {
+      const result = await use(socket);
+      // A number is a dump that was left half-way: its rest would meet the next request.
+      isClean = typeof result !== 'number';
+      return result;
+    } finally {
+      if (isClean && this.#open && this.#idle.length < (this.#options.mostIdle ?? 1)) this.#idle.push(socket);
+      else socket.close();
+    }
+  }
+
+  async #exchange(socket: NetlinkSocket, requests: readonly Request[]): Promise<Answer[]> {
+    const pending = new Map<number, Pending>();
+    const writer = this.#writers.pop() ?? new AttributeWriter(1024);
+    writer.clear();
+    for (const request of requests) {
+      const sequence = this.#nextSequence();
+      const flags = NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0);
+      writeMessage(writer, { type: request.type, flags, sequence }, (into) => request.fill(into));
+      pending.set(sequence, { request, messages: [], ack: undefined });
+    }
+    await socket.send(writer.bytes(), requests[0]?.op ?? 'netlink.send');
+    this.#writers.push(writer);
+    let open = pending.size;
+    while (open > 0) {
+      const datagram = socket.receive();
+      if (datagram === undefined || datagram === 'overrun') break;
+      for (const message of readMessages(datagram)) {
+        const entry = pending.get(message.sequence);
+        if (entry === undefined || entry.ack !== undefined || message.type === NLMSG_NOOP) continue;
+        if (message.type !== NLMSG_ERROR) entry.messages.push(message);
+        else {
+          entry.ack = readAck(message);
+          open -= 1;
+        }
+      }
+    }
+    return [...pending.values()].map(({ request, messages, ack }) => {
+      if (ack === undefined) throw lost(request);
+      return { messages, error: errorOf(ack, request) };
+    });
+  }
+
+  /** The messages; or a number when it has to be asked again: the bytes it needs, 0 for "changed meanwhile". */
+  async #dumpOnce(socket: NetlinkSocket, request: Request, bytes: number): Promise<Message[] | number> {
+    const writer = new AttributeWriter(256);
+    const sequence = this.#nextSequence();
+    const flags = NLM_F_REQUEST | NLM_F_DUMP | (request.flags ?? 0);
+    writeMessage(writer, { type: request.type, flags, sequence }, (into) => request.fill(into));
+    await socket.send(writer.bytes(), request.op);
+    const found: Message[] = [];
+    for (;;) {
+      // A new one each time: the messages are views of it.
+      const buffer = Buffer.allocUnsafe(bytes);
+      const size = await socket.receiveDump(buffer, request.op);
+      if (size > bytes) return size;
+      for (const message of readMessages(buffer.subarray(0, size))) {
+        if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
+        if ((message.flags & NLM_F_DUMP_INTR) !== 0) return 0;
+        if (message.type === NLMSG_OVERRUN) throw lost(request);
+        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
+          const error = errorOf(readAck(message), request);
+          if (error !== undefined) throw error;
+          return found;
+        }
+        found.push(message);
+      }
+    }
+  }
+
+  #nextSequence(): number {
+    this.#sequence = (this.#sequence + 1) >>> 0 || 1;
+    return this.#sequence;
+  }
+}
+
+function errorOf(ack: Ack, request: Request): BerthError | undefined {
+  if (ack.errno === 0) return undefined;
+  return errorFromErrno(ack.errno, request.op, {
+    ...(request.target === undefined ? {} : { target: request.target }),
+    ...(ack.extack === undefined ? {} : { extack: ack.extack }),
+  });
+}
+
+function lost(request: Request): BerthError {
+  return new BerthError({
+    code: 'Internal',
+    reason: 'netlink-answer-lost',
+    message: `${request.op}: the kernel's answer was lost; what it did is not known`,
+    op: request.op,
+  });
+}

@@ -1,0 +1,176 @@
+/** From the engine's operations to netlink requests. Pure: it asks nothing of the kernel. */
+import type { LinkOperation, Namespace } from '../../engine/attachments/port.ts';
+import { BerthError } from '../../engine/errors.ts';
+import { RTM_DELADDR, RTM_NEWADDR, writeAddress } from '../netlink/address.ts';
+import type { Request } from '../netlink/client.ts';
+import { prefixToBytes } from '../netlink/ip-address.ts';
+import {
+  type LinkChange,
+  RTM_DELLINK,
+  RTM_NEWLINK,
+  writeLinkChange,
+  writeLinkCreate,
+  writeLinkDelete,
+  writeVfChange,
+} from '../netlink/link.ts';
+import { RTM_DELROUTE, RTM_NEWROUTE, writeRoute } from '../netlink/route.ts';
+import { type VfSetting, writeVfSetting } from '../netlink/vf.ts';
+import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/wire/message.ts';
+
+type Operation<Op extends LinkOperation['op']> = Extract<LinkOperation, { readonly op: Op }>;
+
+/** The requests for one operation, in order. `descriptorOf` tells the descriptor of another namespace. */
+export function requestsFor(operation: LinkOperation, descriptorOf: (of: Namespace) => number): readonly Request[] {
+  switch (operation.op) {
+    case 'link.create':
+      return [createRequest(operation, descriptorOf)];
+    case 'link.set':
+      return setRequests(operation, descriptorOf);
+    case 'link.delete':
+      return [
+        {
+          type: RTM_DELLINK,
+          op: 'link.delete',
+          target: `link ${operation.index}`,
+          fill: (writer) => writeLinkDelete(writer, operation.index),
+        },
+      ];
+    case 'vf.set':
+      return vfSettings(operation).map((setting) => ({
+        type: RTM_NEWLINK,
+        op: `vf.set ${setting.name}`,
+        target: `VF ${operation.vf} of link ${operation.index}`,
+        fill: (writer) => writeVfChange(writer, operation.index, () => writeVfSetting(writer, operation.vf, setting)),
+      }));
+    case 'address.add':
+    case 'address.delete':
+      return [addressRequest(operation)];
+    case 'route.add':
+    case 'route.delete':
+      return [routeRequest(operation)];
+    default:
+      return operation satisfies never;
+  }
+}
+
+function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: Namespace) => number): Request {
+  const { name, parentIndex, mtu, into } = operation;
+  const namespaceFd = into === undefined ? undefined : descriptorOf(into);
+  return {
+    type: RTM_NEWLINK,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    op: `link.create ${operation.kind}`,
+    target: name,
+    fill: (writer) =>
+      writeLinkCreate(writer, {
+        name,
+        parentIndex,
+        ...(mtu === undefined ? {} : { mtuBytes: mtu }),
+        ...(namespaceFd === undefined ? {} : { namespaceFd }),
+        ...(operation.kind === 'macvlan' && operation.mac !== undefined ? { mac: operation.mac } : {}),
+        kind:
+          operation.kind === 'macvlan'
+            ? {
+                name: 'macvlan',
+                mode: operation.mode,
+                ...(operation.bcQueueLength === undefined ? {} : { bcQueueLength: operation.bcQueueLength }),
+              }
+            : { name: 'ipvlan', mode: operation.mode, flag: operation.flag },
+      }),
+  };
+}
+
+/**
+ * Mostly one request. Down goes before the rest, because a name or a MAC may be refused while the
+ * link is up; up goes behind arp_notify, because the kernel announces when it brings the link up.
+ */
+function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namespace) => number): readonly Request[] {
+  const { index, name, mac, mtu, up, alias, arpNotify, masterIndex, moveTo } = operation;
+  const rest: LinkChange = {
+    index,
+    ...(name === undefined ? {} : { name }),
+    ...(mac === undefined ? {} : { mac }),
+    ...(mtu === undefined ? {} : { mtuBytes: mtu }),
+    ...(alias === undefined ? {} : { alias }),
+    ...(arpNotify === undefined ? {} : { arpNotify }),
+    ...(masterIndex === undefined ? {} : { masterIndex }),
+    ...(moveTo === undefined ? {} : { namespaceFd: descriptorOf(moveTo) }),
+  };
+  const hasRest = Object.keys(rest).length > 1;
+  if (up === undefined) return hasRest ? [setRequest(rest)] : [];
+  if (!hasRest) return [setRequest({ index, up })];
+  if (!up) return [setRequest({ index, up }), setRequest(rest)];
+  // After a move the index may be another: then up has to be in the same message.
+  if (arpNotify === true && moveTo === undefined) return [setRequest(rest), setRequest({ index, up })];
+  return [setRequest({ ...rest, up })];
+}
+
+function setRequest(change: LinkChange): Request {
+  return {
+    type: RTM_NEWLINK,
+    op: change.namespaceFd === undefined ? 'link.set' : 'link.move',
+    target: change.name === undefined ? `link ${change.index}` : `link ${change.index} (${change.name})`,
+    fill: (writer) => writeLinkChange(writer, change),
+  };
+}
+
+/** One setting for each attribute, so that each has its own answer. */
+function vfSettings(operation: Operation<'vf.set'>): readonly VfSetting[] {
+  const { set } = operation;
+  const settings: VfSetting[] = [];
+  if (set.mac !== undefined) settings.push({ name: 'mac', mac: set.mac });
+  if (set.vlan !== undefined) {
+    settings.push({
+      name: 'vlan',
+      vlan: set.vlan,
+      qos: set.vlanQos ?? 0,
+      // The older attribute is known to more drivers and means 802.1q.
+      ...(set.vlanProto === '802.1ad' ? { protocol: set.vlanProto } : {}),
+    });
+  } else if (set.vlanQos !== undefined || set.vlanProto !== undefined) {
+    throw incomplete('vlanQos and vlanProto need vlan', 'vf-vlan-missing');
+  }
+  if (set.minTxRateMbps !== undefined) {
+    if (set.maxTxRateMbps === undefined) throw incomplete('minTxRateMbps needs maxTxRateMbps', 'vf-rate-missing');
+    settings.push({ name: 'rate', minMbps: set.minTxRateMbps, maxMbps: set.maxTxRateMbps });
+  } else if (set.maxTxRateMbps !== undefined) {
+    settings.push({ name: 'max-rate', maxMbps: set.maxTxRateMbps });
+  }
+  if (set.spoofCheck !== undefined) settings.push({ name: 'spoof-check', on: set.spoofCheck });
+  if (set.trust !== undefined) settings.push({ name: 'trust', on: set.trust });
+  if (set.linkState !== undefined) settings.push({ name: 'link-state', state: set.linkState });
+  return settings;
+}
+
+function incomplete(message: string, reason: string): BerthError {
+  return new BerthError({
+    code: 'Invalid',
+    reason,
+    message: `vf.set: ${message}, the kernel takes them in one attribute`,
+    op: 'vf.set',
+  });
+}
+
+function addressRequest(operation: Operation<'address.add' | 'address.delete'>): Request {
+  const address = prefixToBytes(operation.address);
+  const isAdd = operation.op === 'address.add';
+  return {
+    type: isAdd ? RTM_NEWADDR : RTM_DELADDR,
+    flags: isAdd ? NLM_F_CREATE | NLM_F_EXCL : 0,
+    op: operation.op,
+    target: `${operation.address} on link ${operation.index}`,
+    fill: (writer) => writeAddress(writer, operation.index, address, operation.noDad ?? false),
+  };
+}
+
+function routeRequest(operation: Operation<'route.add' | 'route.delete'>): Request {
+  const isAdd = operation.op === 'route.add';
+  const via = operation.gateway === undefined ? '' : ` via ${operation.gateway}`;
+  return {
+    type: isAdd ? RTM_NEWROUTE : RTM_DELROUTE,
+    flags: isAdd ? NLM_F_CREATE | NLM_F_EXCL : 0,
+    op: operation.op,
+    target: `${operation.dst}${via} on link ${operation.index}`,
+    fill: (writer) => writeRoute(writer, operation.index, operation, isAdd ? 'add' : 'delete'),
+  };
+}
