@@ -1,6 +1,6 @@
 /** A `PeerSocket` of Node's own means: for tests that need no descriptor. What the shim passes is dropped by the kernel. */
 import type { Socket } from 'node:net';
-import type { PeerSocket } from '../../src/cni/index.ts';
+import type { FirstBytes, PeerSocket } from '../../src/cni/index.ts';
 
 export interface PlainPeers extends PeerSocket {
   /** What `credentials` tells; the tests' own user unless changed. */
