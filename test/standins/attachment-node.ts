@@ -32,6 +32,8 @@ export interface PodNode {
   readonly reservations: MemoryReservations;
   readonly owned: MemoryOwnedAddresses;
   readonly vfs: readonly WorldVf[];
+  /** The VF with that index; throws when there is none. */
+  device(index: number): WorldVf;
   engine: AttachmentEngine;
   podDevices: PodDevices | undefined;
   bootId: string;
@@ -39,6 +41,8 @@ export interface PodNode {
   restart(): AttachmentEngine;
   attach(container: string, link: LinkSpec, options?: AttachOptions): Promise<AttachResult>;
   detach(container: string, options?: { ifname?: string; path?: string; signal?: AbortSignal }): Promise<void>;
+  /** Opens the container's sandbox as a front end does; to be closed. */
+  openSandbox(container: string): FakeNamespace;
   /** Everything that an undone attachment must leave as it found it, as text. */
   snapshot(): string;
 }
@@ -92,6 +96,11 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     reservations,
     owned,
     vfs,
+    device: (index) => {
+      const found = vfs[index];
+      if (found === undefined) throw new Error(`there is no VF ${index}`);
+      return found;
+    },
     engine: undefined as never,
     podDevices: undefined,
     bootId: 'boot-1',
@@ -134,6 +143,11 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       } finally {
         sandbox?.close();
       }
+    },
+    openSandbox: (container) => {
+      const sandbox = kernel.openUnwatched(`/run/netns/${container}`);
+      if (sandbox === undefined) throw new Error(`${container} has no sandbox`);
+      return sandbox;
     },
     snapshot: () => snapshot(node),
   };

@@ -3,7 +3,7 @@
  * `apply`, is a numbered step at which a test can throw, before or after the change, or hang for
  * ever, which is what a killed process looks like to the world.
  */
-import { BerthError } from '../../src/engine/errors.ts';
+
 import type {
   Kernel,
   Link,
@@ -14,6 +14,7 @@ import type {
   Route,
   VfState,
 } from '../../src/engine/attachments/port.ts';
+import { BerthError } from '../../src/engine/errors.ts';
 import type { MacAddress, PciAddress } from '../../src/engine/values.ts';
 import { kernelError, World, type WorldLink, type WorldNamespace } from './fake-world.ts';
 

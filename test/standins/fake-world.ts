@@ -2,9 +2,10 @@
  * A node's network in memory: namespaces, links, an SR-IOV NIC, and the rules of the kernel that
  * attachments run into. It knows no port; `fake-kernel.ts` is its face.
  */
-import { BerthError, type ErrorCode } from '../../src/engine/errors.ts';
+
 import type { Link, LinkAddress, LinkOperation, Route, VfState } from '../../src/engine/attachments/port.ts';
-import { addressFamily, asPrefix, contains, asIp, sameAddress, sameNetwork } from '../../src/engine/ipam/ip.ts';
+import { BerthError, type ErrorCode } from '../../src/engine/errors.ts';
+import { addressFamily, asIp, asPrefix, contains, sameAddress, sameNetwork } from '../../src/engine/ipam/ip.ts';
 import { asIfName, type IfName, type MacAddress, type PciAddress } from '../../src/engine/values.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -54,6 +55,18 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EOPNOTSUPP: 'Unsupported',
   EPERM: 'Denied',
 };
+
+/** The VF's link; throws where a userspace driver left none. */
+export function linkOf(vf: WorldVf): WorldLink {
+  if (vf.link === undefined) throw new Error(`${vf.address} has no link`);
+  return vf.link;
+}
+
+/** What the PF lists for the VF; throws where its driver lists nothing. */
+export function settingsOf(vf: WorldVf): Mutable<VfState> {
+  if (vf.settings === undefined) throw new Error(`${vf.address} has no settings`);
+  return vf.settings;
+}
 
 export function kernelError(op: string, errno: string, extack?: string): BerthError {
   return new BerthError({

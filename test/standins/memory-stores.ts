@@ -1,10 +1,11 @@
 /** The engine's stores in memory: records, host-local folders, notes of own addresses. They outlive an engine, as files do. */
+
+import { KeyedMutex } from '../../src/engine/attachments/locks.ts';
 import type { AttachmentKey } from '../../src/engine/attachments/model.ts';
 import type { RecordStore, StoredRecord } from '../../src/engine/attachments/record-store.ts';
 import { BerthError } from '../../src/engine/errors.ts';
 import type { IpamOwner } from '../../src/engine/ipam/model.ts';
 import type { OwnedAddress, OwnedAddresses, ReservationFolder, ReservationStore } from '../../src/engine/ipam/port.ts';
-import { KeyedMutex } from '../../src/engine/attachments/locks.ts';
 import type { NetworkName } from '../../src/engine/values.ts';
 
 export class MemoryRecordStore implements RecordStore {

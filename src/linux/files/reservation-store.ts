@@ -19,8 +19,8 @@ import {
 } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
 import { KeyedMutex } from '../../engine/attachments/locks.ts';
-import type { Clock } from '../../engine/clock.ts';
 import { interrupted } from '../../engine/cancellation.ts';
+import type { Clock } from '../../engine/clock.ts';
 import { BerthError } from '../../engine/errors.ts';
 import { asIp, formatIp } from '../../engine/ipam/ip.ts';
 import type { ReservationFolder, ReservationStore } from '../../engine/ipam/port.ts';

@@ -7,8 +7,8 @@ import * as assert from 'uvu/assert';
 import { toBerthError } from '../../../src/engine/errors.ts';
 import type { MacAddress } from '../../../src/engine/values.ts';
 import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
-import { kernelError } from '../../standins/fake-world.ts';
 import type { Step } from '../../standins/fake-kernel.ts';
+import { kernelError, linkOf, settingsOf } from '../../standins/fake-world.ts';
 
 const test = suite('every step');
 
@@ -34,28 +34,28 @@ const kinds: readonly Kind[] = [
   { name: 'macvlan', attach: (node) => node.attach('c1', macvlan({ mac: MAC })) },
   { name: 'ipvlan', attach: (node) => node.attach('c1', ipvlan()) },
   { name: 'ipvlan with IPv6', attach: (node) => node.attach('c1', ipvlan(), { ipam: hostLocal('fd00:1::/64', []) }) },
-  { name: 'VF', attach: (node) => node.attach('c1', vf(node.vfs[1]!)) },
-  { name: 'VF with every setting', attach: (node) => node.attach('c1', vf(node.vfs[1]!, SETTINGS)) },
+  { name: 'VF', attach: (node) => node.attach('c1', vf(node.device(1))) },
+  { name: 'VF with every setting', attach: (node) => node.attach('c1', vf(node.device(1), SETTINGS)) },
   {
     name: 'used VF with an administrative MAC, up before',
     ready: (node) => {
-      const device = node.vfs[1]!;
+      const device = node.device(1);
       device.used = true;
       device.macLocked = true;
-      device.settings!.mac = device.link!.mac as MacAddress;
-      device.link!.up = true;
+      settingsOf(device).mac = linkOf(device).mac as MacAddress;
+      linkOf(device).up = true;
     },
-    attach: (node) => node.attach('c1', vf(node.vfs[1]!, SETTINGS)),
+    attach: (node) => node.attach('c1', vf(node.device(1), SETTINGS)),
   },
   {
     name: 'VF on vfio-pci',
     ready: (node) => {
-      const device = node.vfs[1]!;
+      const device = node.device(1);
       device.driver = 'vfio-pci';
-      node.world.host.links.delete(device.link!.index);
+      node.world.host.links.delete(linkOf(device).index);
       delete device.link;
     },
-    attach: (node) => node.attach('c1', vf(node.vfs[1]!, { vlan: 7, mac: MAC, trust: true })),
+    attach: (node) => node.attach('c1', vf(node.device(1), { vlan: 7, mac: MAC, trust: true })),
   },
 ];
 

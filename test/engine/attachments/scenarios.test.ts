@@ -6,6 +6,7 @@ import type { PodIdentity } from '../../../src/engine/attachments/model.ts';
 import { toBerthError } from '../../../src/engine/errors.ts';
 import { parseContainerId, parseIfName } from '../../../src/engine/values.ts';
 import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
+import { linkOf, settingsOf } from '../../standins/fake-world.ts';
 
 const test = suite('scenarios');
 
@@ -61,8 +62,8 @@ for (const file of [
     for (const { plugin, env, stdin, podresources_now: listed } of exchange) {
       if (plugin !== 'recorder' || env === undefined) continue;
       calls += 1;
-      const container = env['CNI_CONTAINERID'] ?? '';
-      const args = new Map((env['CNI_ARGS'] ?? '').split(';').map((pair) => pair.split('=') as [string, string]));
+      const container = env.CNI_CONTAINERID ?? '';
+      const args = new Map((env.CNI_ARGS ?? '').split(';').map((pair) => pair.split('=') as [string, string]));
       const device = node.vfs.find((each) => each.address === stdin?.deviceID);
       assert.ok(device);
       const resources = typeof listed === 'object' ? listed : undefined;
@@ -85,7 +86,7 @@ for (const file of [
               ),
           ),
       };
-      if (env['CNI_COMMAND'] === 'ADD') {
+      if (env.CNI_COMMAND === 'ADD') {
         await node.attach(container, vf(device, { vlan: stdin?.vlan ?? 100 }), {
           path: `/run/netns/${container}`,
           pod: {
@@ -97,12 +98,12 @@ for (const file of [
         });
         owner = { container, device: device.address };
       } else {
-        await node.detach(container, { path: env['CNI_NETNS'] === '' ? '/none' : `/run/netns/${container}` });
+        await node.detach(container, { path: env.CNI_NETNS === '' ? '/none' : `/run/netns/${container}` });
         if (owner?.container === container) owner = undefined;
       }
       if (owner !== undefined) {
         assert.ok(holds(node, owner.container, owner.device), `call ${calls} took the device from its owner`);
-        assert.is(device.settings?.vlan, 100);
+        assert.is(settingsOf(device).vlan, 100);
       }
     }
     assert.ok(calls > 0);
@@ -113,7 +114,7 @@ for (const file of [
 
 test('a DEL without a record succeeds and does not touch the device in use', async () => {
   const node = createPodNode();
-  await node.attach('live', vf(node.vfs[0]!, { vlan: 5 }));
+  await node.attach('live', vf(node.device(0), { vlan: 5 }));
   const before = node.snapshot();
   await node.detach('stranger');
   assert.is(node.snapshot(), before);
@@ -121,11 +122,11 @@ test('a DEL without a record succeeds and does not touch the device in use', asy
 
 test('the same pod in a new sandbox gets its device, and the late DEL of the old one touches nothing', async () => {
   const node = createPodNode();
-  await node.attach('old', vf(node.vfs[0]!), { pod: pod('a') });
-  await node.attach('new', vf(node.vfs[0]!), { pod: pod('a') });
-  assert.not.ok(holds(node, 'old', node.vfs[0]!.address));
+  await node.attach('old', vf(node.device(0)), { pod: pod('a') });
+  await node.attach('new', vf(node.device(0)), { pod: pod('a') });
+  assert.not.ok(holds(node, 'old', node.device(0).address));
   await node.detach('old');
-  assert.ok(holds(node, 'new', node.vfs[0]!.address));
+  assert.ok(holds(node, 'new', node.device(0).address));
   assert.equal(
     node.engine.list().map((row) => row.containerId),
     ['new'],
@@ -134,17 +135,17 @@ test('the same pod in a new sandbox gets its device, and the late DEL of the old
 
 test('a pod of the same name and another uid is another pod', async () => {
   const node = createPodNode();
-  await node.attach('old', vf(node.vfs[0]!), { pod: pod('db-0', 'uid-1') });
-  assert.is(await reasonOf(node.attach('new', vf(node.vfs[0]!), { pod: pod('db-0', 'uid-2') })), 'device-held');
+  await node.attach('old', vf(node.device(0)), { pod: pod('db-0', 'uid-1') });
+  assert.is(await reasonOf(node.attach('new', vf(node.device(0)), { pod: pod('db-0', 'uid-2') })), 'device-held');
 });
 
 test('a device of another living pod is refused with the holder named, and the holder keeps it', async () => {
   const node = createPodNode();
-  await node.attach('first', vf(node.vfs[0]!), { pod: pod('a') });
+  await node.attach('first', vf(node.device(0)), { pod: pod('a') });
   node.world.addSandbox('/run/netns/second');
   const before = node.snapshot();
   const failure = toBerthError(
-    await node.attach('second', vf(node.vfs[0]!), { pod: pod('b') }).catch((error: unknown) => error),
+    await node.attach('second', vf(node.device(0)), { pod: pod('b') }).catch((error: unknown) => error),
   );
   assert.is(failure.code, 'Busy');
   assert.is(failure.reason, 'device-held');
@@ -155,32 +156,32 @@ test('a device of another living pod is refused with the holder named, and the h
 test('an empty list of pod-resources proves nothing about the old holder', async () => {
   const node = createPodNode();
   node.podDevices = { holders: async () => new Map() };
-  await node.attach('first', vf(node.vfs[0]!), { pod: pod('a') });
-  assert.is(await reasonOf(node.attach('second', vf(node.vfs[0]!), { pod: pod('b') })), 'device-held');
+  await node.attach('first', vf(node.device(0)), { pod: pod('a') });
+  assert.is(await reasonOf(node.attach('second', vf(node.device(0)), { pod: pod('b') })), 'device-held');
 });
 
 test('one container cannot attach one device twice', async () => {
   const node = createPodNode();
-  await node.attach('c1', vf(node.vfs[0]!), { pod: pod('a') });
-  assert.is(await reasonOf(node.attach('c1', vf(node.vfs[0]!), { pod: pod('a'), ifname: 'net2' })), 'device-held');
+  await node.attach('c1', vf(node.device(0)), { pod: pod('a') });
+  assert.is(await reasonOf(node.attach('c1', vf(node.device(0)), { pod: pod('a'), ifname: 'net2' })), 'device-held');
 });
 
 test('a device in a dead sandbox is restored and given to the next pod without a DEL', async () => {
   const node = createPodNode();
-  await node.attach('first', vf(node.vfs[0]!, { vlan: 9 }), { pod: pod('a') });
+  await node.attach('first', vf(node.device(0), { vlan: 9 }), { pod: pod('a') });
   node.world.destroySandbox('/run/netns/first');
-  await node.attach('second', vf(node.vfs[0]!), { pod: pod('b') });
-  assert.is(node.vfs[0]!.settings?.vlan, 0);
+  await node.attach('second', vf(node.device(0)), { pod: pod('b') });
+  assert.is(settingsOf(node.device(0)).vlan, 0);
   await node.detach('second');
-  assert.is(node.vfs[0]!.link?.name, 'pf0v0');
+  assert.is(linkOf(node.device(0)).name, 'pf0v0');
   assert.equal(node.engine.list().length, 0);
 });
 
 test('two ADDs at once for one device: one gets it, the other is told who has it', async () => {
   const node = createPodNode();
   const results = await Promise.allSettled([
-    node.attach('c1', vf(node.vfs[0]!), { pod: pod('a') }),
-    node.attach('c2', vf(node.vfs[0]!), { pod: pod('b') }),
+    node.attach('c1', vf(node.device(0)), { pod: pod('a') }),
+    node.attach('c2', vf(node.device(0)), { pod: pod('b') }),
   ]);
   assert.equal(results.map((result) => result.status).sort(), ['fulfilled', 'rejected']);
   const refused = results.find((result) => result.status === 'rejected');
@@ -212,7 +213,7 @@ test('64 attachments at once get 64 addresses, and 64 DELs leave nothing', async
 test("a sandbox that dies is collected on the kernel's word, also when its nsid is reused", async () => {
   const node = createPodNode();
   const before = node.snapshot();
-  await node.attach('first', vf(node.vfs[0]!, { vlan: 4 }));
+  await node.attach('first', vf(node.device(0), { vlan: 4 }));
   const nsid = node.world.destroySandbox('/run/netns/first') as number;
   // The number is given to the next sandbox before the message is read.
   await node.attach('second', macvlan());
@@ -236,7 +237,7 @@ test('a message about an earlier namespace with the same nsid does not end a liv
 
 test('a sandbox that cannot be seen is kept and reported, not collected', async () => {
   const node = createPodNode();
-  await node.attach('c1', vf(node.vfs[0]!));
+  await node.attach('c1', vf(node.device(0)));
   node.kernel.hide('/run/netns/c1');
   const report = await node.restart().recover();
   assert.equal(
@@ -249,42 +250,42 @@ test('a sandbox that cannot be seen is kept and reported, not collected', async 
 test('a VF that came home under its pod name is restored within one notification', async () => {
   const node = createPodNode();
   const before = node.snapshot();
-  await node.attach('c1', vf(node.vfs[0]!, { vlan: 3 }));
+  await node.attach('c1', vf(node.device(0), { vlan: 3 }));
   node.world.destroySandbox('/run/netns/c1');
-  assert.is(node.vfs[0]!.link?.name, 'net1');
-  await node.engine.onDeviceHome(node.vfs[0]!.address);
+  assert.is(linkOf(node.device(0)).name, 'net1');
+  await node.engine.onDeviceHome(node.device(0).address);
   assert.is(node.snapshot(), before);
 });
 
 test('two VFs that came home with the same name are both restored', async () => {
   const node = createPodNode();
   const before = node.snapshot();
-  await node.attach('c1', vf(node.vfs[0]!));
-  await node.attach('c2', vf(node.vfs[1]!));
+  await node.attach('c1', vf(node.device(0)));
+  await node.attach('c2', vf(node.device(1)));
   node.world.destroySandbox('/run/netns/c1');
   node.world.destroySandbox('/run/netns/c2');
-  assert.equal([node.vfs[0]!.link?.name, node.vfs[1]!.link?.name], ['net1', 'dev0']);
+  assert.equal([linkOf(node.device(0)).name, linkOf(node.device(1)).name], ['net1', 'dev0']);
   await node.restart().recover();
   assert.is(node.snapshot(), before);
 });
 
 test('a VF in its pod is not taken for one that came home', async () => {
   const node = createPodNode();
-  await node.attach('c1', vf(node.vfs[0]!));
+  await node.attach('c1', vf(node.device(0)));
   const before = node.snapshot();
-  await node.engine.onDeviceHome(node.vfs[0]!.address);
+  await node.engine.onDeviceHome(node.device(0).address);
   assert.is(node.snapshot(), before);
 });
 
 test('a VF that was made anew has no baseline any more, and its record goes', async () => {
   const node = createPodNode();
-  const device = node.vfs[0]!;
+  const device = node.device(0);
   await node.attach('c1', vf(device, { vlan: 3 }));
   node.world.destroySandbox('/run/netns/c1');
   device.incarnation = 'another';
-  device.settings!.vlan = 77;
+  settingsOf(device).vlan = 77;
   await node.detach('c1');
-  assert.is(device.settings?.vlan, 77);
+  assert.is(settingsOf(device).vlan, 77);
   assert.is(node.engine.list().length, 0);
   assert.is(node.reservations.reserved().length, 0);
 });
@@ -332,7 +333,7 @@ test('an ADD whose caller goes away is undone', async () => {
 test('a restore that fails is tried again until it holds, and shown meanwhile', async () => {
   const node = createPodNode();
   const before = node.snapshot();
-  await node.attach('c1', vf(node.vfs[0]!, { trust: true }));
+  await node.attach('c1', vf(node.device(0), { trust: true }));
   node.world.refusedSettings.add('trust');
   assert.is(await reasonOf(node.detach('c1')), 'restore-incomplete');
   const row = node.engine.list()[0];
@@ -354,10 +355,10 @@ test('a restore that fails is tried again until it holds, and shown meanwhile', 
 
 test('an unfinished device is not given away', async () => {
   const node = createPodNode();
-  await node.attach('c1', vf(node.vfs[0]!, { trust: true }), { pod: pod('a') });
+  await node.attach('c1', vf(node.device(0), { trust: true }), { pod: pod('a') });
   node.world.refusedSettings.add('trust');
   assert.is(await reasonOf(node.detach('c1')), 'restore-incomplete');
-  assert.is(await reasonOf(node.attach('c2', vf(node.vfs[0]!), { pod: pod('b') })), 'device-unfinished');
+  assert.is(await reasonOf(node.attach('c2', vf(node.device(0)), { pod: pod('b') })), 'device-unfinished');
   await node.engine.stop();
 });
 
@@ -366,7 +367,7 @@ test('an interface name that is taken is refused before anything changes', async
     const node = createPodNode();
     node.world.addLink(node.world.addSandbox('/run/netns/c1'), { name: 'net1', kind: 'veth', up: true });
     const before = node.snapshot();
-    const spec = link === 'vf' ? vf(node.vfs[0]!) : link === 'macvlan' ? macvlan() : ipvlan();
+    const spec = link === 'vf' ? vf(node.device(0)) : link === 'macvlan' ? macvlan() : ipvlan();
     assert.is(await reasonOf(node.attach('c1', spec)), 'interface-name-taken', link);
     await node.detach('c1');
     assert.is(node.snapshot(), before, link);
@@ -451,9 +452,9 @@ test('a record of a newer version is kept, reported, and its DEL refused', async
 
 test('CHECK accepts what ADD made and names what somebody changed', async () => {
   const node = createPodNode();
-  const device = node.vfs[0]!;
+  const device = node.device(0);
   const result = await node.attach('c1', vf(device, { vlan: 12 }));
-  const sandbox = node.kernel.openUnwatched('/run/netns/c1')!;
+  const sandbox = node.openSandbox('c1');
   const check = (): Promise<void> =>
     node.engine.check(
       {
@@ -469,28 +470,28 @@ test('CHECK accepts what ADD made and names what somebody changed', async () => 
     [
       'VLAN',
       () => {
-        device.settings!.vlan = 13;
+        settingsOf(device).vlan = 13;
       },
       /vlan is 13, not 12/,
     ],
     [
       'address',
       () => {
-        device.link!.addresses = [];
+        linkOf(device).addresses = [];
       },
       /lacks the address 10\.1\.0\.2\/24/,
     ],
     [
       'route',
       () => {
-        device.link!.routes = [];
+        linkOf(device).routes = [];
       },
       /lacks the route 0\.0\.0\.0\/0/,
     ],
     [
       'state',
       () => {
-        device.link!.up = false;
+        linkOf(device).up = false;
       },
       /net1 is down/,
     ],
@@ -504,7 +505,7 @@ test('CHECK accepts what ADD made and names what somebody changed', async () => 
     [
       'name',
       () => {
-        device.link!.name = 'other' as never;
+        linkOf(device).name = 'other' as never;
       },
       /net1 is gone/,
     ],

@@ -1,0 +1,191 @@
+/** Records, reservations and notes as real files. */
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { toBerthError } from '../../../src/engine/errors.ts';
+import { parseContainerId, parseIfName, parseNetworkName } from '../../../src/engine/values.ts';
+import { tryLock } from '../../../src/linux/ffi/file.ts';
+import { createOwnedAddresses } from '../../../src/linux/files/owned-addresses.ts';
+import { createRecordStore } from '../../../src/linux/files/record-store.ts';
+import { createReservationStore } from '../../../src/linux/files/reservation-store.ts';
+import { waitingClock } from '../../standins/waiting-clock.ts';
+
+interface Context {
+  folder: string;
+}
+
+const test = suite<Context>('files', { folder: '' });
+const key = { containerId: parseContainerId('c.1'), ifname: parseIfName('a@b') };
+const network = parseNetworkName('net');
+const never = new AbortController().signal;
+
+test.before.each((context) => {
+  context.folder = mkdtempSync(join(tmpdir(), 'berth-files-'));
+});
+test.after.each((context) => rmSync(context.folder, { recursive: true, force: true }));
+
+test('a record is written, listed with its key, replaced and removed', ({ folder }) => {
+  const store = createRecordStore(join(folder, 'attachments'));
+  store.write(key, 'one');
+  store.write(key, 'two');
+  assert.equal(createRecordStore(join(folder, 'attachments')).list(), [{ name: 'c.1@a@b.json', key, text: 'two' }]);
+  store.remove(key);
+  store.remove(key);
+  assert.equal(store.list(), []);
+});
+
+test('the folder of records is for root only', ({ folder }) => {
+  createRecordStore(join(folder, 'attachments')).write(key, 'x');
+  assert.is(statSync(join(folder, 'attachments')).mode & 0o777, 0o700);
+  assert.is(statSync(join(folder, 'attachments', 'c.1@a@b.json')).mode & 0o777, 0o600);
+});
+
+test('an unfinished write is no record, and foreign files are listed with what is wrong', ({ folder }) => {
+  writeFileSync(join(folder, '.new-c.1@net1.json'), 'half');
+  writeFileSync(join(folder, 'README'), 'x');
+  mkdirSync(join(folder, 'c2@net1.json'));
+  const listed = createRecordStore(folder).list();
+  assert.equal(listed.map((entry) => [entry.name, entry.text, entry.problem !== undefined]).sort(), [
+    ['README', undefined, true],
+    ['c2@net1.json', undefined, true],
+  ]);
+});
+
+test('a record that cannot be written throws and leaves the old one', ({ folder }) => {
+  const store = createRecordStore(folder);
+  mkdirSync(join(folder, 'c.1@a@b.json'));
+  writeFileSync(join(folder, 'c.1@a@b.json', 'in-the-way'), '');
+  try {
+    store.write(key, 'x');
+    assert.unreachable();
+  } catch (error) {
+    assert.is(toBerthError(error).reason, 'record-write-failed');
+  }
+  assert.equal(readdirSync(folder), ['c.1@a@b.json']);
+});
+
+test('a reservation is whole from the moment it exists, and exists once', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  await store.locked(folder, network, never, (open) => {
+    assert.ok(open.reserve('10.0.0.2', 'c1\r\nnet1'));
+    assert.not.ok(open.reserve('10.0.0.2', 'c2\r\nnet1'));
+    assert.ok(open.reserve('fd00::2', 'c1\r\nnet1'));
+    open.setLastReserved(0, '10.0.0.2');
+    assert.is(open.lastReserved(0), '10.0.0.2');
+    assert.is(open.lastReserved(1), undefined);
+  });
+  assert.equal(readdirSync(join(folder, 'net')).sort(), ['10.0.0.2', 'fd00::2', 'last_reserved_ip.0', 'lock']);
+  assert.is(readFileSync(join(folder, 'net', '10.0.0.2'), 'utf8'), 'c1\r\nnet1');
+});
+
+test('only unchanged content is released', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  await store.locked(folder, network, never, (open) => open.reserve('10.0.0.2', 'c1\r\nnet1'));
+  writeFileSync(join(folder, 'net', '10.0.0.2'), 'c2\r\nnet1');
+  await store.locked(folder, network, never, (open) => {
+    assert.equal(open.find('c1\r\nnet1'), []);
+    assert.not.ok(open.release('10.0.0.2', 'c1\r\nnet1'));
+    assert.ok(open.release('10.0.0.2', 'c2\r\nnet1'));
+    assert.not.ok(open.release('10.0.0.2', 'c2\r\nnet1'));
+  });
+});
+
+test('empty files, links and leftovers are no reservations of anybody', async ({ folder }) => {
+  mkdirSync(join(folder, 'net'));
+  writeFileSync(join(folder, 'net', '10.0.0.3'), '');
+  symlinkSync('/etc/hostname', join(folder, 'net', '10.0.0.4'));
+  writeFileSync(join(folder, 'net', '.berth-1'), 'c1\r\nnet1');
+  const store = createReservationStore(waitingClock);
+  await store.locked(folder, network, never, (open) => {
+    assert.equal(
+      [...open.list()],
+      [
+        ['10.0.0.3', undefined],
+        ['10.0.0.4', undefined],
+      ],
+    );
+    assert.not.ok(open.reserve('10.0.0.3', 'c1\r\nnet1'), 'an empty file keeps its address');
+  });
+  assert.not.ok(existsSync(join(folder, 'net', '.berth-1')));
+});
+
+test('one at a time in the process, and after a holder outside', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  mkdirSync(join(folder, 'net'));
+  const outside = openSync(join(folder, 'net', 'lock'), 'w');
+  assert.ok(tryLock(outside));
+  const order: string[] = [];
+  const work = (name: string): Promise<void> =>
+    store.locked(folder, network, never, async () => {
+      order.push(`${name} in`);
+      await new Promise((resolve) => setImmediate(resolve));
+      order.push(`${name} out`);
+    });
+  const both = [work('a'), work('b')];
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(order, []);
+  closeSync(outside);
+  await Promise.all(both);
+  assert.equal(order, ['a in', 'a out', 'b in', 'b out']);
+});
+
+test('a lock that is not free in time is Busy, and a cancelled wait is Interrupted', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  mkdirSync(join(folder, 'net'));
+  const outside = openSync(join(folder, 'net', 'lock'), 'w');
+  assert.ok(tryLock(outside));
+  const failure = async (signal: AbortSignal): Promise<string> =>
+    toBerthError(await store.locked(folder, network, signal, () => undefined).catch((error: unknown) => error)).reason;
+  assert.is(await failure(AbortSignal.timeout(5)), 'ipam-lock-timeout');
+  assert.is(await failure(AbortSignal.abort()), 'operation-cancelled');
+  closeSync(outside);
+});
+
+test('a dataDir that is not absolute and a network folder that is a link are refused', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  const failure = async (dataDir: string): Promise<string> =>
+    toBerthError(await store.locked(dataDir, network, never, () => undefined).catch((error: unknown) => error)).reason;
+  assert.is(await failure('relative'), 'data-dir-invalid');
+  mkdirSync(join(folder, 'elsewhere'));
+  symlinkSync(join(folder, 'elsewhere'), join(folder, 'net'));
+  assert.is(await failure(folder), 'data-dir-is-link');
+});
+
+test('names that are no canonical address cannot be reserved', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  for (const name of ['../x', 'lock', '10.0.0.1/24', 'FD00::1', '']) {
+    const failure = toBerthError(
+      await store.locked(folder, network, never, (open) => open.reserve(name, 'x')).catch((error: unknown) => error),
+    );
+    assert.is(failure.reason, 'reservation-name-invalid', name);
+  }
+});
+
+test('notes of own addresses survive, are forgotten once, and what is none is named', ({ folder }) => {
+  const notes = createOwnedAddresses(folder);
+  const note = { bootId: 'b', dataDir: '/var/lib/cni/networks', network, ...key };
+  notes.note(note);
+  writeFileSync(join(folder, 'torn@net1.json'), '{"schema":1');
+  chmodSync(folder, 0o700);
+  assert.equal(createOwnedAddresses(folder).list(), { notes: [note], unreadable: [join(folder, 'torn@net1.json')] });
+  notes.forget({ network, ...key });
+  notes.forget({ network, ...key });
+  assert.equal(notes.list().notes, []);
+});
+
+test.run();
