@@ -4,16 +4,19 @@
  *
  * To debug one file leave the runner out: `node --inspect-brk test/engine/values.test.ts`.
  */
+import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findTestFiles, type Mode, selectFiles, type TestFile } from './discover.ts';
 import { type CommandFor, endAll, execute } from './execute.ts';
 import { Lab } from './lab.ts';
+import type { Outcome } from './outcome.ts';
 import { Reporter } from './report.ts';
 
 const USAGE = `usage: hack/test [options] [FILTER...]
   FILTER           only files whose path contains it; each must match at least one file
+  --no-lint        leave out the lint step (only a run without a filter has it)
   --no-lab         leave out the files that run in the lab (refused when CI=true)
   --limit SECONDS  how long one file may take (default 120, in the lab 300)
   --jobs N         files at a time (default: as many as the machine has cores, at most 4)
@@ -25,11 +28,13 @@ const USAGE = `usage: hack/test [options] [FILTER...]
 const THREAD_POOL_SIZE = '64';
 
 const checkout = resolve(import.meta.dirname, '../..');
+const TESTS = join(checkout, 'test');
 
 interface Options {
   readonly filters: readonly string[];
   readonly folder: string;
   readonly lab: boolean;
+  readonly lint: boolean;
   readonly list: boolean;
   readonly jobs: number;
   readonly limitMs: Readonly<Record<Mode, number>>;
@@ -40,11 +45,12 @@ function parseOptions(): Options {
     allowPositionals: true,
     allowNegative: true,
     options: {
-      folder: { type: 'string', default: join(checkout, 'test') },
+      folder: { type: 'string', default: TESTS },
       help: { type: 'boolean', short: 'h' },
       jobs: { type: 'string', default: String(Math.min(availableParallelism(), 4)) },
       lab: { type: 'boolean', default: true },
       limit: { type: 'string' },
+      lint: { type: 'boolean', default: true },
       list: { type: 'boolean', default: false },
     },
   });
@@ -52,12 +58,15 @@ function parseOptions(): Options {
     process.stdout.write(USAGE);
     process.exit(0);
   }
-  if (!values.lab && process.env.CI === 'true') throw new Error('--no-lab: with CI=true everything has to run');
+  if (!(values.lab && values.lint) && process.env.CI === 'true') {
+    throw new Error('--no-lab, --no-lint: with CI=true everything has to run');
+  }
   const limit = (fallback: number): number => positive('--limit', values.limit ?? String(fallback)) * 1000;
   return {
     filters: positionals,
     folder: resolve(values.folder),
     lab: values.lab,
+    lint: values.lint && positionals.length === 0 && resolve(values.folder) === TESTS,
     list: values.list,
     jobs: positive('--jobs', values.jobs),
     limitMs: { parallel: limit(120), serial: limit(120), lab: limit(300) },
@@ -101,27 +110,17 @@ async function runLabFiles(
   runQueue: (queue: TestFile[], mode: Mode, commandFor: CommandFor) => Promise<void>,
 ): Promise<void> {
   if (files.length === 0) return;
-  const failed = (file: string, problem: string): void =>
-    reporter.finished({
-      file,
-      ...{ passed: 0, failed: 1, skipped: 0, durationMs: 0 },
-      ...{ problems: [problem], missingFeatures: [], output: '' },
-    });
   if (!options.lab) {
-    for (const { file } of files) {
-      reporter.finished({
-        file,
-        ...{ passed: 0, failed: 0, skipped: 1, durationMs: 0 },
-        ...{ problems: [], missingFeatures: ['the lab (--no-lab)'], output: '' },
-      });
-    }
+    for (const { file } of files)
+      reporter.finished(notRun(file, { skipped: 1, missingFeatures: ['the lab (--no-lab)'] }));
     return;
   }
   const lab = new Lab(checkout);
   try {
     await lab.start();
   } catch (error) {
-    for (const { file } of files) failed(file, `the lab did not start: ${String(error)}`);
+    for (const { file } of files)
+      reporter.finished(notRun(file, { failed: 1, problems: [`no lab: ${String(error)}`] }));
     return;
   }
   try {
@@ -131,6 +130,19 @@ async function runLabFiles(
   } finally {
     await lab.stop();
   }
+}
+
+/** The outcome of what never became a process of its own. */
+function notRun(file: string, known: Partial<Outcome>): Outcome {
+  const nothing = { passed: 0, failed: 0, skipped: 0, problems: [], missingFeatures: [], output: '', durationMs: 0 };
+  return { file, ...nothing, ...known };
+}
+
+/** A failing lint step counts as one failure; the tests run all the same, to say everything at once. */
+function lint(reporter: Reporter): void {
+  const { status, stdout } = spawnSync(join(checkout, 'hack/lint'), { encoding: 'utf8', stdio: ['ignore', 'pipe', 2] });
+  if (status === 0) reporter.note(stdout.trimEnd());
+  else reporter.finished(notRun('hack/lint', { failed: 1, problems: [`ended with status ${status}`], output: stdout }));
 }
 
 async function main(): Promise<number> {
@@ -145,6 +157,7 @@ async function main(): Promise<number> {
     process.stderr.write(`hack/test: no test file in ${options.folder}\n`);
   }
   const reporter = new Reporter(selected.length);
+  if (options.lint) lint(reporter);
   await runFiles(options, selected, reporter);
   const { passed, failed, skipped } = reporter.close();
   return failed === 0 && passed + skipped > 0 && unmatched.length === 0 ? 0 : 1;
