@@ -10,7 +10,7 @@
  *
  * It is executed for every attachment, often inside the memory and processor limits of somebody
  * else's container and with a working folder that cannot be reached: so it is static, uses absolute
- * paths only, allocates nothing, and keeps away from stdio and locales. By hand:
+ * paths only, allocates nothing, and does without a C library (system.h says what that saves). By hand:
  *
  *   CNI_COMMAND=VERSION ./berth </dev/null
  *   strace -f ./berth ...          every step is one system call
@@ -22,17 +22,14 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "protocol.h"
 #include "spool.h"
+#include "system.h"
 #include "text.h"
 
 #define SOCKET_PATH "/run/berth/cni.sock"
@@ -62,15 +59,17 @@ static char reply[FRAME_HEADER + MAX_REPLY];
 static char cni_version[16] = LATEST_VERSION;
 static struct iovec frame[2];
 
+enum { STDIN, STDOUT };
+
 static void write_stdout(const char *bytes, size_t length)
 {
 	while (length > 0) {
-		ssize_t wrote = write(STDOUT_FILENO, bytes, length);
+		long wrote = SYSTEM_CALL(write, STDOUT, bytes, length);
 
-		if (wrote < 0 && errno == EINTR)
+		if (wrote == -EINTR)
 			continue;
 		if (wrote <= 0)
-			_exit(1);
+			quit(1);
 		bytes += wrote;
 		length -= (size_t)wrote;
 	}
@@ -98,22 +97,20 @@ static _Noreturn void fail(int code, const char *message, const char *value, int
 		put_json(&t, shortened);
 	}
 	if (error != 0) {
-		const char *name = strerrorname_np(error);
-
 		put(&t, ": ");
-		put(&t, name != NULL ? name : "unknown error");
+		put(&t, error_name(error));
 	}
 	put(&t, "\",\"details\":\"");
 	put_json(&t, remedy);
 	put(&t, "\"}");
 	bytes[t.used++] = '\n';
 	write_stdout(bytes, t.used);
-	_exit(1);
+	quit(1);
 }
 
 static const char *variable(const char *name, const char *otherwise)
 {
-	const char *value = getenv(name);
+	const char *value = environment(name);
 
 	return value != NULL && value[0] != '\0' ? value : otherwise;
 }
@@ -122,7 +119,7 @@ static long now_ms(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	SYSTEM_CALL(clock_gettime, CLOCK_MONOTONIC, &now);
 	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
@@ -131,12 +128,12 @@ static size_t read_stdin(void)
 	size_t used = 0;
 
 	for (;;) {
-		ssize_t got = read(STDIN_FILENO, stdin_bytes + used, sizeof stdin_bytes - used);
+		long got = SYSTEM_CALL(read, STDIN, stdin_bytes + used, sizeof stdin_bytes - used);
 
-		if (got < 0 && errno == EINTR)
+		if (got == -EINTR)
 			continue;
 		if (got < 0)
-			fail(CNI_IO, "cannot read the network configuration from standard input", "", errno,
+			fail(CNI_IO, "cannot read the network configuration from standard input", "", (int)-got,
 			     "Runtimes write it there; see docs/cni.md.");
 		if (got == 0)
 			return used;
@@ -172,20 +169,19 @@ static char *begin_section(char *at, int tag, size_t length)
 /* Only what belongs to the request leaves the process: the rest may hold somebody's secrets. */
 static bool is_forwarded(const char *entry)
 {
-	return strncmp(entry, "CNI_", 4) == 0 || strncmp(entry, "TRACEPARENT=", 12) == 0 ||
-	       strncmp(entry, "TRACESTATE=", 11) == 0;
+	return begins_with(entry, "CNI_") || begins_with(entry, "TRACEPARENT=") || begins_with(entry, "TRACESTATE=");
 }
 
 /* Lays the request out as a frame of two parts: everything small, and standard input. */
 static void build_request(const char *argv0, int netns_error, size_t stdin_length)
 {
-	const char *slash = strrchr(argv0, '/');
+	const char *slash = last(argv0, '/');
 	char *at = head + FRAME_HEADER;
 	char *env = at + SECTION_HEADER;
 	size_t used = 0;
 
-	for (char **entry = environ; *entry != NULL; entry++) {
-		size_t length = strlen(*entry) + 1;
+	for (char **entry = environment_entries; *entry != NULL; entry++) {
+		size_t length = length_of(*entry) + 1;
 
 		if (!is_forwarded(*entry))
 			continue;
@@ -199,7 +195,9 @@ static void build_request(const char *argv0, int netns_error, size_t stdin_lengt
 
 	if (slash != NULL)
 		argv0 = slash + 1;
-	size_t name_length = strnlen(argv0, 255);
+	size_t name_length = length_of(argv0);
+	if (name_length > 255)
+		name_length = 255;
 	at = begin_section(at, SECTION_ARGV0, name_length);
 	memcpy(at, argv0, name_length);
 	at += name_length;
@@ -214,7 +212,7 @@ static void build_request(const char *argv0, int netns_error, size_t stdin_lengt
 	frame[1] = (struct iovec){stdin_bytes, stdin_length};
 }
 
-static void limit(int fd, int option, long deadline)
+static void limit(long fd, int option, long deadline)
 {
 	long left = deadline - now_ms();
 
@@ -222,10 +220,11 @@ static void limit(int fd, int option, long deadline)
 	if (left < 1)
 		left = 1;
 	struct timeval timeout = {left / 1000, left % 1000 * 1000};
-	setsockopt(fd, SOL_SOCKET, option, &timeout, sizeof timeout);
+	SYSTEM_CALL(setsockopt, fd, SOL_SOCKET, option, &timeout, sizeof timeout);
 }
 
-static bool send_request(int fd, int netns)
+/* 0, or -errno. */
+static long send_request(long fd, long netns)
 {
 	static char version = PROTOCOL_VERSION;
 	union {
@@ -236,26 +235,30 @@ static bool send_request(int fd, int netns)
 	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
 
 	if (netns >= 0) {
+		int descriptor = (int)netns;
+
 		message.msg_control = control.bytes;
 		message.msg_controllen = sizeof control.bytes;
 		struct cmsghdr *first = CMSG_FIRSTHDR(&message);
 		first->cmsg_level = SOL_SOCKET;
 		first->cmsg_type = SCM_RIGHTS;
-		first->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(first), &netns, sizeof netns);
+		first->cmsg_len = CMSG_LEN(sizeof descriptor);
+		memcpy(CMSG_DATA(first), &descriptor, sizeof descriptor);
 	}
 	while (message.msg_iovlen > 0) {
-		ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+		long sent = SYSTEM_CALL(sendmsg, fd, &message, MSG_NOSIGNAL);
 
-		if (sent < 0 && errno == EINTR)
+		if (sent == -EINTR)
 			continue;
+		/* An agent that refuses answers, and closes before it has read everything. */
+		if (sent == -EPIPE)
+			return 0;
 		if (sent < 0)
-			/* An agent that refuses answers and closes before it has read everything. */
-			return errno == EPIPE;
+			return sent;
 		message.msg_control = NULL;
 		message.msg_controllen = 0;
 		while (message.msg_iovlen > 0 && (size_t)sent >= message.msg_iov->iov_len) {
-			sent -= (ssize_t)message.msg_iov->iov_len;
+			sent -= (long)message.msg_iov->iov_len;
 			message.msg_iov++;
 			message.msg_iovlen--;
 		}
@@ -264,72 +267,65 @@ static bool send_request(int fd, int netns)
 			message.msg_iov->iov_len -= (size_t)sent;
 		}
 	}
-	return true;
+	return 0;
 }
 
-/* Answers the length of the reply's payload, or 0 when none came whole (errno says why, 0 for the end). */
-static size_t receive_reply(int fd, long deadline)
+/* The length of the reply's payload, -errno, or 0 when the agent ended before it was whole. */
+static long receive_reply(long fd, long deadline)
 {
 	size_t used = 0, wanted = FRAME_HEADER;
 
 	limit(fd, SO_RCVTIMEO, deadline);
 	while (used < wanted) {
-		ssize_t got = recv(fd, reply + used, sizeof reply - used, 0);
+		long got = SYSTEM_CALL(recvfrom, fd, reply + used, sizeof reply - used, 0, NULL, NULL);
 
-		if (got < 0 && errno == EINTR)
+		if (got == -EINTR)
 			continue;
-		if (got <= 0) {
-			if (got == 0)
-				errno = 0;
-			return 0;
-		}
+		if (got <= 0)
+			return got;
 		used += (size_t)got;
 		if (wanted == FRAME_HEADER && used >= FRAME_HEADER) {
 			wanted += get_length(reply + 1);
-			if (reply[0] != FRAME_REPLY || wanted == FRAME_HEADER || wanted > sizeof reply) {
-				errno = EPROTO;
-				return 0;
-			}
+			if (reply[0] != FRAME_REPLY || wanted == FRAME_HEADER || wanted > sizeof reply)
+				return -EPROTO;
 		}
 		if (used < wanted)
 			limit(fd, SO_RCVTIMEO, deadline);
 	}
-	return wanted - FRAME_HEADER;
+	return (long)(wanted - FRAME_HEADER);
 }
 
-/* One conversation with the agent: the length of its reply, or 0 with errno. */
-static size_t ask_agent(const char *path, int netns, long deadline)
+/* One conversation with the agent; answers as receive_reply does. */
+static long ask_agent(const char *path, long netns, long deadline)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t length = strlen(path);
+	size_t length = length_of(path);
 
-	if (length >= sizeof address.sun_path) {
-		errno = ENAMETOOLONG;
-		return 0;
-	}
+	if (length >= sizeof address.sun_path)
+		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, length);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	long fd = SYSTEM_CALL(socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return 0;
+		return fd;
 	/* Also bounds connect, which waits while the agent's queue is full. */
 	limit(fd, SO_SNDTIMEO, deadline);
-	size_t got = 0;
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 && send_request(fd, netns))
-		got = receive_reply(fd, deadline);
-	int error = errno;
+	long done = SYSTEM_CALL(connect, fd, &address, sizeof address);
+	if (done == 0)
+		done = send_request(fd, netns);
+	if (done == 0)
+		done = receive_reply(fd, deadline);
 	/* Tells the agent that nobody waits any more. */
-	close(fd);
-	errno = error;
-	return got;
+	SYSTEM_CALL(close, fd);
+	return done;
 }
 
-static _Noreturn void answer(size_t length)
+static _Noreturn void answer(long length)
 {
-	write_stdout(reply + FRAME_HEADER + 1, length - 1);
-	_exit((unsigned char)reply[FRAME_HEADER]);
+	write_stdout(reply + FRAME_HEADER + 1, (size_t)length - 1);
+	quit((unsigned char)reply[FRAME_HEADER]);
 }
 
-static _Noreturn void spool_del(const char *socket_path, int netns, long deadline)
+static _Noreturn void spool_del(const char *socket_path, long netns, long deadline)
 {
 	const char *folder = variable("BERTH_SPOOL_FOLDER", SPOOL_FOLDER);
 	const char *container_id = variable("CNI_CONTAINERID", "");
@@ -354,16 +350,16 @@ static _Noreturn void spool_del(const char *socket_path, int netns, long deadlin
 		     "room in the folder; the runtime will repeat the DEL. See docs/cni.md.");
 	}
 	/* The agent may have started meanwhile, and have read the spool before the entry was in it. */
-	size_t got = now_ms() < deadline ? ask_agent(socket_path, netns, deadline) : 0;
-	if (got == 0)
-		_exit(0);
+	long got = now_ms() < deadline ? ask_agent(socket_path, netns, deadline) : 0;
+	if (got <= 0)
+		quit(0);
 	spool_remove(folder, name);
 	answer(got);
 }
 
 static _Noreturn void fail_away(const struct command *command, const char *socket_path, int error)
 {
-	if (error == EAGAIN || error == EWOULDBLOCK)
+	if (error == EAGAIN)
 		fail(command->code_when_away, "no answer from the agent in time at", socket_path, 0,
 		     "What it did is undone. Look at the agent's log, and at the load of the node; see docs/cni.md.");
 	if (error == EPROTO)
@@ -396,7 +392,7 @@ static _Noreturn void answer_version(void)
 	put(&t, cni_version);
 	put(&t, "\",\"supportedVersions\":[" SUPPORTED_VERSIONS "]}\n");
 	write_stdout(bytes, t.used);
-	_exit(0);
+	quit(0);
 }
 
 int main(int argc, char **argv)
@@ -408,25 +404,24 @@ int main(int argc, char **argv)
 	if (name[0] == '\0')
 		fail(CNI_BAD_ENVIRONMENT, "CNI_COMMAND is not set", "", 0,
 		     "This is a CNI plugin: container runtimes execute it. See docs/cni.md.");
-	while (command->name[0] != '\0' && strcmp(command->name, name) != 0)
+	while (command->name[0] != '\0' && !equal(command->name, name))
 		command++;
 	size_t stdin_length = read_stdin();
 	find_cni_version(stdin_bytes, stdin_length, cni_version, sizeof cni_version);
-	if (strcmp(name, "VERSION") == 0)
+	if (equal(name, "VERSION"))
 		answer_version();
 
 	/* O_NONBLOCK, lest a path that names a pipe holds us. */
 	const char *netns_path = variable("CNI_NETNS", "");
-	int netns = netns_path[0] == '\0' ? -1 : open(netns_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	build_request(argc > 0 ? argv[0] : "", netns_path[0] != '\0' && netns < 0 ? errno : 0, stdin_length);
+	long netns = netns_path[0] == '\0' ? -1 : SYSTEM_CALL(openat, AT_FDCWD, netns_path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	build_request(argc > 0 ? argv[0] : "", netns_path[0] != '\0' && netns < 0 ? (int)-netns : 0, stdin_length);
 
 	const char *socket_path = variable("BERTH_CNI_SOCKET", SOCKET_PATH);
 	long deadline = now_ms() + timeout_of(command);
-	size_t got = ask_agent(socket_path, netns, deadline);
+	long got = ask_agent(socket_path, netns, deadline);
 	if (got > 0)
 		answer(got);
-	int error = errno;
-	if (strcmp(command->name, "DEL") == 0)
+	if (equal(command->name, "DEL"))
 		spool_del(socket_path, netns, deadline);
-	fail_away(command, socket_path, error);
+	fail_away(command, socket_path, (int)-got);
 }

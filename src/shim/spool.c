@@ -1,16 +1,12 @@
 #include "spool.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
-#include <stdio.h> /* renameat */
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "system.h"
 #include "text.h"
 
 /* So that "<container id>@<interface>" stays below NAME_MAX; the agent's limit is the same. */
@@ -23,7 +19,7 @@ static bool is_alphanumeric(char c)
 
 bool valid_container_id(const char *id)
 {
-	size_t length = strlen(id);
+	size_t length = length_of(id);
 
 	if (length > MAX_CONTAINER_ID || !is_alphanumeric(id[0]))
 		return false;
@@ -35,9 +31,9 @@ bool valid_container_id(const char *id)
 
 bool valid_ifname(const char *name)
 {
-	size_t length = strlen(name);
+	size_t length = length_of(name);
 
-	if (length == 0 || length > 15 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (length == 0 || length > 15 || equal(name, ".") || equal(name, ".."))
 		return false;
 	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)name[i] <= ' ' || name[i] == '/' || name[i] == ':')
@@ -45,44 +41,57 @@ bool valid_ifname(const char *name)
 	return true;
 }
 
-static bool failed(struct spool_failure *failure, const char *doing, int error)
+/* `result` is -errno. */
+static bool failed(struct spool_failure *failure, const char *doing, long result)
 {
 	failure->doing = doing;
-	failure->error = error;
+	failure->error = (int)-result;
 	return false;
 }
 
+static long open_directory(const char *path)
+{
+	return SYSTEM_CALL(openat, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static long make_directory(const char *path)
+{
+	long made = SYSTEM_CALL(mkdirat, AT_FDCWD, path, 0700);
+
+	return made == -EEXIST ? 0 : made;
+}
+
 /* Makes the folder and the one above it; an entry is only durable when its folder is. */
-static int open_folder(const char *folder)
+static long open_folder(const char *folder)
 {
 	char parent[256];
-	const char *slash = strrchr(folder, '/');
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *slash = last(folder, '/');
+	long fd = open_directory(folder);
 
-	if (fd >= 0 || errno != ENOENT || slash == NULL || slash == folder)
+	if (fd != -ENOENT || slash == NULL || slash == folder)
 		return fd;
-	if ((size_t)(slash - folder) >= sizeof parent) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(parent, folder, (size_t)(slash - folder));
-	parent[slash - folder] = '\0';
-	if (mkdir(parent, 0700) != 0 && errno != EEXIST)
-		return -1;
-	if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-		return -1;
-	int above = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t length = (size_t)(slash - folder);
+	if (length >= sizeof parent)
+		return -ENAMETOOLONG;
+	memcpy(parent, folder, length);
+	parent[length] = '\0';
+	long made = make_directory(parent);
+	if (made == 0)
+		made = make_directory(folder);
+	if (made < 0)
+		return made;
+	long above = open_directory(parent);
 	if (above < 0)
-		return -1;
-	int synced = fsync(above);
-	close(above);
-	return synced != 0 ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		return above;
+	long synced = SYSTEM_CALL(fsync, above);
+	SYSTEM_CALL(close, above);
+	return synced < 0 ? synced : open_directory(folder);
 }
 
 /* Counts every file: what a killed shim left half-written takes room too. */
-static int measure(int folder, const char *replaced, unsigned long *entries, unsigned long *bytes)
+static long measure(long folder, const char *replaced, unsigned long *entries, unsigned long *bytes)
 {
-	/* The kernel's record (getdents64(2)); opendir would bring malloc along. */
+	/* getdents64(2) */
 	struct record {
 		uint64_t ino;
 		int64_t off;
@@ -94,54 +103,55 @@ static int measure(int folder, const char *replaced, unsigned long *entries, uns
 	long got;
 
 	*entries = *bytes = 0;
-	while ((got = syscall(SYS_getdents64, folder, buffer, sizeof buffer)) > 0) {
+	while ((got = SYSTEM_CALL(getdents64, folder, buffer, sizeof buffer)) > 0) {
 		for (long at = 0; at < got;) {
 			struct record *one = (struct record *)(buffer + at);
 			struct stat about;
 
 			at += one->length;
-			if (strcmp(one->name, ".") == 0 || strcmp(one->name, "..") == 0 || strcmp(one->name, replaced) == 0)
+			if (equal(one->name, ".") || equal(one->name, "..") || equal(one->name, replaced))
 				continue;
-			if (fstatat(folder, one->name, &about, AT_SYMLINK_NOFOLLOW) != 0)
+			if (SYSTEM_CALL(newfstatat, folder, one->name, &about, AT_SYMLINK_NOFOLLOW) < 0)
 				continue; /* replayed by the agent meanwhile */
 			(*entries)++;
 			*bytes += (unsigned long)about.st_size;
 		}
 	}
-	return got < 0 ? -1 : 0;
+	return got;
 }
 
 /* "unknown" where /proc is not to be had: the agent then treats the entry as one of an older boot. */
 static void put_boot_id(struct text *t)
 {
 	char id[64];
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, id, sizeof id - 1);
+	long fd = SYSTEM_CALL(openat, AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	long got = fd < 0 ? fd : SYSTEM_CALL(read, fd, id, sizeof id - 1);
 
 	if (fd >= 0)
-		close(fd);
+		SYSTEM_CALL(close, fd);
 	while (got > 0 && id[got - 1] == '\n')
 		got--;
 	id[got > 0 ? got : 0] = '\0';
 	put(t, got > 0 ? id : "unknown");
 }
 
-static int write_all(int fd, const char *bytes, size_t length)
+/* 0, or -errno. */
+static long write_all(long fd, const char *bytes, size_t length)
 {
 	while (length > 0) {
-		ssize_t wrote = write(fd, bytes, length);
+		long wrote = SYSTEM_CALL(write, fd, bytes, length);
 
-		if (wrote < 0 && errno == EINTR)
+		if (wrote == -EINTR)
 			continue;
 		if (wrote <= 0)
-			return -1;
+			return wrote < 0 ? wrote : -EIO;
 		bytes += wrote;
 		length -= (size_t)wrote;
 	}
 	return 0;
 }
 
-static int write_entry(int fd, const struct timespec *now, const struct iovec *frame, int parts)
+static long write_entry(long fd, const struct timespec *now, const struct iovec *frame, int parts)
 {
 	char line[160];
 	struct text header = {line, 0, sizeof line};
@@ -153,12 +163,10 @@ static int write_entry(int fd, const struct timespec *now, const struct iovec *f
 	put(&header, ".");
 	put_number(&header, (unsigned long)now->tv_nsec, 9);
 	put(&header, "\n");
-	if (write_all(fd, line, header.used) != 0)
-		return -1;
-	for (int i = 0; i < parts; i++)
-		if (write_all(fd, frame[i].iov_base, frame[i].iov_len) != 0)
-			return -1;
-	return fsync(fd);
+	long wrote = write_all(fd, line, header.used);
+	for (int i = 0; i < parts && wrote == 0; i++)
+		wrote = write_all(fd, frame[i].iov_base, frame[i].iov_len);
+	return wrote < 0 ? wrote : SYSTEM_CALL(fsync, fd);
 }
 
 bool spool_write(const char *folder, const char *container_id, const char *ifname, const struct iovec *frame,
@@ -171,7 +179,7 @@ bool spool_write(const char *folder, const char *container_id, const char *ifnam
 	struct timespec now;
 
 	if (!valid_container_id(container_id) || !valid_ifname(ifname))
-		return failed(failure, "name the entry", EINVAL);
+		return failed(failure, "name the entry", -EINVAL);
 	/* '@' is not in a container id, so the first one ends it. */
 	put(&final, container_id);
 	put(&final, "@");
@@ -180,44 +188,44 @@ bool spool_write(const char *folder, const char *container_id, const char *ifnam
 	for (int i = 0; i < parts; i++)
 		size += frame[i].iov_len;
 
-	int directory = open_folder(folder);
+	long directory = open_folder(folder);
 	if (directory < 0)
-		return failed(failure, "open the folder", errno);
-	if (measure(directory, name, &entries, &bytes) != 0)
-		return failed(failure, "list the folder", errno);
+		return failed(failure, "open the folder", directory);
+	long done = measure(directory, name, &entries, &bytes);
+	if (done < 0)
+		return failed(failure, "list the folder", done);
 	if (entries >= SPOOL_MAX_ENTRIES || bytes + size > SPOOL_MAX_BYTES)
-		return failed(failure, "find room in the folder", ENOSPC);
+		return failed(failure, "find room in the folder", -ENOSPC);
 
-	clock_gettime(CLOCK_REALTIME, &now);
+	SYSTEM_CALL(clock_gettime, CLOCK_REALTIME, &now);
 	put(&draft, ".new-");
-	put_number(&draft, (unsigned long)getpid(), 1);
+	put_number(&draft, (unsigned long)SYSTEM_CALL(getpid, 0), 1);
 	put(&draft, "-");
 	put_number(&draft, (unsigned long)now.tv_nsec, 9);
-	int fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	long fd = SYSTEM_CALL(openat, directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return failed(failure, "create a file", errno);
-	if (write_entry(fd, &now, frame, parts) != 0) {
-		failed(failure, "write the entry", errno);
-		unlinkat(directory, temporary, 0);
-		return false;
+		return failed(failure, "create a file", fd);
+	done = write_entry(fd, &now, frame, parts);
+	SYSTEM_CALL(close, fd);
+	if (done < 0) {
+		SYSTEM_CALL(unlinkat, directory, temporary, 0);
+		return failed(failure, "write the entry", done);
 	}
-	close(fd);
-	if (renameat(directory, temporary, directory, name) != 0) {
-		failed(failure, "name the entry", errno);
-		unlinkat(directory, temporary, 0);
-		return false;
+	done = SYSTEM_CALL(renameat2, directory, temporary, directory, name, 0);
+	if (done < 0) {
+		SYSTEM_CALL(unlinkat, directory, temporary, 0);
+		return failed(failure, "name the entry", done);
 	}
-	if (fsync(directory) != 0)
-		return failed(failure, "sync the folder", errno);
-	close(directory);
-	return true;
+	done = SYSTEM_CALL(fsync, directory);
+	SYSTEM_CALL(close, directory);
+	return done < 0 ? failed(failure, "sync the folder", done) : true;
 }
 
 void spool_remove(const char *folder, const char *name)
 {
-	int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	long directory = open_directory(folder);
 
 	/* An entry that stays is replayed once more, which changes nothing. */
 	if (directory >= 0)
-		unlinkat(directory, name, 0);
+		SYSTEM_CALL(unlinkat, directory, name, 0);
 }

@@ -1,7 +1,6 @@
 #include "text.h"
 
-#include <stdbool.h>
-#include <string.h>
+#include "system.h"
 
 static void put_bytes(struct text *t, const char *s, size_t length)
 {
@@ -13,7 +12,7 @@ static void put_bytes(struct text *t, const char *s, size_t length)
 
 void put(struct text *t, const char *s)
 {
-	put_bytes(t, s, strlen(s));
+	put_bytes(t, s, length_of(s));
 }
 
 void put_number(struct text *t, unsigned long n, int digits)
