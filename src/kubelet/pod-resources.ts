@@ -12,9 +12,12 @@ import { describeFailure } from './status.ts';
 
 export interface PodResourcesOptions {
   /** Kubelet's pod-resources socket. */
-  readonly socket: string;
-  /** Which resources are ours. */
-  readonly isOurs: (resource: string) => boolean;
+  readonly socketPath: string;
+  /**
+   * Which resources count; all unless given, because a device that a pod has under another plugin's
+   * resource is as much in use.
+   */
+  readonly isOurs?: (resource: string) => boolean;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -74,14 +77,14 @@ class KubeletPodResources implements PodResources {
       const at = this.#clock.now().getTime();
       const { response, error } = await this.#list();
       if (response !== undefined) {
-        const holders = holdersOf(response, this.#options.isOurs);
+        const holders = holdersOf(response, this.#options.isOurs ?? (() => true));
         this.#answer = { holders, at };
         return holders;
       }
       if (error?.code !== status.RESOURCE_EXHAUSTED || delayMs === undefined) {
         this.#disconnect();
         const why = error === undefined ? 'no answer' : describeFailure(error);
-        this.#options.log.debug({ socket: this.#options.socket, why }, 'kubelet did not list pod resources');
+        this.#options.log.debug({ socket: this.#options.socketPath, why }, 'kubelet did not list pod resources');
         return undefined;
       }
       await this.#clock.delay(delayMs, this.#closed.signal);
@@ -90,7 +93,7 @@ class KubeletPodResources implements PodResources {
   }
 
   #list(): Promise<{ readonly response?: ListPodResourcesResponse; readonly error?: ServiceError }> {
-    this.#client ??= new PodResourcesListerClient(`unix:${this.#options.socket}`, credentials.createInsecure(), {
+    this.#client ??= new PodResourcesListerClient(`unix:${this.#options.socketPath}`, credentials.createInsecure(), {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     });
     const client = this.#client;

@@ -1,0 +1,12 @@
+/** The configuration's public face. */
+export {
+  type Config,
+  type ConfigPaths,
+  type ConfigResult,
+  DEFAULT_CONFIG_FILE,
+  parseConfig,
+  readConfig,
+  zeroConfig,
+} from './config.ts';
+export type { ConfigProblem } from './problem.ts';
+export { type ConfigWatch, type WatchConfigOptions, watchConfig } from './watch.ts';

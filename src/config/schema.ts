@@ -1,0 +1,127 @@
+/**
+ * The shape of Berth's own configuration file, one field at a time; what concerns several fields
+ * together is in berth-document.ts. Every object is closed: an unknown key is a mistake.
+ */
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+import { asIfName, asPciAddress, type PciAddress } from '../engine/values.ts';
+import { nameProblem, prefixProblem } from './resource-name.ts';
+import { parseVfRange } from './vf-range.ts';
+
+/** Slots on one uplink: more would not fit into kubelet's messages on a node with a few uplinks. */
+export const MAX_CAPACITY = 10_000;
+
+/** A string that a function judges: it returns what is wrong, or nothing. */
+function text(problemOf: (value: string) => string | undefined) {
+  return z.string().superRefine((value, context) => {
+    const message = problemOf(value);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
+}
+
+/** An empty list would match nothing, which nobody means. */
+function list<Item extends z.ZodType>(item: Item) {
+  return z.array(item).min(1);
+}
+
+const hexId = text((value) =>
+  /^[0-9a-fA-F]{4}$/.test(value)
+    ? undefined
+    : `${JSON.stringify(value)} is not a PCI id of four hexadecimal digits, as in 8086`,
+).transform((value) => value.toLowerCase());
+
+const pciAddress = z.string().transform((value, context): PciAddress => {
+  const address = asPciAddress(value);
+  if (address !== undefined) return address;
+  context.addIssue({
+    code: 'custom',
+    message: `${JSON.stringify(value)} is not a full PCI address, as in 0000:41:10.0`,
+  });
+  return z.NEVER;
+});
+
+const interfaceName = text((value) =>
+  asIfName(value) === undefined ? `${JSON.stringify(value)} cannot be the name of an interface` : undefined,
+);
+
+/** Alternative names have up to 127 bytes (ALTIFNAMSIZ). */
+const alternativeName = text((value) =>
+  /^[^\s/:]{1,127}$/.test(value) ? undefined : `${JSON.stringify(value)} cannot be an alternative name of an interface`,
+);
+
+const driver = text((value) =>
+  /^[A-Za-z0-9_-]{1,64}$/.test(value) ? undefined : `${JSON.stringify(value)} cannot be the name of a driver`,
+);
+
+function vfRange(pf: z.ZodType<string>) {
+  return z.string().transform((value, context) => {
+    const range = parseVfRange(value);
+    if (typeof range === 'string') {
+      context.addIssue({ code: 'custom', message: range });
+      return z.NEVER;
+    }
+    const name = pf.safeParse(range.pf);
+    if (name.success) return { ...range, pf: name.data };
+    context.addIssue({ code: 'custom', message: name.error.issues[0]?.message ?? 'not a PF' });
+    return z.NEVER;
+  });
+}
+
+const subnet = text((value) =>
+  ipaddr.isValidCIDR(value) ? undefined : `${JSON.stringify(value)} is not a subnet, as in 10.0.0.0/16`,
+);
+
+const directory = text((value) => {
+  if (!value.startsWith('/')) return `${JSON.stringify(value)} is not an absolute path`;
+  return value.split('/').includes('..') || value.includes('\0')
+    ? `${JSON.stringify(value)} leaves its own path`
+    : undefined;
+});
+
+export const vfSelectorSchema = z.strictObject({
+  vendors: list(hexId).optional(),
+  devices: list(hexId).optional(),
+  drivers: list(driver).optional(),
+  pciAddresses: list(pciAddress).optional(),
+  pfNames: list(vfRange(alternativeName)).optional(),
+  rootDevices: list(vfRange(pciAddress)).optional(),
+  idleNetdev: z.boolean().optional(),
+});
+
+export const uplinkSelectorSchema = z.strictObject({
+  names: list(interfaceName).optional(),
+  altnames: list(alternativeName).optional(),
+  drivers: list(driver).optional(),
+  pciAddresses: list(pciAddress).optional(),
+  subnets: list(subnet).optional(),
+});
+
+const healthSchema = z.strictObject({
+  linkDown: z.enum(['ignore', 'unhealthy']).optional(),
+  driverChanged: z.enum(['ignore', 'unhealthy']).optional(),
+});
+
+export const poolSchema = z.strictObject({
+  name: text(nameProblem),
+  kind: z.enum(['vf', 'macvlan', 'ipvlan']),
+  selectors: list(vfSelectorSchema).optional(),
+  uplinks: list(uplinkSelectorSchema).optional(),
+  capacity: z.int().min(1).max(MAX_CAPACITY).optional(),
+  excludeTopology: z.boolean().optional(),
+  health: healthSchema.optional(),
+  additionalInfo: z.record(z.string(), z.record(z.string(), z.string())).optional(),
+});
+
+export const configSchema = z.strictObject({
+  resourcePrefix: text(prefixProblem).optional(),
+  pools: z.array(poolSchema).optional(),
+  kubelet: z.strictObject({ registration: z.enum(['auto', 'watcher', 'legacy']).optional() }).optional(),
+  paths: z
+    .strictObject({
+      kubeletDir: directory.optional(),
+      deviceInfoDir: directory.optional(),
+      runDir: directory.optional(),
+      stateDir: directory.optional(),
+    })
+    .optional(),
+});
