@@ -36,12 +36,12 @@ export interface KernelOptions {
 }
 
 /** `Kernel` with an end: `close` gives the host's sockets back, for tests and an orderly exit. */
-export interface LiveKernel extends Kernel {
+export interface LinuxKernel extends Kernel {
   close(): void;
 }
 
 /** Opens the agent's own namespace, on the thread that runs. Throws `Unsupported` where koffi does not load. */
-export function createKernel(options: KernelOptions): LiveKernel {
+export function createKernel(options: KernelOptions): LinuxKernel {
   const procRoot = options.procRoot ?? '/proc';
   const onLateError = options.onLateError ?? warn;
   const home = open(`${procRoot}/thread-self/ns/net`, O_RDONLY);

@@ -27,6 +27,7 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   EADDRNOTAVAIL: 'Invalid',
   ENETUNREACH: 'Invalid',
   EHOSTUNREACH: 'Invalid',
+  ENETDOWN: 'Invalid',
   ENAMETOOLONG: 'Invalid',
   ENOTDIR: 'Invalid',
   EISDIR: 'Invalid',
@@ -75,7 +76,7 @@ export function errorFromErrno(
   const words = more.extack === undefined ? '' : ` (${more.extack})`;
   const target = more.target === undefined ? '' : ` ${more.target}`;
   return new BerthError({
-    code: CODES[name] ?? 'Internal',
+    code: CODES[name] ?? 'Io',
     reason: `kernel-${name.toLowerCase().replaceAll(' ', '-')}`,
     message: `${op}${target}: ${name}${words}`,
     op,

@@ -76,7 +76,7 @@ export class KernelNamespace implements Namespace {
     this.isHost = isHost;
     this.#place = { inside: descriptor, home, procRoot };
     this.#onLateError = onLateError;
-    const place = isHost ? undefined : { inside: descriptor, home };
+    const place = { inside: descriptor, home };
     let first: NetlinkSocket | undefined;
     try {
       first = NetlinkSocket.open(NETLINK_ROUTE, place);
@@ -90,7 +90,7 @@ export class KernelNamespace implements Namespace {
       protocol: NETLINK_ROUTE,
       first,
       mostIdle: isHost ? HOST_SOCKETS : 1,
-      ...(place === undefined ? {} : { place }),
+      place,
     });
   }
 
