@@ -9,6 +9,9 @@ import { setTimeout } from 'node:timers/promises';
 import { type Bench, BenchError } from './bench.ts';
 import { WORK_DIR } from './private-node.ts';
 
+/** Where the agent looks for kubelet. */
+export const KUBELET_DIR = '/var/lib/kubelet';
+
 const LOG = `${WORK_DIR}/agent.log`;
 const LOG_LINES_SHOWN = 20;
 const START_LIMIT_MS = 60_000;
@@ -24,8 +27,8 @@ export interface Agent {
   stop(): Promise<void>;
 }
 
-/** Starts the agent without waiting for anything. */
-export function startAgent(bench: Bench, options: readonly string[] = []): Agent {
+/** Starts the agent with further options, without waiting for anything. */
+export function startAgent(bench: Bench, options: readonly string[]): Agent {
   const log = openSync(LOG, 'a');
   const child = spawn(bench.programs.berth, ['agent', '--log-level', 'warn', ...options], {
     stdio: ['ignore', log, log],
@@ -46,10 +49,13 @@ export function startAgent(bench: Bench, options: readonly string[] = []): Agent
   };
 }
 
-/** Runs `body` while an agent serves CNI requests. */
-export async function withAgent<T>(bench: Bench, body: (agent: Agent) => Promise<T>): Promise<T> {
-  bench.say('starting the agent');
-  const agent = startAgent(bench);
+/** Runs `body` while an agent serves CNI requests. A failure has the end of the agent's log added. */
+export async function withAgent<T>(
+  bench: Bench,
+  options: readonly string[],
+  body: (agent: Agent) => Promise<T>,
+): Promise<T> {
+  const agent = startAgent(bench, options);
   try {
     await untilServing(bench, agent);
     return await body(agent);

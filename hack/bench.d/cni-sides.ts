@@ -8,7 +8,7 @@ import type { Side } from './measurement.ts';
 import { UPLINK } from './private-node.ts';
 import type { Job } from './spawner.ts';
 
-/** Name of the link in the sandbox. */
+/** Name of the link in the sandbox, unless another is asked for. */
 const IFNAME = 'net1';
 
 /** Each side has a network of its own, so that none meets the others' reservations. */
@@ -16,22 +16,26 @@ const SUBNET: Record<Side, string> = { berth: '10.91', peer: '10.92', limit: '10
 
 export type CniCommand = 'ADD' | 'DEL';
 
-/** Makes the job for one command in one sandbox. `addResult` is what ADD printed, which runtimes pass to DEL. */
-export function cniJob(
-  bench: Bench,
-  side: Side,
-  command: CniCommand,
-  sandbox: number,
-  addResult: string | undefined,
-): Job {
+/** Where a link goes. */
+export interface Place {
+  /** Index of the sandbox; it is also the container's id. */
+  readonly sandbox: number;
+  readonly ifname?: string;
+  /** What ADD printed, which runtimes pass to DEL. */
+  readonly addResult?: string;
+}
+
+/** Makes the job for one command. */
+export function cniJob(bench: Bench, side: Side, command: CniCommand, place: Place): Job {
+  const { sandbox, ifname = IFNAME } = place;
   const netns = bench.sandboxes[sandbox];
   if (netns === undefined) throw new RangeError(`there is no sandbox ${sandbox}`);
-  const gone = command === 'DEL' ? { gone: { netns, ifname: IFNAME } } : {};
+  const gone = command === 'DEL' ? { gone: { netns, ifname } } : {};
   if (side === 'limit') {
     const facts =
       command === 'ADD'
-        ? ['add', UPLINK, netns, IFNAME, `${SUBNET.limit}.0.${sandbox + 2}/16`, `${SUBNET.limit}.0.1`]
-        : ['del', netns, IFNAME];
+        ? ['add', UPLINK, netns, ifname, `${SUBNET.limit}.0.${sandbox + 2}/16`, `${SUBNET.limit}.0.1`]
+        : ['del', netns, ifname];
     return { argv: [bench.programs.kernelWork, ...facts], ...gone };
   }
   return {
@@ -40,11 +44,11 @@ export function cniJob(
       CNI_COMMAND: command,
       CNI_CONTAINERID: `bench-${sandbox}`,
       CNI_NETNS: netns,
-      CNI_IFNAME: IFNAME,
+      CNI_IFNAME: ifname,
       CNI_PATH: bench.programs.peer,
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     },
-    stdin: JSON.stringify(networkConfig(side, addResult)),
+    stdin: JSON.stringify(networkConfig(side, place.addResult)),
     ...gone,
   };
 }

@@ -17,7 +17,7 @@ const WARM_UP_ROUNDS = 5;
 
 export async function benchCni(bench: Bench): Promise<Measurement[]> {
   const macvlan = () => macvlanRows(bench);
-  const rows = bench.sides.includes('berth') ? await withAgent(bench, macvlan) : await macvlan();
+  const rows = bench.sides.includes('berth') ? await withAgent(bench, [], macvlan) : await macvlan();
   return [...rows, ...(await benchShim(bench))];
 }
 
@@ -53,7 +53,7 @@ async function rounds(bench: Bench, count: number, atOnce: number): Promise<Roun
     for (const side of rotated(bench.sides, round)) {
       const sandboxes = Array.from({ length: atOnce }, (_, i) => (i + Math.max(round, 0)) % bench.sandboxes.length);
       const added = await command(bench, side, 'ADD', sandboxes);
-      const results = added.jobs.map((job) => (side === 'limit' ? undefined : job.stdout));
+      const results = added.jobs.map((job) => (side === 'limit' ? {} : { addResult: job.stdout }));
       const deleted = await command(bench, side, 'DEL', sandboxes, results);
       if (round < 0) continue;
       taken.add[side].push(added.elapsedUs / 1000);
@@ -69,9 +69,11 @@ async function command(
   side: Side,
   name: CniCommand,
   sandboxes: readonly number[],
-  results: readonly (string | undefined)[] = [],
+  results: readonly { readonly addResult?: string }[] = [],
 ): Promise<BatchResult> {
-  const batch = await bench.spawner.run(sandboxes.map((sandbox, i) => cniJob(bench, side, name, sandbox, results[i])));
+  const batch = await bench.spawner.run(
+    sandboxes.map((sandbox, i) => cniJob(bench, side, name, { sandbox, ...results[i] })),
+  );
   const problem = firstProblem(batch);
   if (problem !== undefined) throw new BenchError(`${side}: ${name} ${problem}`);
   return batch;

@@ -25,6 +25,9 @@ const SANDBOXES = 64;
 const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
   cni: async () => (await import('./cni.ts')).benchCni,
   shim: async () => (await import('./shim.ts')).benchShim,
+  discovery: async () => (await import('./discovery.ts')).benchDiscovery,
+  agent: async () => (await import('./agent.ts')).benchAgent,
+  kubelet: async () => (await import('./kubelet.ts')).benchKubelet,
 };
 
 async function main(options: InsideOptions): Promise<Measurement[]> {

@@ -31,7 +31,7 @@ export async function benchShim(bench: Bench): Promise<Measurement[]> {
 }
 
 async function rows(bench: Bench, runs: number): Promise<Measurement[]> {
-  const add = cniJob(bench, 'berth', 'ADD', 0, undefined);
+  const add = cniJob(bench, 'berth', 'ADD', { sandbox: 0 });
   const version = { env: { CNI_COMMAND: 'VERSION', CNI_PATH: bench.programs.peer }, stdin: '{"cniVersion":"1.0.0"}' };
   const jobs = {
     empty: { argv: [bench.programs.empty] },

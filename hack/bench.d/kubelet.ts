@@ -1,0 +1,82 @@
+/**
+ * `hack/bench kubelet`: what a pod's admission waits for, on a pool of 1,000 VFs. The calls go to
+ * the plugin's socket one after another, as kubelet's do. The limit is a call to the same server
+ * that has nothing to do.
+ */
+import { mkdirSync } from 'node:fs';
+import { credentials } from '@grpc/grpc-js';
+import { DevicePluginClient } from '../../src/kubelet/gen/deviceplugin/v1beta1/device_plugin.ts';
+import { pluginSocketPath } from '../../src/kubelet/paths.ts';
+import { call } from '../../test/standins/kubelet/grpc.ts';
+import { createKubelet } from '../../test/standins/kubelet/index.ts';
+import { generateTree } from '../../test/trees/generate.ts';
+import { KUBELET_DIR, withAgent } from './agent-process.ts';
+import { type Bench, BenchError } from './bench.ts';
+import { type Measurement, measurement } from './measurement.ts';
+import { WORK_DIR } from './private-node.ts';
+
+const TREE = `${WORK_DIR}/tree-1000`;
+const RESOURCE = 'berth.dev/vf';
+const PFS = 8;
+const VFS_OF_EACH = 125;
+/** A call takes a fraction of a millisecond, and the 99th percentile needs many. */
+const RUNS_FACTOR = 25;
+const WARM_UP_CALLS = 200;
+
+export async function benchKubelet(bench: Bench): Promise<Measurement[]> {
+  mkdirSync(TREE);
+  const tree = generateTree(TREE, { numaNodes: 2, pfs: Array.from({ length: PFS }, () => ({ vfs: VFS_OF_EACH })) });
+  const devices = tree.pfs.flatMap((pf) => pf.vfs);
+  const kubelet = await createKubelet({ dir: KUBELET_DIR });
+  try {
+    return await withAgent(bench, ['--root', TREE], async () => {
+      const listed = () => kubelet.node().allocatable[RESOURCE] === devices.length;
+      await kubelet.until(listed, `${devices.length} devices`, 60_000);
+      const socket = pluginSocketPath(kubelet.paths.pluginsRegistryDir, RESOURCE);
+      const client = new DevicePluginClient(`unix:${socket}`, credentials.createInsecure());
+      try {
+        return await allocateRows(bench, client, devices);
+      } finally {
+        client.close();
+      }
+    });
+  } finally {
+    await kubelet.stop();
+  }
+}
+
+async function allocateRows(
+  bench: Bench,
+  client: DevicePluginClient,
+  devices: readonly string[],
+): Promise<Measurement[]> {
+  const calls = bench.runs * RUNS_FACTOR;
+  bench.say(`kubelet: ${calls} calls of each kind with ${devices.length} devices`);
+  const allocate: number[] = [];
+  const preferred: number[] = [];
+  const bare: number[] = [];
+  for (let run = -WARM_UP_CALLS; run < calls; run++) {
+    const id = devices[(run + WARM_UP_CALLS) % devices.length] ?? '';
+    const start = performance.now();
+    await call(client.getDevicePluginOptions.bind(client), {});
+    const asked = performance.now();
+    await call(client.getPreferredAllocation.bind(client), {
+      containerRequests: [{ availableDeviceIDs: [...devices], mustIncludeDeviceIDs: [], allocationSize: 1 }],
+    });
+    const chosen = performance.now();
+    const answer = await call(client.allocate.bind(client), { containerRequests: [{ devicesIds: [id] }] });
+    const done = performance.now();
+    const envs = Object.values(answer.containerResponses[0]?.envs ?? {});
+    if (!envs.includes(id)) throw new BenchError(`Allocate of ${id} answered ${JSON.stringify(answer)}`);
+    if (run < 0) continue;
+    bare.push(asked - start);
+    preferred.push(chosen - asked);
+    allocate.push(done - chosen);
+  }
+  return [
+    measurement('kubelet.allocate', 'ms', { berth: allocate, limit: bare }),
+    measurement('kubelet.allocate.p99', 'ms', { berth: allocate, limit: bare }, { share: 0.99 }),
+    measurement('kubelet.preferred', 'ms', { berth: preferred, limit: bare }),
+    measurement('kubelet.preferred.p99', 'ms', { berth: preferred, limit: bare }, { share: 0.99 }),
+  ];
+}
