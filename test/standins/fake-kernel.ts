@@ -201,12 +201,13 @@ export class FakeNamespace implements Namespace {
 
   async writeSysctl(path: readonly string[], value: string): Promise<void> {
     await this.#step('writeSysctl', () => {
+      if (this.#kernel.world.sysctl(this.#state, path) === undefined) throw kernelError('sysctl.write', 'EOPNOTSUPP');
       this.#state.sysctls.set(path.join('/'), value);
     });
   }
 
   async readSysctl(path: readonly string[]): Promise<string | undefined> {
-    return this.#step('readSysctl', () => this.#state.sysctls.get(path.join('/')));
+    return this.#step('readSysctl', () => this.#kernel.world.sysctl(this.#state, path));
   }
 
   async announce(_index: number, mac: MacAddress, addresses: readonly string[]): Promise<void> {

@@ -199,6 +199,17 @@ export class World {
     return [this.host, ...this.paths.values()].find((namespace) => namespace.links.get(link.index) === link);
   }
 
+  /** `net/<family>/conf/<interface>/<name>`, the only sysctls there are; `undefined` when it does not exist. */
+  sysctl(namespace: WorldNamespace, path: readonly string[]): string | undefined {
+    const [family, conf, ifname = '', name = '', ...rest] = path;
+    const link = ['all', 'default'].includes(ifname) ? undefined : this.byName(namespace, ifname);
+    if (conf !== 'conf' || rest.length > 0 || (link === undefined && !['all', 'default'].includes(ifname)))
+      return undefined;
+    if (family === 'ipv4' && name === 'arp_notify') return link?.arpNotify === true ? '1' : '0';
+    if (family !== 'ipv6' || !['accept_dad', 'disable_ipv6', 'ndisc_notify'].includes(name)) return undefined;
+    return namespace.sysctls.get(path.join('/')) ?? '0';
+  }
+
   assignNsid(namespace: WorldNamespace): number {
     if (namespace.nsid !== undefined) return namespace.nsid;
     const taken = new Set([...this.paths.values()].map((other) => other.nsid));
@@ -375,6 +386,7 @@ export class World {
   #setVf(namespace: WorldNamespace, operation: Extract<LinkOperation, { op: 'vf.set' }>): void {
     const pf = this.#require(namespace, operation.index, 'vf.set');
     const vf = [...this.vfs.values()].find((each) => each.pf === pf && each.index === operation.vf);
+    if (vf === undefined && pf.numVfs === undefined) throw kernelError('vf.set', 'EOPNOTSUPP');
     if (vf === undefined) throw kernelError('vf.set', 'EINVAL', 'Invalid VF');
     if (vf.settings === undefined) throw kernelError('vf.set', 'EOPNOTSUPP');
     for (const [name, value] of Object.entries(operation.set) as [keyof VfState, never][]) {

@@ -3,11 +3,12 @@
  * and routes, and CHECK compares them. Everything that the kernel takes in one message list is sent
  * as one, because each `apply` is a hop to a thread.
  */
-import { BerthError } from '../errors.ts';
+
 import type { AttachResult } from '../attachments/model.ts';
 import type { Link, LinkOperation, Namespace, Route } from '../attachments/port.ts';
-import type { IpamResult } from '../ipam/model.ts';
+import { BerthError } from '../errors.ts';
 import { addressFamily, sameAddress, sameNetwork } from '../ipam/ip.ts';
+import type { IpamResult } from '../ipam/model.ts';
 import type { IfName, MacAddress } from '../values.ts';
 import type { LinkContext } from './link-driver.ts';
 

@@ -4,9 +4,9 @@
  * are our own attachments and links on the node; foreign links inside other sandboxes are not.
  */
 import { z } from 'zod';
-import { BerthError } from '../errors.ts';
 import type { IpvlanLinkSpec } from '../attachments/model.ts';
 import type { Link, LinkOperation } from '../attachments/port.ts';
+import { BerthError } from '../errors.ts';
 import type { IfName } from '../values.ts';
 import { announce, compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import type {
@@ -19,8 +19,8 @@ import type {
   RestoreInput,
   RestoreOutcome,
 } from './link-driver.ts';
-import { explainBusyUplink } from './uplink-conflict.ts';
 import { findUplink, mtuOn, requireSlotOnUplink, uplinkName } from './uplink.ts';
+import { explainBusyUplink } from './uplink-conflict.ts';
 import { deleteOwnLink } from './virtual-link.ts';
 
 export const state = z.object({

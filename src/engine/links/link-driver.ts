@@ -4,15 +4,15 @@
  * else: records, addresses and locks belong to `src/engine/attachments`.
  */
 import type { z } from 'zod';
+import type { AttachmentKey, AttachResult, LinkKind, LinkSpec } from '../attachments/model.ts';
+import type { Kernel, Link, Namespace, PciFunction } from '../attachments/port.ts';
 import type { Clock } from '../clock.ts';
+import type { IpamResult } from '../ipam/model.ts';
 import type { Logger } from '../logger.ts';
 import type { IfName, MacAddress, PciAddress } from '../values.ts';
-import type { AttachResult, AttachmentKey, LinkKind, LinkSpec } from '../attachments/model.ts';
-import type { Kernel, Link, Namespace, PciFunction } from '../attachments/port.ts';
-import type { IpamResult } from '../ipam/model.ts';
 import type { IpvlanState } from './ipvlan.ts';
 import type { MacvlanState } from './macvlan.ts';
-import type { VfState } from './vf.ts';
+import type { VfState } from './vf-state.ts';
 
 export interface LinkContext {
   readonly kernel: Kernel;

@@ -3,9 +3,9 @@
  * so it never appears on the node. Debug: `ip -d link` in the sandbox shows mode and alias.
  */
 import { z } from 'zod';
-import { BerthError } from '../errors.ts';
 import type { MacvlanLinkSpec } from '../attachments/model.ts';
 import type { Link, LinkOperation } from '../attachments/port.ts';
+import { BerthError } from '../errors.ts';
 import type { IfName, MacAddress } from '../values.ts';
 import { announce, compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import type {
@@ -19,8 +19,8 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
-import { explainBusyUplink } from './uplink-conflict.ts';
 import { carriesNode, findUplink, mtuOn, requireSlotOnUplink, uplinkName } from './uplink.ts';
+import { explainBusyUplink } from './uplink-conflict.ts';
 import { deleteOwnLink } from './virtual-link.ts';
 
 export const state = z.object({

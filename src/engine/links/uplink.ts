@@ -2,8 +2,9 @@
  * The link that macvlan and ipvlan stand on: found by name, alternative name or as the default
  * route's, and asked whether it carries the node.
  */
-import { BerthError } from '../errors.ts';
+
 import type { Kernel, Link, Namespace } from '../attachments/port.ts';
+import { BerthError } from '../errors.ts';
 
 const MAIN_TABLE = 254;
 const DEFAULT_ROUTES = new Set(['0.0.0.0/0', '::/0']);

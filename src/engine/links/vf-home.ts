@@ -3,8 +3,9 @@
  * it is: still in the sandbox, on its way home from a dying one, or home already under the name it
  * had in the pod.
  */
-import { toBerthError } from '../errors.ts';
+
 import type { Link, Namespace, PciFunction } from '../attachments/port.ts';
+import { toBerthError } from '../errors.ts';
 import type { PciAddress } from '../values.ts';
 import type { LinkContext, OwnershipMarks, SandboxView } from './link-driver.ts';
 

@@ -4,11 +4,11 @@
  * MAC addresses are in vf-mac.ts: their order matters.
  */
 import { z } from 'zod';
-import { BerthError, toBerthError } from '../errors.ts';
 import type { VfLinkSpec } from '../attachments/model.ts';
 import type { VfState as KernelVfState } from '../attachments/port.ts';
-import type { MacAddress, PciAddress } from '../values.ts';
 import { checkpoint } from '../cancellation.ts';
+import { BerthError, toBerthError } from '../errors.ts';
+import type { MacAddress, PciAddress } from '../values.ts';
 import type { LinkContext } from './link-driver.ts';
 
 /** What the kernel lists for one VF; absent is what the driver does not tell. */

@@ -1,7 +1,7 @@
 /** Taking away a link that Berth made: it is deleted where it is, by proof of ownership only, and dies with its sandbox otherwise. */
 import { toBerthError } from '../errors.ts';
-import { isOurs } from './ownership.ts';
 import type { LinkContext, OwnershipMarks, RestoreInput, RestoreOutcome } from './link-driver.ts';
+import { isOurs } from './ownership.ts';
 
 /** Deletes our link of that kind from the sandbox. Idempotent; a foreign link of the same name is left alone. */
 export async function deleteOwnLink(

@@ -1,0 +1,235 @@
+/** The attachment engine with macvlan on the live kernel, read back with iproute2. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type AttachmentEngine, createAttachments } from '../../src/engine/attachments/index.ts';
+import type { AttachResult, MacvlanLinkSpec } from '../../src/engine/attachments/model.ts';
+import { toBerthError } from '../../src/engine/errors.ts';
+import type { IpamSpec } from '../../src/engine/ipam/model.ts';
+import { silentLogger } from '../../src/engine/logger.ts';
+import { type MacAddress, parseContainerId, parseIfName, parseNetworkName } from '../../src/engine/values.ts';
+import { createOwnedAddresses } from '../../src/linux/files/owned-addresses.ts';
+import { createRecordStore } from '../../src/linux/files/record-store.ts';
+import { createReservationStore } from '../../src/linux/files/reservation-store.ts';
+import { hasLinkKind, requireFeature } from '../runner/features.ts';
+import { createPrivateNode, type PrivateNode } from '../standins/private-node.ts';
+import { waitingClock } from '../standins/waiting-clock.ts';
+import { leaveMachine } from './own-namespace.ts';
+
+interface Context {
+  node: PrivateNode;
+  engine: AttachmentEngine;
+}
+
+interface ShownLink {
+  readonly ifname: string;
+  readonly address: string;
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly ifalias?: string;
+  readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { readonly mode?: string } };
+  readonly addr_info?: readonly { readonly local: string; readonly prefixlen: number }[];
+}
+
+const test = suite<Context>('macvlan on the live kernel', undefined as never);
+const never = new AbortController().signal;
+const MAC = '02:00:00:00:be:01' as MacAddress;
+
+function start(node: PrivateNode): AttachmentEngine {
+  return createAttachments({
+    kernel: node.kernel,
+    records: createRecordStore(`${node.folder}/attachments`),
+    reservations: createReservationStore(waitingClock),
+    ownedAddresses: createOwnedAddresses(`${node.folder}/addresses`),
+    clock: waitingClock,
+    log: silentLogger,
+    bootId: 'boot',
+  });
+}
+
+function ipam(node: PrivateNode, subnet = '10.77.0.0/24', gateway?: string): IpamSpec {
+  return {
+    type: 'host-local',
+    rangeSets: [[{ subnet, ...(gateway === undefined ? {} : { gateway }) }]],
+    routes: [{ dst: subnet.includes(':') ? '::/0' : '0.0.0.0/0' }],
+    dataDir: `${node.folder}/networks`,
+    requested: [],
+    dns: {},
+  };
+}
+
+async function attach(
+  { node, engine }: Context,
+  sandbox: string,
+  path: string,
+  spec: Partial<MacvlanLinkSpec> = {},
+  addressing: IpamSpec = ipam(node),
+): Promise<AttachResult> {
+  const opened = await node.kernel.open(path);
+  assert.ok(opened);
+  try {
+    const key = { containerId: parseContainerId(sandbox), ifname: parseIfName('net1') };
+    return await engine.attach(
+      {
+        key,
+        network: parseNetworkName('net'),
+        sandbox: opened,
+        sandboxPath: path,
+        link: { kind: 'macvlan', uplink: 'up0', mode: 'bridge', ...spec },
+        ipam: addressing,
+      },
+      { requestId: 'r', signal: never },
+    );
+  } finally {
+    opened.close();
+  }
+}
+
+function detach({ engine }: Context, sandbox: string): Promise<void> {
+  return engine.detach({ containerId: parseContainerId(sandbox), ifname: parseIfName('net1') }, undefined, {
+    requestId: 'r',
+    signal: never,
+  });
+}
+
+function linksIn(node: PrivateNode, sandbox: string): readonly ShownLink[] {
+  return (node.ip(['address', 'show'], sandbox) as readonly ShownLink[]).filter((link) => link.ifname !== 'lo');
+}
+
+async function failureOf(work: Promise<unknown>): Promise<{ reason: string; message: string }> {
+  return toBerthError(await work.then(() => new Error('it did not fail')).catch((error: unknown) => error));
+}
+
+if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('veth'))) {
+  leaveMachine();
+  test.before.each((context) => {
+    context.node = createPrivateNode();
+    context.engine = start(context.node);
+  });
+  test.after.each(async (context) => {
+    await context.engine.stop();
+    context.node.remove();
+  });
+
+  test('ADD gives the link its name, mark, MAC, MTU, address and route; DEL takes all of it away', async (context) => {
+    const { node } = context;
+    const path = node.addSandbox('a');
+    const result = await attach(context, 'a', path, { mac: MAC, mtu: 1400 });
+    assert.is(result.mac, MAC);
+    assert.equal(result.addresses, [{ address: '10.77.0.2/24', gateway: '10.77.0.1' }]);
+    const [link, ...others] = linksIn(node, 'a');
+    assert.equal(others, []);
+    assert.ok(link);
+    assert.equal(
+      [link.ifname, link.address, link.mtu, link.linkinfo?.info_kind, link.linkinfo?.info_data?.mode],
+      ['net1', MAC, 1400, 'macvlan', 'bridge'],
+    );
+    assert.match(link.ifalias ?? '', /^berth:a\/net1:/);
+    assert.ok(link.flags.includes('UP'));
+    assert.ok(link.addr_info?.some((entry) => entry.local === '10.77.0.2' && entry.prefixlen === 24));
+    const routes = node.ip(['route', 'show'], 'a') as readonly { dst: string; gateway?: string }[];
+    assert.ok(routes.some((route) => route.dst === 'default' && route.gateway === '10.77.0.1'));
+    await detach(context, 'a');
+    await detach(context, 'a');
+    assert.equal(linksIn(node, 'a'), []);
+    assert.equal(context.engine.list(), []);
+  });
+
+  test('IPv6 addresses are usable when ADD answers', async (context) => {
+    const path = context.node.addSandbox('a');
+    await attach(context, 'a', path, {}, ipam(context.node, 'fd77::/64'));
+    const tentative = context.node.ip(
+      ['-6', 'address', 'show', 'dev', 'net1', 'scope', 'global', 'tentative'],
+      'a',
+    ) as readonly ShownLink[];
+    assert.equal(
+      tentative.flatMap((link) => link.addr_info ?? []),
+      [],
+    );
+  });
+
+  test('CHECK holds after ADD and names what was taken away', async (context) => {
+    const { node, engine } = context;
+    const path = node.addSandbox('a');
+    const result = await attach(context, 'a', path);
+    const opened = await node.kernel.open(path);
+    assert.ok(opened);
+    const check = (): Promise<void> =>
+      engine.check(
+        {
+          key: { containerId: parseContainerId('a'), ifname: parseIfName('net1') },
+          sandbox: opened,
+          link: { kind: 'macvlan', uplink: 'up0', mode: 'bridge' },
+          expected: result,
+        },
+        { requestId: 'r', signal: never },
+      );
+    await check();
+    node.ip(['address', 'del', '10.77.0.2/24', 'dev', 'net1'], 'a');
+    assert.match((await failureOf(check())).message, 'lacks the address 10.77.0.2/24');
+    opened.close();
+  });
+
+  test('what the kernel refuses is explained, and nothing stays', async (context) => {
+    const { node } = context;
+    const path = node.addSandbox('a');
+    const other = node.addSandbox('b');
+    await attach(context, 'b', other);
+    const before = JSON.stringify([linksIn(node, 'a'), linksIn(node, 'b')]);
+    const cases: readonly [string, () => Promise<unknown>][] = [
+      ['uplink-in-use', () => attach(context, 'a', path, { mode: 'passthru' })],
+      ['mtu-too-large', () => attach(context, 'a', path, { mtu: 9000 })],
+      ['uplink-missing', () => attach(context, 'a', path, { uplink: 'nowhere' })],
+      ['route-refused', () => attach(context, 'a', path, {}, ipam(node, '10.78.0.0/24', '192.0.2.1'))],
+      ['mac-not-unicast', () => attach(context, 'a', path, { mac: '01:00:5e:00:00:01' as MacAddress })],
+    ];
+    for (const [reason, work] of cases) {
+      assert.is((await failureOf(work())).reason, reason);
+    }
+    assert.is(JSON.stringify([linksIn(node, 'a'), linksIn(node, 'b')]), before);
+    assert.is(context.engine.list().length, 1);
+  });
+
+  test('an interface of the same name in the sandbox is left alone', async (context) => {
+    const { node } = context;
+    const path = node.addSandbox('a');
+    node.ip(['link', 'add', 'net1', 'type', 'bridge'], 'a');
+    assert.is((await failureOf(attach(context, 'a', path))).reason, 'interface-name-taken');
+    await detach(context, 'a');
+    assert.equal(
+      linksIn(node, 'a').map((link) => link.linkinfo?.info_kind),
+      ['bridge'],
+    );
+  });
+
+  test('a successor restores what is unfinished and what is in a dead sandbox, and keeps the rest', async (context) => {
+    const { node } = context;
+    await attach(context, 'alive', node.addSandbox('alive'));
+    await attach(context, 'dead', node.addSandbox('dead'));
+    node.removeSandbox('dead');
+    // The kernel ends a namespace a moment after its last reference.
+    let report = await start(node).recover();
+    while (report.unknown.length > 0) {
+      await waitingClock.delay(10);
+      context.engine = start(node);
+      report = await context.engine.recover();
+    }
+    assert.equal(report.kept, ['alive@net1']);
+    assert.equal(
+      context.engine.list().map((row) => row.containerId),
+      ['alive'],
+    );
+    assert.is(linksIn(node, 'alive').length, 1);
+  });
+
+  test('64 at once, then gone', async (context) => {
+    const { node } = context;
+    const names = Array.from({ length: 64 }, (_none, index) => `p${index}`);
+    const paths = names.map((name) => node.addSandbox(name));
+    const results = await Promise.all(names.map((name, index) => attach(context, name, paths[index] ?? '')));
+    assert.is(new Set(results.map((result) => result.addresses[0]?.address)).size, 64);
+    await Promise.all(names.map((name) => detach(context, name)));
+    for (const name of names) assert.equal(linksIn(node, name), []);
+  });
+}
+
+test.run();
