@@ -26,6 +26,9 @@ export interface Programs {
   /** Folder of the reference CNI plugins. */
   readonly peer: string;
   readonly spawn: string;
+  /** Ends at once, without a C library. */
+  readonly bare: string;
+  /** Ends at once; an ordinary static program. */
   readonly empty: string;
   readonly kernelWork: string;
   readonly responder: string;

@@ -1,13 +1,14 @@
 /**
  * `hack/bench cni`: macvlan with host-local, process start to exit. One ADD and one DEL at a time,
- * then 64 of each at once. The sides take turns in every round, and who begins rotates, so that
- * whatever disturbs the machine disturbs all of them.
+ * then 64 of each at once. The sides take turns in every round, in a random order, so that whatever
+ * disturbs the machine disturbs all of them.
  */
 import { withAgent } from './agent-process.ts';
 import { type Bench, BenchError } from './bench.ts';
 import { type CniCommand, cniJob } from './cni-sides.ts';
 import { type Measurement, measurement, medianAndTail, type Side } from './measurement.ts';
 import { benchShim } from './shim.ts';
+import { shuffled } from './shuffled.ts';
 import type { BatchResult } from './spawner.ts';
 
 /** As many pods as a node starts when it comes back from a drain. */
@@ -50,7 +51,7 @@ async function rounds(bench: Bench, count: number, atOnce: number): Promise<Roun
   const none = (): SideSamples => ({ berth: [], peer: [], limit: [] });
   const taken: Rounds = { add: none(), del: none(), settled: none() };
   for (let round = -WARM_UP_ROUNDS; round < count; round++) {
-    for (const side of rotated(bench.sides, round)) {
+    for (const side of shuffled(bench.sides)) {
       const sandboxes = Array.from({ length: atOnce }, (_, i) => (i + Math.max(round, 0)) % bench.sandboxes.length);
       const added = await command(bench, side, 'ADD', sandboxes);
       const results = added.jobs.map((job) => (side === 'limit' ? {} : { addResult: job.stdout }));
@@ -84,10 +85,4 @@ function firstProblem(batch: BatchResult): string | undefined {
   const failed = batch.jobs.find((job) => job.exit !== 0);
   if (failed !== undefined) return `failed with status ${failed.exit}: ${failed.stdout}${failed.stderr}`;
   return batch.jobs.some((job) => job.present) ? 'answered before the link was gone' : undefined;
-}
-
-/** The same, beginning elsewhere in each round. */
-function rotated<T>(items: readonly T[], round: number): T[] {
-  const first = ((round % items.length) + items.length) % items.length;
-  return [...items.slice(first), ...items.slice(0, first)];
 }

@@ -70,6 +70,7 @@ function programs(): Programs {
     shim: `${ROOT}/dist/berth-shim`,
     peer: '/usr/lib/cni',
     spawn: compiled('spawn.c'),
+    bare: compiled('bare.c', '-nostdlib'),
     empty: compiled('empty.c'),
     kernelWork: compiled('kernel-work.c'),
     responder: compiled('responder.c'),

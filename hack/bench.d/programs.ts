@@ -18,15 +18,16 @@ const COMPILE_FLAGS = ['-std=gnu17', '-O2', '-static', '-no-pie', '-Wl,-s', '-Wa
  * Compiles a C source of this folder, unless the cache has it, and answers the program's path.
  * Throws when gcc is missing or refuses.
  */
-export function compiled(source: string): string {
+export function compiled(source: string, ...moreFlags: readonly string[]): string {
   const path = join(import.meta.dirname, source);
-  const hash = createHash('sha256').update(COMPILE_FLAGS.join(' ')).update(readFileSync(path)).digest('hex');
+  const flags = [...COMPILE_FLAGS, ...moreFlags];
+  const hash = createHash('sha256').update(flags.join(' ')).update(readFileSync(path)).digest('hex');
   const folder = cacheFolder();
   const program = join(folder, `${basename(source, '.c')}-${hash.slice(0, 12)}`);
   if (existsSync(program)) return program;
   mkdirSync(folder, { recursive: true });
   const unfinished = `${program}.${process.pid}`;
-  execFileSync('gcc', [...COMPILE_FLAGS, '-o', unfinished, path], { stdio: ['ignore', 'inherit', 'inherit'] });
+  execFileSync('gcc', [...flags, '-o', unfinished, path], { stdio: ['ignore', 'inherit', 'inherit'] });
   renameSync(unfinished, program);
   return program;
 }

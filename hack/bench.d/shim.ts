@@ -1,14 +1,16 @@
 /**
  * The shim's own share: what its process costs with an agent that answers at once (responder.c),
- * against starting a program that does nothing. Also VERSION, which it answers by itself, against
- * the reference plugin's.
+ * against the least that a process can cost, and (`cni.shim.static`) against an ordinary static
+ * program that does nothing. Also VERSION, which it answers by itself, against the reference
+ * plugin's.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type Bench, BenchError } from './bench.ts';
 import { cniJob } from './cni-sides.ts';
-import { type Measurement, medianAndTail } from './measurement.ts';
+import { type Measurement, measurement, medianAndTail } from './measurement.ts';
 import { WORK_DIR } from './private-node.ts';
+import { shuffled } from './shuffled.ts';
 import type { Job } from './spawner.ts';
 
 const SOCKET = `${WORK_DIR}/responder.sock`;
@@ -34,14 +36,15 @@ async function rows(bench: Bench, runs: number): Promise<Measurement[]> {
   const add = cniJob(bench, 'berth', 'ADD', { sandbox: 0 });
   const version = { env: { CNI_COMMAND: 'VERSION', CNI_PATH: bench.programs.peer }, stdin: '{"cniVersion":"1.0.0"}' };
   const jobs = {
+    bare: { argv: [bench.programs.bare] },
     empty: { argv: [bench.programs.empty] },
     request: { ...add, env: { ...add.env, BERTH_CNI_SOCKET: SOCKET } },
     version: { argv: [bench.programs.shim], ...version },
     peerVersion: { argv: [`${bench.programs.peer}/macvlan`], ...version },
   } satisfies Record<string, Job>;
-  const taken: Record<keyof typeof jobs, number[]> = { empty: [], request: [], version: [], peerVersion: [] };
+  const taken: Record<keyof typeof jobs, number[]> = { bare: [], empty: [], request: [], version: [], peerVersion: [] };
   for (let round = -WARM_UP_ROUNDS; round < runs; round++) {
-    for (const [name, job] of Object.entries(jobs) as [keyof typeof jobs, Job][]) {
+    for (const [name, job] of shuffled(Object.entries(jobs) as [keyof typeof jobs, Job][])) {
       const { jobs: results } = await bench.spawner.run([job]);
       const result = results[0];
       if (result === undefined || result.exit !== 0) throw new BenchError(`${name} failed: ${JSON.stringify(result)}`);
@@ -49,7 +52,8 @@ async function rows(bench: Bench, runs: number): Promise<Measurement[]> {
     }
   }
   return [
-    ...medianAndTail('cni.shim', 'us', { berth: taken.request, limit: taken.empty }),
-    ...medianAndTail('cni.shim.version', 'us', { berth: taken.version, peer: taken.peerVersion, limit: taken.empty }),
+    ...medianAndTail('cni.shim', 'us', { berth: taken.request, limit: taken.bare }),
+    measurement('cni.shim.static', 'us', { berth: taken.request, limit: taken.empty }),
+    ...medianAndTail('cni.shim.version', 'us', { berth: taken.version, peer: taken.peerVersion, limit: taken.bare }),
   ];
 }
