@@ -15,7 +15,7 @@ const FRONT_END_PACKAGES = {
   config: ['yaml', 'zod', 'ipaddr\\.js'],
 };
 
-const packages = (names) => `^node_modules/(${names.join('|')})/`;
+const packages = (names) => `(^|/)node_modules/(${names.join('|')})/`;
 
 module.exports = {
   forbidden: [
@@ -74,7 +74,7 @@ module.exports = {
       comment: 'Calls into C are made, and their memory is owned, in one folder.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/linux/ffi/' },
-      to: { path: '^node_modules/koffi/' },
+      to: { path: '(^|/)node_modules/koffi/' },
     },
     {
       name: 'programs-in-few-places',

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { EventReader, NONCE_VARIABLE } from './events.ts';
 import { type Ending, FileProgress, type Outcome } from './outcome.ts';
-import { findStrays, killStrays } from './strays.ts';
+import { findStrays, killStrays, type Stray } from './strays.ts';
 
 /** How a file is started: the whole command, and the environment that must reach the test process. */
 export interface TestCommand {
@@ -98,14 +98,21 @@ function exitOf(child: ChildProcess): Promise<Pick<Ending, 'exitCode' | 'signal'
 async function endStrays(child: ChildProcess, nonce: string): Promise<string[]> {
   const group = child.pid;
   if (group === undefined) return [];
-  const deadline = performance.now() + STRAY_GRACE_MS;
-  let strays = findStrays(group, nonce);
-  while (strays.length > 0 && performance.now() < deadline) {
-    await delay(50);
-    strays = findStrays(group, nonce);
-  }
+  const strays = await straysAfterGrace(group, nonce);
   killStrays(strays);
+  // Only when they are gone is their hold on the output, and on the machine, gone too.
+  await straysAfterGrace(group, nonce);
   return strays.map(({ pid, command }) => `${command} (${pid})`);
+}
+
+/** Those still there when the grace is over; returns as soon as there are none. */
+async function straysAfterGrace(group: number, nonce: string): Promise<readonly Stray[]> {
+  const deadline = performance.now() + STRAY_GRACE_MS;
+  for (;;) {
+    const strays = findStrays(group, nonce);
+    if (strays.length === 0 || performance.now() > deadline) return strays;
+    await delay(50);
+  }
 }
 
 function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {

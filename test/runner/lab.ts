@@ -31,9 +31,9 @@ export class Lab {
     return (path, variables) => ({
       program: this.#program,
       args: [
-        ...['exec', '--name', this.#name, '--timeout', timeout, '--'],
-        ...['env', ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)],
-        ...[process.execPath, this.#child, path],
+        ...['exec', '--name', this.#name, '--timeout', timeout],
+        ...Object.entries(variables).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
+        ...['--', process.execPath, this.#child, path],
       ],
       environment: {},
     });

@@ -1,0 +1,77 @@
+/**
+ * The JavaScript part of `hack/build`: `node hack/build.d/main.ts FOLDER`. Bundles `src/main.ts` with
+ * esbuild, copies what cannot be bundled (koffi loads a native file by path), and collects licences.
+ *
+ * Not minified: stack traces in a bug report name the functions, and parsing is no part of the start
+ * that can be measured. To see what is inside: the `.map` file, or esbuild's `--analyze`.
+ */
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, extname, join, resolve } from 'node:path';
+import { build } from 'esbuild';
+
+const checkout = resolve(import.meta.dirname, '../..');
+const modules = join(checkout, 'node_modules');
+const out = process.argv[2];
+if (out === undefined) throw new Error('usage: node hack/build.d/main.ts FOLDER');
+
+const { metafile } = await build({
+  absWorkingDir: checkout,
+  entryPoints: { berth: 'src/main.ts' },
+  outdir: out,
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  external: ['koffi'],
+  // Packages in CommonJS call require for Node.js's own modules.
+  banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
+  sourcemap: 'linked',
+  sourcesContent: false,
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning',
+});
+
+const bundled = Object.keys(metafile.inputs)
+  .map((input) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(input)?.[1])
+  .filter((name) => name !== undefined);
+const nativePackages = readdirSync(join(modules, '@koromix')).map((name) => `@koromix/${name}`);
+copyRuntimeFiles('koffi');
+for (const name of nativePackages) copyRuntimeFiles(name);
+const { name, version, license } = readManifest(checkout);
+writeFileSync(
+  join(out, 'package.json'),
+  `${JSON.stringify({ name, version, license, type: 'module' }, undefined, 2)}\n`,
+);
+writeFileSync(join(out, 'LICENSES.txt'), licences([...new Set([...bundled, 'koffi', ...nativePackages])].sort()));
+
+/** Copies what Node.js loads of a package; its C++ sources, documents and builds for musl stay. */
+function copyRuntimeFiles(name: string): void {
+  const loaded = ['.js', '.cjs', '.json', '.node'];
+  cpSync(join(modules, name), join(out ?? '', 'node_modules', name), {
+    recursive: true,
+    filter: (path) => {
+      const isFolder = extname(path) === '';
+      const skipped =
+        ['doc', 'vendor', 'lib', 'abi', 'node_modules'].includes(basename(path)) || path.includes('/musl_');
+      return (isFolder && !skipped) || loaded.includes(extname(path));
+    },
+  });
+}
+
+/** The licence texts of the packages, one after the other. */
+function licences(names: readonly string[]): string {
+  return names.map((name) => `${'='.repeat(80)}\n${name}\n\n${licenceOf(join(modules, name))}\n`).join('\n');
+}
+
+function licenceOf(folder: string): string {
+  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+  if (file !== undefined) return readFileSync(join(folder, file), 'utf8').trim();
+  const { license } = readManifest(folder);
+  if (license === undefined) throw new Error(`${folder} names no licence`);
+  return `Licence: ${license}`;
+}
+
+function readManifest(folder: string): { name: string; version: string; license?: string } {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+}
