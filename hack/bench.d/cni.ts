@@ -17,8 +17,8 @@ const AT_ONCE = 64;
 const WARM_UP_ROUNDS = 5;
 
 export async function benchCni(bench: Bench): Promise<Measurement[]> {
-  const macvlan = () => macvlanRows(bench);
-  const rows = bench.sides.includes('berth') ? await withAgent(bench, [], macvlan) : await macvlan();
+  if (!bench.sides.includes('berth')) return await macvlanRows(bench);
+  const rows = await withAgent(bench, [], () => macvlanRows(bench));
   return [...rows, ...(await benchShim(bench))];
 }
 
