@@ -36,15 +36,15 @@ export interface CaptureReport {
 /** GETs a path of the running agent's API; throws `NotFound` with reason `agent-away` when none runs. */
 export type AgentAccess = <T>(runDir: string, path: string) => Promise<T>;
 
+/** Of `berth agent`; what is absent comes from the configuration file, then from the defaults. */
 export interface AgentOptions {
   readonly config?: string;
-  readonly runDir: string;
-  readonly stateDir: string;
-  readonly kubeletDir: string;
-  readonly deviceInfoDir: string;
+  readonly runDir?: string;
+  readonly stateDir?: string;
+  readonly kubeletDir?: string;
+  readonly deviceInfoDir?: string;
   readonly nodeName?: string;
   readonly logLevel: string;
-  readonly root: string;
 }
 
 export interface ProgramDeps {

@@ -49,23 +49,22 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
   program
     .command('agent')
     .description('run the agent: device plugin, CNI and inventory of this node')
-    .addOption(new Option('--config <file>', 'pools and settings; zero configuration without it').env('BERTH_CONFIG'))
-    .addOption(runDirOption())
-    .addOption(new Option('--state-dir <dir>', 'what survives a reboot').env('BERTH_STATE_DIR').default('/var/lib/berth'))
-    .addOption(new Option('--kubelet-dir <dir>', "kubelet's root").env('BERTH_KUBELET_DIR').default('/var/lib/kubelet'))
+    .addOption(new Option('--config <file>', 'pools and settings (/etc/berth/config.yaml, if it exists)').env('BERTH_CONFIG'))
+    .addOption(new Option('--run-dir <dir>', 'sockets and records (/run/berth)').env('BERTH_RUN_DIR'))
+    .addOption(new Option('--state-dir <dir>', 'what survives a reboot (/var/lib/berth)').env('BERTH_STATE_DIR'))
+    .addOption(new Option('--kubelet-dir <dir>', "kubelet's root (/var/lib/kubelet)").env('BERTH_KUBELET_DIR'))
     .addOption(
-      new Option('--device-info-dir <dir>', 'device-info files that Multus reads')
-        .env('BERTH_DEVICE_INFO_DIR')
-        .default('/var/run/k8s.cni.cncf.io/devinfo/dp'),
+      new Option('--device-info-dir <dir>', 'device-info files for Multus (/var/run/k8s.cni.cncf.io/devinfo)').env(
+        'BERTH_DEVICE_INFO_DIR',
+      ),
     )
-    .addOption(new Option('--node-name <name>', 'name of this node; the host name without it').env('NODE_NAME'))
+    .addOption(new Option('--node-name <name>', 'name of this node (the host name)').env('NODE_NAME'))
     .addOption(
       new Option('--log-level <level>', 'least important line that is logged')
         .env('BERTH_LOG_LEVEL')
         .choices(['debug', 'info', 'warn', 'error'])
         .default('info'),
     )
-    .addOption(rootOption())
     .action(run((options: AgentOptions) => deps.runAgent(options)));
 
   program

@@ -9,6 +9,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   type FSWatcher,
   fstatSync,
   mkdirSync,
@@ -64,6 +65,8 @@ export interface SpoolReport {
 export interface Spool {
   /** One pass over the folder; passes do not overlap. Never rejects for an entry, only when the folder cannot be read. */
   replay(): Promise<SpoolReport>;
+  /** What waits in the folder, and what was moved aside as unreadable. */
+  state(): { readonly entries: number; readonly unreadable: number };
   /** Replays entries as they appear, until the returned function is called; it waits for the pass that runs. */
   watch(): () => Promise<void>;
 }
@@ -98,6 +101,10 @@ export function createSpool(options: SpoolOptions): Spool {
 
   return {
     replay,
+    state: () => ({
+      entries: namesIn(folder).filter((name) => !name.startsWith(DRAFT)).length,
+      unreadable: namesIn(asideFolder(folder)).length,
+    }),
     watch: () => {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       let timer: NodeJS.Timeout | undefined;
@@ -202,7 +209,7 @@ function readEntry(path: string): Buffer {
 }
 
 function moveAside(folder: string, path: string, name: string): void {
-  const aside = `${folder}.malformed`;
+  const aside = asideFolder(folder);
   mkdirSync(aside, { recursive: true, mode: 0o700 });
   if (readdirSync(aside).length >= MAX_ASIDE) rmSync(path, { recursive: true, force: true });
   else renameSync(path, join(aside, name));
@@ -215,4 +222,13 @@ function removeOldDraft(path: string): void {
 
 function hasErrno(error: unknown, errno: string): boolean {
   return error instanceof Error && 'code' in error && error.code === errno;
+}
+
+function asideFolder(folder: string): string {
+  return `${folder}.malformed`;
+}
+
+/** Names of a folder that may not be there. */
+function namesIn(folder: string): readonly string[] {
+  return existsSync(folder) ? readdirSync(folder) : [];
 }

@@ -4,6 +4,7 @@
  */
 import type { AttachmentSummary } from './attachments/model.ts';
 import type { Inventory } from './inventory/model.ts';
+import { BerthError } from './errors.ts';
 import type { DeviceExplanation } from './pools/explain.ts';
 import type { Plan } from './pools/model.ts';
 import type { PciAddress } from './values.ts';
@@ -21,7 +22,13 @@ export interface AgentStatus {
     readonly problems: readonly string[];
   };
   readonly resources: readonly ResourceStatus[];
-  readonly attachments: { readonly total: number; readonly stuck: number; readonly unknownSandbox: number };
+  readonly attachments: {
+    readonly total: number;
+    /** Restores that still fail. */
+    readonly stuck: number;
+    /** Record files that this version cannot use. */
+    readonly unreadable: number;
+  };
   readonly spool: { readonly entries: number; readonly unreadable: number };
   readonly inventory: { readonly nics: number; readonly vfs: number; readonly readAt: string; readonly problem?: string };
   readonly process: { readonly rssBytes: number; readonly eventLoopMaxMs: number };
@@ -68,4 +75,14 @@ export interface AgentView {
   attachments(): readonly AttachmentSummary[];
   /** Throws `NotFound` when no device has that name. */
   explain(name: string): Explanation;
+}
+
+/** For `explain` of something that the node does not have. */
+export function unknownDevice(name: string): BerthError {
+  return new BerthError({
+    code: 'NotFound',
+    reason: 'device-unknown',
+    message: `this node has no device ${JSON.stringify(name)}`,
+    remedy: 'Name it by PCI address, interface name, alternative name or slot; `berth inventory` lists them.',
+  });
 }

@@ -2,7 +2,7 @@
  * One agent per node: an flock on a file in the run directory, which the kernel gives back when its
  * holder dies. To see who has it: `fuser /run/berth/agent.lock`.
  */
-import { constants, closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BerthError } from '../engine/errors.ts';
 import { tryLock } from './ffi/file.ts';

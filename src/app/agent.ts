@@ -1,0 +1,191 @@
+/**
+ * The agent, put together: which part is given what, in which order they start, and in which they
+ * stop. No decisions of its own; to find out why something is as it is, follow the part. The order
+ * is explained in docs/architecture.md, "Start of the agent".
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import type { AgentOptions } from '../cli/port.ts';
+import { createCniServer, createHandler, createSpool, type CniObservation } from '../cni/index.ts';
+import { type AttachmentEngine, createAttachments, type RecoveryReport } from '../engine/attachments/index.ts';
+import { systemClock } from '../engine/clock.ts';
+import { createLiveInventory, type LiveInventory } from '../engine/inventory/live.ts';
+import type { Logger } from '../engine/logger.ts';
+import { holdsOf } from '../engine/pools/holds.ts';
+import { createPoolSet, type PoolSet } from '../engine/pools/pool-set.ts';
+import { serveApi } from '../http/server.ts';
+import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
+import { takeAgentLock } from '../linux/agent-lock.ts';
+import { createChangeSource } from '../linux/changes.ts';
+import { createOwnedAddresses } from '../linux/files/owned-addresses.ts';
+import { createRecordStore } from '../linux/files/record-store.ts';
+import { createReservationStore } from '../linux/files/reservation-store.ts';
+import { createKernel } from '../linux/kernel.ts';
+import { peerCredentials } from '../linux/peer-socket.ts';
+import { readPciFunction } from '../linux/sysfs/pci-function.ts';
+import { type FollowedConfiguration, followConfiguration } from './configuration.ts';
+import { LoopDelay } from './loop-delay.ts';
+import { openNode } from './node.ts';
+import { type AgentPaths, agentPaths } from './paths.ts';
+import { peerSocket } from './peers.ts';
+import { createAgentView } from './view.ts';
+
+export interface AgentEnvironment {
+  readonly options: AgentOptions;
+  readonly version: string;
+  readonly log: Logger;
+  /** Ends the wait for another agent. */
+  readonly signal: AbortSignal;
+}
+
+export interface RunningAgent {
+  readonly paths: AgentPaths;
+  /** Ends everything in the reverse order of its start; running pods keep what they have. */
+  stop(): Promise<void>;
+}
+
+/** What is to be ended, in the order in which it was begun. */
+type Stops = (() => Promise<void> | void)[];
+
+/**
+ * Starts the agent and resolves when it serves. Waits while another agent runs on this node.
+ * @throws BerthError when a part cannot start; what had started is stopped again.
+ */
+export async function startAgent(environment: AgentEnvironment): Promise<RunningAgent> {
+  const stops: Stops = [];
+  const stop = async (): Promise<void> => {
+    for (const end of stops.splice(0).reverse()) await end();
+  };
+  try {
+    return { paths: await start(environment, stops), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function start({ options, version, log, signal }: AgentEnvironment, stops: Stops): Promise<AgentPaths> {
+  const startedAt = new Date();
+  const loop = new LoopDelay();
+  stops.push(() => loop.stop());
+  const configuration = await followConfiguration(options.config, log);
+  stops.push(() => configuration.stop());
+  const paths = agentPaths(options, configuration.current.paths);
+  mkdirSync(paths.runDir, { recursive: true, mode: 0o700 });
+  const lock = await takeAgentLock(paths.lock, signal, (holder) =>
+    log.warn({ holder }, 'another agent runs on this node; waiting for it to end'),
+  );
+  stops.push(() => lock.release());
+
+  const kernel = createKernel({
+    pciFunction: (address) => readPciFunction('/', address),
+    onLateError: (error) => log.warn({ err: error }, 'closing a descriptor failed'),
+  });
+  stops.push(() => kernel.close());
+  const podResources = createPodResources({ socketPath: paths.kubelet.podResourcesSocket, log });
+  stops.push(() => podResources.close());
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  const attachments = createAttachments({
+    kernel,
+    records: createRecordStore(paths.records),
+    reservations: createReservationStore(systemClock),
+    ownedAddresses: createOwnedAddresses(paths.addresses),
+    podDevices: podResources,
+    clock: systemClock,
+    log,
+    bootId,
+  });
+  stops.push(() => attachments.stop());
+  const inventory = await createLiveInventory({
+    reader: openNode('/', options.nodeName),
+    changes: createChangeSource(),
+    onNamespaceGone: (nsid) => void attachments.onNamespaceGone(nsid),
+    log,
+  });
+  stops.push(() => inventory.stop());
+  const pools = startPools(configuration, inventory, attachments, log);
+  stops.push(() => pools.stop());
+
+  const kubelet = createKubeletFrontEnd({
+    pools,
+    paths: paths.kubelet,
+    deviceInfoDir: paths.deviceInfoDir,
+    registration: configuration.current.registration,
+    log,
+  });
+  stops.push(() => kubelet.stop());
+  await kubelet.start();
+
+  collectWhatComesHome(inventory, attachments);
+  reportRecovery(await attachments.recover(), log);
+  const spool = createSpool({ folder: paths.spool, bootId, attachments, log });
+  await spool.replay();
+  stops.push(spool.watch());
+
+  const cni = createCniServer({
+    socketPath: paths.cniSocket,
+    peers: peerSocket,
+    handle: createHandler({
+      attachments,
+      adoptSandbox: (fd) => kernel.adopt(fd),
+      uplinkName: async (name) => (await kernel.host.link({ name }))?.name,
+      observe: (observation) => logCall(observation, log),
+    }),
+    log,
+  });
+  stops.push(() => cni.close());
+  await cni.listen();
+
+  const api = await serveApi({
+    socketPath: paths.apiSocket,
+    view: createAgentView({ version, startedAt, configuration, inventory, pools, kubelet, attachments, spool, loop }),
+    peerUid: (socket) => peerCredentials(socket).uid,
+    log,
+  });
+  stops.push(() => api.close());
+  log.info({ version, node: inventory.current.node.name, runDir: paths.runDir }, 'serving');
+  return paths;
+}
+
+/** Pools that follow the inventory, the configuration and the attachments. */
+function startPools(
+  configuration: FollowedConfiguration,
+  inventory: LiveInventory,
+  attachments: AttachmentEngine,
+  log: Logger,
+): PoolSet {
+  const pools = createPoolSet({
+    specs: configuration.current.pools,
+    inventory: inventory.current,
+    holds: holdsOf(attachments.list()),
+    log,
+  });
+  inventory.subscribe((_diff, current) => pools.update({ inventory: current }));
+  attachments.subscribe(() => pools.update({ holds: holdsOf(attachments.list()) }));
+  configuration.subscribe((config) => pools.update({ specs: config.pools }));
+  return pools;
+}
+
+/** A VF whose netdev shows up on the node has lost its sandbox, or was never given away. */
+function collectWhatComesHome(inventory: LiveInventory, attachments: AttachmentEngine): void {
+  inventory.subscribe(({ vfs }) => {
+    const home = [
+      ...vfs.added.filter((vf) => vf.netdev !== undefined),
+      ...vfs.changed.filter(({ before, after }) => before.netdev === undefined && after.netdev !== undefined).map(({ after }) => after),
+    ];
+    for (const { address } of home) void attachments.onDeviceHome(address);
+  });
+}
+
+function reportRecovery(report: RecoveryReport, log: Logger): void {
+  const counts = Object.fromEntries(Object.entries(report).map(([what, list]) => [what, list.length]));
+  const isQuiet = Object.values(counts).every((count) => count === 0);
+  if (!isQuiet) log.info(counts, 'attachments recovered');
+  for (const entry of report.unknown) log.warn(entry, 'nothing proves that the sandbox is dead; the attachment is kept');
+  for (const entry of report.stuck) log.error(entry, 'an attachment could not be restored yet');
+  for (const problem of report.addressProblems) log.warn({ problem }, 'an address note could not be used');
+}
+
+function logCall({ error, key, ...call }: CniObservation, log: Logger): void {
+  if (error === undefined) log.debug({ ...key, ...call }, 'CNI call');
+  else log.warn({ ...key, ...call, reason: error.reason, error: error.message }, 'CNI call failed');
+}

@@ -1,0 +1,65 @@
+/** Reading a node: live, or from a captured tree. For the agent, and for commands without one. */
+import type { CaptureReport, ConfigProblem, NodeAccess } from '../cli/port.ts';
+import { type Config, DEFAULT_CONFIG_FILE, readConfig, zeroConfig } from '../config/index.ts';
+import type { NodeReader } from '../engine/inventory/port.ts';
+import { evaluate } from '../engine/pools/evaluate.ts';
+import { explain } from '../engine/pools/explain.ts';
+import { NO_HOLDS } from '../engine/pools/holds.ts';
+import type { PoolContext } from '../engine/pools/model.ts';
+import { unknownDevice } from '../engine/view.ts';
+import { captureTree } from '../linux/capture.ts';
+import { liveFacts } from '../linux/facts/live.ts';
+import { askMachine } from '../linux/facts/machine.ts';
+import { createHostFacts } from '../linux/netlink/host-facts.ts';
+import { createNodeReader } from '../linux/node-reader.ts';
+import { createPciNames } from '../linux/sysfs/pci-ids.ts';
+import { poolsByAddress } from './view.ts';
+
+/** Only the live node has a kernel to ask; a tree has its own record of the kernel's answers. */
+function factsOf(root: string) {
+  return root === '/' ? { facts: liveFacts(createHostFacts()), machine: askMachine } : {};
+}
+
+/** `nodeName` as kubelet knows it; the host name when absent. */
+export function openNode(root: string, nodeName?: string): NodeReader {
+  return createNodeReader({
+    root,
+    names: createPciNames(),
+    ...factsOf(root),
+    ...(nodeName === undefined ? {} : { nodeName }),
+  });
+}
+
+/** What the commands need when no agent runs. */
+export const nodeAccess: NodeAccess = {
+  inventory: async (root) => {
+    const { inventory } = await contextOf(root);
+    const { config } = await configOf(undefined);
+    const plan = evaluate(config.pools, { ...NOTHING_HELD, inventory });
+    return { inventory, owners: {}, pools: poolsByAddress(plan) };
+  },
+  plan: async (root, configPath) => {
+    const { config, problems } = await configOf(configPath);
+    return { ...evaluate(config.pools, await contextOf(root)), problems };
+  },
+  explain: async (root, configPath, device) => {
+    const { config } = await configOf(configPath);
+    const explanation = explain(config.pools, await contextOf(root), device);
+    if (explanation === undefined) throw unknownDevice(device);
+    return explanation;
+  },
+  lint: async (configPath) => (await readConfig(configPath, false)).problems,
+  capture: (root, directory): Promise<CaptureReport> => captureTree(root, directory, factsOf(root).facts),
+};
+
+const NOTHING_HELD = { heldDevices: NO_HOLDS.devices, uplinkUse: NO_HOLDS.uplinks };
+
+async function contextOf(root: string): Promise<PoolContext> {
+  return { ...NOTHING_HELD, inventory: await openNode(root).read() };
+}
+
+/** A broken configuration offers nothing, as in the agent; its problems come along. */
+async function configOf(path: string | undefined): Promise<{ config: Config; problems: readonly ConfigProblem[] }> {
+  const { config, problems } = await readConfig(path ?? DEFAULT_CONFIG_FILE, path === undefined);
+  return { config: config ?? { ...zeroConfig(), pools: [] }, problems };
+}

@@ -1,0 +1,102 @@
+/** What the agent shows of itself, gathered from its parts when it is asked for. */
+import type { Spool } from '../cni/index.ts';
+import type { AttachmentEngine } from '../engine/attachments/index.ts';
+import type { AttachmentSummary } from '../engine/attachments/model.ts';
+import type { LiveInventory } from '../engine/inventory/live.ts';
+import type { Plan, PoolState } from '../engine/pools/model.ts';
+import type { PoolSet } from '../engine/pools/pool-set.ts';
+import { asPciAddress, type PciAddress } from '../engine/values.ts';
+import { type AgentStatus, type AgentView, type DeviceOwner, type ResourceStatus, unknownDevice } from '../engine/view.ts';
+import type { KubeletFrontEnd, ResourceRegistration } from '../kubelet/index.ts';
+import type { FollowedConfiguration } from './configuration.ts';
+import type { LoopDelay } from './loop-delay.ts';
+
+export interface AgentParts {
+  readonly version: string;
+  readonly startedAt: Date;
+  readonly configuration: FollowedConfiguration;
+  readonly inventory: LiveInventory;
+  readonly pools: PoolSet;
+  readonly kubelet: KubeletFrontEnd;
+  readonly attachments: AttachmentEngine;
+  readonly spool: Pick<Spool, 'state'>;
+  readonly loop: LoopDelay;
+}
+
+export function createAgentView(parts: AgentParts): AgentView {
+  const { attachments, inventory, pools } = parts;
+  return {
+    status: () => statusOf(parts),
+    inventory: () => ({
+      inventory: inventory.current,
+      owners: ownersOf(attachments.list()),
+      pools: poolsByAddress(pools.plan()),
+    }),
+    plan: () => pools.plan(),
+    attachments: () => attachments.list(),
+    explain: (name) => {
+      const explanation = pools.explain(name);
+      if (explanation === undefined) throw unknownDevice(name);
+      const owner = ownersOf(attachments.list())[explanation.device as PciAddress];
+      return owner === undefined ? explanation : { ...explanation, owner };
+    },
+  };
+}
+
+/** Resource by PCI address, for those that a pool offers. */
+export function poolsByAddress(plan: Plan): Readonly<Record<PciAddress, string>> {
+  const entries = plan.pools.flatMap(({ spec, devices }) =>
+    devices.flatMap((device) => (device.pci === undefined ? [] : [[device.pci, spec.resource] as const])),
+  );
+  return Object.fromEntries(entries);
+}
+
+function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddress, DeviceOwner>> {
+  const entries = list.flatMap(({ device, pod, containerId, ifname, since }) => {
+    const address = asPciAddress(device);
+    if (address === undefined) return [];
+    const named = pod === undefined ? {} : { pod: `${pod.namespace}/${pod.name}` };
+    return [[address, { ...named, containerId, ifname, since }] as const];
+  });
+  return Object.fromEntries(entries);
+}
+
+function statusOf(parts: AgentParts): AgentStatus {
+  const { attachments, configuration, inventory, kubelet, loop, pools, spool, startedAt, version } = parts;
+  const list = attachments.list();
+  const registrations = new Map(kubelet.status().map((entry) => [entry.resource, entry]));
+  const { nics, node } = inventory.current;
+  return {
+    version,
+    node: node.name,
+    startedAt: startedAt.toISOString(),
+    configuration: { source: configuration.source, problems: configuration.problems },
+    resources: pools.plan().pools.map((pool) => resourceOf(pool, registrations.get(pool.spec.resource))),
+    attachments: {
+      total: list.length,
+      stuck: list.filter(({ state }) => state === 'stuck').length,
+      unreadable: attachments.unreadable().length,
+    },
+    spool: spool.state(),
+    inventory: {
+      nics: nics.length,
+      vfs: nics.reduce((sum, nic) => sum + nic.vfs.length, 0),
+      readAt: inventory.readAt.toISOString(),
+      ...(inventory.problem === undefined ? {} : { problem: inventory.problem }),
+    },
+    process: { rssBytes: process.memoryUsage.rss(), eventLoopMaxMs: loop.maxMs },
+  };
+}
+
+function resourceOf({ spec, devices }: PoolState, registration: ResourceRegistration | undefined): ResourceStatus {
+  const reasons = new Set(devices.flatMap(({ reason }) => (reason === undefined ? [] : [reason])));
+  return {
+    resource: spec.resource,
+    devices: devices.length,
+    healthy: devices.filter(({ healthy }) => healthy).length,
+    reasons: [...reasons].slice(0, 5),
+    registered: registration?.registered ?? false,
+    ...(registration?.mode === undefined ? {} : { mode: registration.mode }),
+    ...(registration?.lastError === undefined ? {} : { problem: registration.lastError }),
+  };
+}

@@ -1,0 +1,23 @@
+/** Where the program begins: gives the commands what they need, and turns their answer into an exit status. */
+import { join } from 'node:path';
+import packageFile from '../package.json' with { type: 'json' };
+import { nodeAccess } from './app/node.ts';
+import { runUntilSignal } from './app/process.ts';
+import { runProgram } from './cli/program.ts';
+import { getFromAgent } from './http/client.ts';
+
+const { version } = packageFile;
+
+process.exitCode = await runProgram(process.argv.slice(2), {
+  version,
+  output: {
+    out: (text) => process.stdout.write(text),
+    err: (text) => process.stderr.write(text),
+    color: process.stdout.isTTY === true && !process.env['NO_COLOR'],
+    now: () => new Date(),
+  },
+  node: nodeAccess,
+  agent: (runDir, path) => getFromAgent(join(runDir, 'api.sock'), path),
+  // Loaded when asked for: the other commands need neither gRPC nor the engine's kernel.
+  runAgent: (options) => runUntilSignal(options, version),
+});
