@@ -3,10 +3,11 @@
  * it what to read again. To debug a device that is missing or wrong, look at the inventory's
  * `unread`, then at the same paths below the root.
  */
-import type { Inventory, Netdev, Nic, PciFacts, Vf, VirtualLink } from '../engine/inventory/model.ts';
+import type { Inventory, Netdev, Nic, NodeFacts, PciFacts, Vf, VirtualLink } from '../engine/inventory/model.ts';
 import type { ChangeHint, NodeReader, VfSettingsAnswer } from '../engine/inventory/port.ts';
 import { shareInventory } from '../engine/inventory/share.ts';
 import type { PciAddress } from '../engine/values.ts';
+import type { MachineFacts } from './facts/machine.ts';
 import { procDefaultRoutes } from './facts/proc-routes.ts';
 import { recordedFacts } from './facts/recorded.ts';
 import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './facts/source.ts';
@@ -39,6 +40,8 @@ export interface NodeReaderOptions {
   /** What sysfs does not tell; the tree's own record when absent. */
   readonly facts?: FactSource;
   readonly names?: PciNames;
+  /** Asked once, for what the tree's files do not tell of the machine; not asked when absent. */
+  readonly machine?: () => Promise<MachineFacts>;
   /** Read instead of the files below `root`. */
   readonly tree?: Tree;
 }
@@ -56,7 +59,9 @@ class TreeReader implements NodeReader {
   readonly #facts: FactSource;
   readonly #names: PciNames;
   readonly #nodeName: string | undefined;
+  readonly #machine: (() => Promise<MachineFacts>) | undefined;
   readonly #slots = new SlowSlots();
+  #askedMachine: Promise<MachineFacts> | undefined;
   /** Vital product data by function and incarnation: the EEPROM is slow and does not change. */
   readonly #vpd = new Map<
     PciAddress,
@@ -68,6 +73,7 @@ class TreeReader implements NodeReader {
     this.#facts = options.facts ?? recordedFacts(tree);
     this.#names = options.names ?? noPciNames;
     this.#nodeName = options.nodeName;
+    this.#machine = options.machine;
   }
 
   async read(signal?: AbortSignal): Promise<Inventory> {
@@ -86,7 +92,7 @@ class TreeReader implements NodeReader {
       (home) => home.function === undefined || home.extra !== undefined || !functions.has(home.function),
     );
     const virtual = await this.#virtual(scan, links, known);
-    const node = readNodeFacts(scan, this.#nodeName);
+    const node = await this.#node(scan);
     return await this.#named({ node, nics, virtual, findings: [], unread: scan.notes.list() });
   }
 
@@ -111,6 +117,15 @@ class TreeReader implements NodeReader {
       rdma: false,
     };
     return { ...scan, rdma: entriesOf(scan, 'sys/class/infiniband').length > 0 };
+  }
+
+  async #node(scan: Scan): Promise<NodeFacts> {
+    const told = readNodeFacts(scan, this.#nodeName);
+    if (this.#machine === undefined) return told;
+    if (told.machine !== undefined && told.cpus !== undefined && told.memoryBytes !== undefined) return told;
+    this.#askedMachine ??= this.#machine();
+    const asked = this.#askedMachine;
+    return { ...(await noted(scan, 'systeminformation', () => asked)), ...told };
   }
 
   async #allLinks(scan: Scan): Promise<KnownLinks> {
@@ -175,9 +190,10 @@ class TreeReader implements NodeReader {
       .map((place) => this.#nic(scan, place, functions, netdevs));
     const nics = (await Promise.all(reading)).filter((nic) => nic !== undefined);
     const listed = new Set(nics.flatMap((nic) => nic.vfs.map((vf) => vf.address)));
+    const known = new Set(nics.map((nic) => nic.address));
     for (const [address, pf] of pfOf) {
       const lost = functions.get(address);
-      if (!listed.has(address) && lost !== undefined && this.#tree.inode(lost.home) !== undefined) {
+      if (known.has(pf) && !listed.has(address) && lost !== undefined && this.#tree.inode(lost.home) !== undefined) {
         scan.notes.add(`${lost.name}/physfn`, `${pf} has no link to it`);
       }
     }

@@ -69,7 +69,8 @@ export class LiveInventory {
   readonly #scanIntervalMs: number;
   readonly #listeners = new Set<InventoryListener>();
   readonly #stopped = new AbortController();
-  readonly #settingsWanted = new Set<PciAddress>();
+  /** PFs whose settings are being read; true when they must be read once more. */
+  readonly #settingsWanted = new Map<PciAddress, boolean>();
   #pending = new Map<string, ChangeHint>();
   /** Hints that came while a full scan ran: they are read once more on top of its result. */
   #duringScan: ChangeHint[] | undefined;
@@ -236,23 +237,31 @@ export class LiveInventory {
     if (this.#reader.vfSettings === undefined) return;
     for (const hint of hints) {
       const pf = this.#current.nics.find((nic) => nic.vfs.length > 0 && isAbout(hint, nic));
-      if (pf === undefined || this.#settingsWanted.has(pf.address)) continue;
-      this.#settingsWanted.add(pf.address);
-      this.#inBackground(this.#readSettings(pf.address));
+      if (pf === undefined) continue;
+      const isReading = this.#settingsWanted.has(pf.address);
+      this.#settingsWanted.set(pf.address, true);
+      if (!isReading) this.#inBackground(this.#readSettings(pf.address));
     }
   }
 
+  /** Reads until nobody wants it any more, with a pause after each: what changes meanwhile is read after it. */
   async #readSettings(address: PciAddress): Promise<void> {
+    while (this.#settingsWanted.get(address) === true && !this.#stopped.signal.aborted) {
+      this.#settingsWanted.set(address, false);
+      await this.#readSettingsOnce(address);
+      await this.#clock.delay(SETTINGS_PAUSE_MS, this.#stopped.signal);
+    }
+    this.#settingsWanted.delete(address);
+  }
+
+  async #readSettingsOnce(address: PciAddress): Promise<void> {
     const netdev = this.#current.nics.find((nic) => nic.address === address)?.netdev;
+    if (netdev === undefined) return;
     try {
-      if (netdev === undefined) return;
       const answer = await this.#reader.vfSettings?.(netdev);
       await this.#inTurn(async () => this.#publish(withVfSettings(this.#current, address, answer)));
-      await this.#clock.delay(SETTINGS_PAUSE_MS, this.#stopped.signal);
     } catch (error) {
       this.#log.warn({ address, error }, 'VF settings could not be read');
-    } finally {
-      this.#settingsWanted.delete(address);
     }
   }
 

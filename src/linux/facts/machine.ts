@@ -1,0 +1,20 @@
+/**
+ * What the machine is, where its files do not say: `systeminformation` knows the places of boards
+ * and hypervisors without DMI. It may start programs and is loaded only when it is asked: once,
+ * never on a path that somebody waits for.
+ */
+import type { NodeFacts } from '../../engine/inventory/model.ts';
+
+export type MachineFacts = Pick<NodeFacts, 'machine' | 'cpus' | 'memoryBytes'>;
+
+/** Facts of this machine. Throws what `systeminformation` throws. */
+export async function askMachine(): Promise<MachineFacts> {
+  const { cpu, mem, system } = await import('systeminformation');
+  const [{ manufacturer, model }, { cores }, { total }] = await Promise.all([system(), cpu(), mem()]);
+  const machine = [manufacturer, model].filter((part) => part !== '' && part !== '-').join(' ');
+  return {
+    ...(machine === '' ? {} : { machine }),
+    ...(cores > 0 ? { cpus: cores } : {}),
+    ...(total > 0 ? { memoryBytes: total } : {}),
+  };
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'uvu';
+import { type FoundDevice, findDevice, netdevOf } from '../../../src/engine/inventory/lookup.ts';
+import { inventory, virtualLink } from './fixtures.ts';
+
+function shown(found: FoundDevice | undefined): string | undefined {
+  if (found === undefined) return undefined;
+  if (found.kind === 'virtual') return `virtual ${found.link.ifname}`;
+  return found.kind === 'nic' ? `nic ${found.nic.address}` : `vf ${found.vf.address} of ${found.nic.address}`;
+}
+
+for (const [name, expected] of [
+  ['0000:10:00.0', 'nic 0000:10:00.0'],
+  ['10:00.0', 'nic 0000:10:00.0'],
+  ['0000:10:02.1', 'vf 0000:10:02.1 of 0000:10:00.0'],
+  ['eth0v0', 'vf 0000:10:02.0 of 0000:10:00.0'],
+  ['enp16s0f0', 'nic 0000:10:00.0'],
+  ['02-00-00-00-00-AA', 'nic 0000:10:00.0'],
+  ['02:00:00:00:00:04', 'vf 0000:10:02.0 of 0000:10:00.0'],
+  ['br0', 'virtual br0'],
+  ['eth0#1', 'vf 0000:10:02.1 of 0000:10:00.0'],
+  ['0000:10:00.0#0', 'vf 0000:10:02.0 of 0000:10:00.0'],
+  ['eth1-17', 'nic 0000:11:00.0'],
+  ['eth0#9', undefined],
+  ['br0#0', undefined],
+  ['eth9', undefined],
+  ['eth9-1', undefined],
+  ['', undefined],
+] as const) {
+  test(`${JSON.stringify(name)} is ${expected ?? 'nothing'}`, () => {
+    assert.equal(shown(findDevice(inventory(), name)), expected);
+  });
+}
+
+test('an interface name wins over the slot id that it looks like', () => {
+  const more = { virtual: [virtualLink('eth1-1', 9, 'macvlan')] };
+  assert.equal(shown(findDevice(inventory(more), 'eth1-1')), 'virtual eth1-1');
+});
+
+test('the permanent address wins over a current one', () => {
+  const permanent = inventory().nics[0]?.netdev?.permanentMac;
+  assert.ok(permanent);
+  const more = { virtual: [virtualLink('bond0', 9, 'bond', { mac: permanent })] };
+  assert.equal(shown(findDevice(inventory(more), permanent)), 'nic 0000:10:00.0');
+});
+
+test('a found device tells its netdev', () => {
+  const found = findDevice(inventory(), 'eth0v0');
+  assert.equal(found && netdevOf(found)?.ifindex, 4);
+});
+
+test.run();
