@@ -255,7 +255,12 @@ export class Registration {
     this.#lastError = why;
     const delayMs = this.#backoff.next();
     this.#options.log.warn({ ...this.#fields(), why, retryInMs: delayMs }, 'not registered with kubelet');
-    this.#schedule(delayMs, () => this.#enqueue(() => this.#register()));
+    this.#schedule(delayMs, () =>
+      this.#enqueue(async () => {
+        // While this waited for its turn kubelet may have come by itself.
+        if (this.#service.streams === 0) await this.#register();
+      }),
+    );
   }
 
   #schedule(delayMs: number, action: () => void): void {
