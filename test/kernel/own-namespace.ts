@@ -19,6 +19,11 @@ export function ip(...words: readonly string[]): string {
   return execFileSync('ip', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
+/** Runs many lines of `ip` in one process. */
+export function ipBatch(lines: readonly string[]): void {
+  execFileSync('ip', ['-batch', '-'], { input: lines.join('\n'), stdio: ['pipe', 'ignore', 'pipe'] });
+}
+
 /**
  * Puts this thread into a new network namespace, with a veth pair `up0`/`up1` that is up. It ends
  * with the process. Call it before anything is opened.
