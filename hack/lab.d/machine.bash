@@ -144,6 +144,7 @@ launch() { # NAME KEEPER_OPTION...
 
   cp "$lab_built/client" "$machine/client"
   : >"$machine/console.log"
+  : >"$machine/qemu.log"
   touch "$machine/seen"
   [[ -z $out_dir ]] || ln -s "$out_dir" "$machine/out"
   choose_accelerator
@@ -153,7 +154,7 @@ launch() { # NAME KEEPER_OPTION...
   printf '%q ' "${qemu[@]}" >"$machine/qemu.command"
   # The command line names files of the machine's folder: it is short enough for any socket path.
   env "${lab_qemu_env[@]}" "$lab_built/keeper" --dir "$machine" --lock-fd "$lock" --owner "$$" "$@" -- "${qemu[@]}" \
-    </dev/null >"$machine/qemu.log" 2>&1 &
+    </dev/null >>"$machine/qemu.log" 2>&1 &
   keeper_pid=$!
   disown
   exec {lock}>&-

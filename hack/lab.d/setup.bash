@@ -294,7 +294,8 @@ setup_accelerator() {
     found=kvm
     say 'hardware virtualisation works here'
   else
-    say "KVM is here, but does not boot the machine ($(sed -n 's/^  | //p' "$lab_cache/setup.log" | head -n 1)): the machine is emulated"
+    reason=$(sed -n 's/^  | //p' "$lab_cache/setup.log" | head -n 1)
+    say "KVM is here, but does not boot the machine (${reason:-no reason given}): it is emulated instead"
   fi
   printf '%s\n' "$found" >"$file.new"
   mv "$file.new" "$file"

@@ -219,6 +219,10 @@ static void start(unsigned char *data, size_t size)
     if (chdir(cwd))
       child_failed(report[1], cwd);
     setenv("PWD", cwd, 1);
+    char path[8192];
+    const char *given = getenv("PATH");
+    snprintf(path, sizeof path, "%s:" LAB_TOOLS, given && *given ? given : "/usr/sbin:/usr/bin:/sbin:/bin");
+    setenv("PATH", path, 1);
     execvp(argv[0], argv);
     child_failed(report[1], argv[0]);
   }

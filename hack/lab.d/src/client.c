@@ -101,7 +101,7 @@ static void show_tail(int fd, int lines)
     fprintf(stderr, "  | %s\n", line);
 }
 
-static _Noreturn void machine_failed(const char *what)
+static void report_failure(const char *what)
 {
   say("%s", what);
   if (qemu_log_file >= 0 && lseek(qemu_log_file, 0, SEEK_END) > 0) {
@@ -112,6 +112,11 @@ static _Noreturn void machine_failed(const char *what)
     fprintf(stderr, "  the last lines of its console:\n");
     show_tail(console_file, 25);
   }
+}
+
+static _Noreturn void machine_failed(const char *what)
+{
+  report_failure(what);
   leave(125);
 }
 
@@ -550,21 +555,25 @@ static int run(const char *cwd, int timeout_s, char **command, char **extra, int
   }
 }
 
-/* Flushes, then has the keeper end QEMU, and waits until it has. */
+/* Has the keeper end QEMU, and waits until it has. */
 static void end_machine(void)
 {
-  int flags = fcntl(channel, F_GETFL);
-  fcntl(channel, F_SETFL, flags & ~O_NONBLOCK);
-  if (greet(now_ms() + GRACE_MS)) { /* also gets rid of a command that is still running */
-    send_frame(LAB_BYE, NULL, 0);
-    await(LAB_BYE, now_ms() + GRACE_MS);
-  }
   FILE *f = fopen("keeper.pid", "r");
   int keeper = 0;
   if (f && fscanf(f, "%d", &keeper) == 1 && keeper > 1 && machine_runs())
     kill(keeper, SIGTERM);
   for (int i = 0; i < 2000 && machine_runs(); i++)
     pause_ms(5);
+}
+
+/* So that what was written to /lab/out is complete; also rids a channel of a command still running. */
+static void flush_machine(void)
+{
+  fcntl(channel, F_SETFL, fcntl(channel, F_GETFL) & ~O_NONBLOCK);
+  if (greet(now_ms() + GRACE_MS)) {
+    send_frame(LAB_BYE, NULL, 0);
+    await(LAB_BYE, now_ms() + GRACE_MS);
+  }
 }
 
 static const char *value_of(int argc, char **argv, int *i)
@@ -629,10 +638,10 @@ int main(int argc, char **argv)
   if (!greet(deadline)) {
     char text[128];
     snprintf(text, sizeof text, "the machine was not ready after %d s", wait_s);
-    say("%s", text);
+    report_failure(text);
     if (end)
       end_machine();
-    machine_failed(text);
+    leave(125);
   }
   if (ready_s)
     return 0;
@@ -644,7 +653,9 @@ int main(int argc, char **argv)
     refresh_if_changed(watch, refresh);
   int status = run(cwd, timeout_s, command, extra, extras);
   restore_tty();
-  if (end)
+  if (end) {
+    flush_machine();
     end_machine();
+  }
   leave(status);
 }

@@ -25,6 +25,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -35,6 +36,7 @@
 #include "machine.h"
 
 #define MAX_SHOWN 16
+#define LAB_TOOLS_BEFORE "/new" LAB_TOOLS /* before the root is entered */
 
 static int console = 2;
 static char *shown[MAX_SHOWN], *module_root;
@@ -214,21 +216,28 @@ static void offer_modules(void)
     if (mount(from, to, NULL, MS_BIND, NULL))
       say("mount %s: %s", to, strerror(errno));
   }
-  if (access("/new/sbin/modprobe", X_OK) && access("/new/usr/sbin/modprobe", X_OK)) {
-    mkdir("/new/run/lab", 0755);
-    mkdir("/new/run/lab/bin", 0755);
-    if (link("/busybox", "/new/run/lab/bin/modprobe")) { /* another filesystem: copy */
-      int in = open("/busybox", O_RDONLY | O_CLOEXEC);
-      int out = open("/new/run/lab/bin/modprobe", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
-      static char buffer[65536];
-      for (ssize_t n; (n = read(in, buffer, sizeof buffer)) > 0;)
-        if (write(out, buffer, (size_t)n) != n)
-          break;
-      close(in);
-      close(out);
-    }
-    symlink("/run/lab/bin/modprobe", "/new/usr/sbin/modprobe");
+}
+
+/* Tools that a test of networks wants and a small host lacks: at the end of the PATH. */
+static void offer_tools(void)
+{
+  static const char *const tools[] = { "ping", "ping6", "arping", "nc", "modprobe", "lsmod", "rmmod" };
+  char path[64];
+  mkdir("/new/run/lab", 0755);
+  mkdir(LAB_TOOLS_BEFORE, 0755);
+  int in = open("/busybox", O_RDONLY | O_CLOEXEC);
+  int out = open(LAB_TOOLS_BEFORE "/busybox", O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+  while (sendfile(out, in, NULL, 1 << 20) > 0)
+    ;
+  close(in);
+  close(out);
+  for (size_t i = 0; i < sizeof tools / sizeof *tools; i++) {
+    snprintf(path, sizeof path, LAB_TOOLS_BEFORE "/%s", tools[i]);
+    symlink("busybox", path);
   }
+  /* The kernel itself calls this one, by its full path. */
+  if (access("/new/sbin/modprobe", X_OK))
+    symlink(LAB_TOOLS "/modprobe", "/new/usr/sbin/modprobe");
 }
 
 static void enter_root(void)
@@ -339,6 +348,7 @@ int main(void)
   }
   make_root();
   offer_modules();
+  offer_tools();
   waitpid(loader, NULL, 0);
   enter_root();
   bring_lo_up();

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #define LAB_CGROUP "/sys/fs/cgroup/lab"
+#define LAB_TOOLS "/run/lab/bin" /* busybox, for what the host does not have */
 
 /* A line on the console, seen by the host in console.log. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
