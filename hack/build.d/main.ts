@@ -24,7 +24,12 @@ const { metafile } = await build({
   format: 'esm',
   external: ['koffi'],
   // Packages in CommonJS call require for Node.js's own modules.
-  banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as requireFor } from 'node:module';\nconst require = requireFor(import.meta.url);",
+  },
+  // What is imported late (gRPC, systeminformation, yaml) stays apart: a command loads what it uses.
+  splitting: true,
+  chunkNames: 'chunks/[name]-[hash]',
   sourcemap: 'linked',
   sourcesContent: false,
   legalComments: 'none',

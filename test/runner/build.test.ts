@@ -1,0 +1,55 @@
+/** The release: the same bytes each time, and a program that runs away from its checkout. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { test } from 'uvu';
+
+const CHECKOUT = resolve(import.meta.dirname, '../..');
+
+let folder = '';
+
+test.before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'berth-build-'));
+  for (const name of ['first', 'second']) {
+    const { status, stderr } = spawnSync(join(CHECKOUT, 'hack/build'), [join(folder, name)], { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+  }
+});
+
+test.after(() => rmSync(folder, { recursive: true }));
+
+test('two builds of the same sources give the same files', () => {
+  assert.deepEqual(digests(join(folder, 'second')), digests(join(folder, 'first')));
+});
+
+test('the build holds the program, the shim, the native binding and the licences', () => {
+  const files = Object.keys(digests(join(folder, 'first')));
+  for (const wanted of [/^berth\.js$/, /^berth-shim$/, /koffi\.node$/, /^LICENSES\.txt$/]) {
+    assert.ok(
+      files.some((file) => wanted.test(file)),
+      `${wanted} is not among ${files.join(', ')}`,
+    );
+  }
+  assert.ok((statSync(join(folder, 'first/berth-shim')).mode & 0o111) !== 0);
+});
+
+test('the program runs without the checkout', () => {
+  const { version } = JSON.parse(readFileSync(join(CHECKOUT, 'package.json'), 'utf8')) as { version: string };
+  const program = join(folder, 'first/berth.js');
+  const { stdout, stderr } = spawnSync(process.execPath, [program, '--version'], { cwd: folder, encoding: 'utf8' });
+  assert.equal(stdout.trim(), version, stderr);
+});
+
+test.run();
+
+function digests(root: string): Record<string, string> {
+  const files = globSync('**/*', { cwd: root }).filter((file) => statSync(join(root, file)).isFile());
+  const digest = (file: string): string =>
+    createHash('sha256')
+      .update(readFileSync(join(root, file)))
+      .digest('hex');
+  return Object.fromEntries(files.sort().map((file) => [file, digest(file)]));
+}
