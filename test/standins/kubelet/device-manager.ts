@@ -1,8 +1,3 @@
-/**
- * Which devices there are, whether they are healthy, and which container has which: kubelet's
- * device manager, with its error texts, its random orders and its takeover bug.
- */
-import type { ServiceError } from '@grpc/grpc-js';
 import type { ContainerAllocateResponse, Device } from '../../../src/kubelet/gen/deviceplugin/v1beta1/device_plugin.ts';
 import type { EventLog } from './event-log.ts';
 import { goError, shuffled } from './grpc.ts';
@@ -174,7 +169,7 @@ export class DeviceManager {
     try {
       return await this.#clients.get(resource)?.allocate(ids);
     } catch (error) {
-      throw new AdmissionError(goError(error as ServiceError));
+      throw new AdmissionError(goError(error as Error));
     }
   }
 
@@ -214,9 +209,7 @@ export class DeviceManager {
     try {
       return await client.getPreferredAllocation(available, must, size);
     } catch (error) {
-      throw new AdmissionError(
-        `device plugin GetPreferredAllocation rpc failed with err: ${goError(error as ServiceError)}`,
-      );
+      throw new AdmissionError(`device plugin GetPreferredAllocation rpc failed with err: ${goError(error as Error)}`);
     }
   }
 

@@ -1,8 +1,9 @@
 /** gRPC the way kubelet, a Go program, speaks it: error texts, unix sockets, dialling with a limit. */
 import { type Client, Metadata, type Server, ServerCredentials, type ServiceError, status } from '@grpc/grpc-js';
 
-/** `rpc error: code = NotFound desc = ...`, as Go prints a gRPC error. */
-export function goError(error: ServiceError): string {
+/** `rpc error: code = NotFound desc = ...`, as Go prints a gRPC error; a failed dial has no code of its own. */
+export function goError(error: Error | ServiceError): string {
+  if (!('code' in error)) return `rpc error: code = DeadlineExceeded desc = ${error.message}`;
   return `rpc error: code = ${goCode(error.code)} desc = ${error.details}`;
 }
 

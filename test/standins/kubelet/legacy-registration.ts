@@ -1,6 +1,6 @@
 /** Kubelet's own socket in device-plugins: the legacy registration. */
 import { join } from 'node:path';
-import { Server, type ServiceError, status } from '@grpc/grpc-js';
+import { Server, status } from '@grpc/grpc-js';
 import type { RegisterRequest } from '../../../src/kubelet/gen/deviceplugin/v1beta1/device_plugin.ts';
 import { RegistrationService } from '../../../src/kubelet/gen/deviceplugin/v1beta1/device_plugin.ts';
 import type { DeviceManager } from './device-manager.ts';
@@ -35,7 +35,7 @@ export async function serveRegistration(
           callback(null, {});
           manager.run(plugin);
         },
-        (error: ServiceError) => refuse(goError(error)),
+        (error: Error) => refuse(goError(error)),
       );
     },
   });

@@ -1,7 +1,7 @@
 /** Kubelet's plugin watcher: calls every socket that appears in plugins_registry. */
 import { type FSWatcher, lstatSync, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import { credentials, type ServiceError } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
 import { RegistrationClient } from '../../../src/kubelet/gen/pluginregistration/v1/plugin_registration.ts';
 import type { DeviceManager } from './device-manager.ts';
 import type { EventLog } from './event-log.ts';
@@ -67,7 +67,7 @@ export class PluginWatcher {
 
   #later(path: string, known: Known, delayMs: number, retryMs: number): void {
     known.timer = setTimeout(() => {
-      this.#register(path, known).catch((error: ServiceError) => {
+      this.#register(path, known).catch((error: Error) => {
         known.client?.close();
         if (this.#known.get(path) !== known) return;
         this.#log.add('registration failed', { msg: { path, err: error.message } });
@@ -99,7 +99,7 @@ export class PluginWatcher {
     try {
       plugin = await this.#manager.connect(info.name, info.endpoint === '' ? path : info.endpoint);
     } catch (error) {
-      const why = goError(error as ServiceError);
+      const why = goError(error as Error);
       await this.#notify(client, info.name, { pluginRegistered: false, error: why });
       return;
     }
