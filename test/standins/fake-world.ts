@@ -349,6 +349,7 @@ export class World {
       if (operation.mtu < 68 || operation.mtu > 9216)
         throw kernelError(op, 'EINVAL', 'mtu greater than device maximum');
       link.mtu = operation.mtu;
+      this.#tellPfItsMac(link);
     }
     if (operation.name !== undefined && operation.name !== link.name) {
       const holder = this.byName(at, operation.name);
@@ -367,11 +368,18 @@ export class World {
       if (!operation.up) link.routes = [];
       const vf = this.#vfOf(link);
       if (vf !== undefined && operation.up) vf.used = true;
+      if (operation.up) this.#tellPfItsMac(link);
     }
   }
 
   #vfOf(link: WorldLink): WorldVf | undefined {
     return [...this.vfs.values()].find((vf) => vf.link === link);
+  }
+
+  /** igbvf resets the VF, which then reports the MAC it has; the PF lists it unless it set one itself. */
+  #tellPfItsMac(link: WorldLink): void {
+    const vf = this.#vfOf(link);
+    if (vf?.settings !== undefined && !vf.macLocked && link.mac !== undefined) vf.settings.mac = link.mac;
   }
 
   #setOwnMac(link: WorldLink, mac: MacAddress): void {

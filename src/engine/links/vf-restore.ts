@@ -1,5 +1,5 @@
 /**
- * A VF's way back: home, down, its name; trust, spoof check, rates, VLAN; MACs; MTU; read back. Every
+ * A VF's way back: home, down, its name and MTU; trust, spoof check, rates, VLAN; MACs; up if it was; read back. Every
  * step runs even if another fails, and only what differs is set, so that a NIC which refuses a
  * setting is not asked to restore it.
  */
@@ -35,22 +35,22 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
     const home = await bringHome(context, fn, made, sandbox, signal);
     ({ detached, link } = home);
     problems.push(...home.problems);
-    if (link !== undefined) problems.push(...(await restoreName(context, link, netdev)));
+    if (link !== undefined) problems.push(...(await restoreIdentity(context, link, netdev)));
   }
   problems.push(...(await restoreSide(context, made, link)));
   if (link !== undefined && netdev !== undefined) problems.push(...(await restoreNetdev(context, link.index, netdev)));
   return { detached, problems: [...new Set(problems)] };
 }
 
-/** Down, and its own name again. */
-async function restoreName(
+/** Down, its own name, alias and MTU again. Before the MACs: igbvf resets the VF for a new MTU, and tells the PF its MAC anew. */
+async function restoreIdentity(
   context: LinkContext,
   link: Link,
   was: NonNullable<VfState['baseline']['netdev']>,
 ): Promise<string[]> {
   const { host } = context.kernel;
   const problems: string[] = [];
-  const touched = link.name !== was.ifname || (link.alias ?? '') !== (was.alias ?? '');
+  const touched = link.name !== was.ifname || link.mtu !== was.mtu;
   if (link.up && (touched || link.mac !== was.mac)) {
     problems.push(
       ...(await step(`taking ${link.name} down`, () => host.apply([{ op: 'link.set', index: link.index, up: false }]))),
@@ -67,6 +67,13 @@ async function restoreName(
     problems.push(
       ...(await step(`restoring the alias of ${was.ifname}`, () =>
         host.apply([{ op: 'link.set', index: link.index, alias: was.alias ?? '' }]),
+      )),
+    );
+  }
+  if (link.mtu !== was.mtu) {
+    problems.push(
+      ...(await step(`restoring the MTU of ${was.ifname}`, () =>
+        host.apply([{ op: 'link.set', index: link.index, mtu: was.mtu }]),
       )),
     );
   }
@@ -108,7 +115,7 @@ async function restoreSide(context: LinkContext, made: VfState, link: Link | und
   return problems;
 }
 
-/** MTU and administrative state last, then everything about the netdev is read back. */
+/** The administrative state last, then everything about the netdev is read back. */
 async function restoreNetdev(
   context: LinkContext,
   index: number,
@@ -118,12 +125,6 @@ async function restoreNetdev(
   const problems: string[] = [];
   const now = await host.link({ index });
   if (now === undefined) return [`${was.ifname} vanished while it was restored`];
-  if (now.mtu !== was.mtu)
-    problems.push(
-      ...(await step(`restoring the MTU of ${was.ifname}`, () =>
-        host.apply([{ op: 'link.set', index, mtu: was.mtu }]),
-      )),
-    );
   if (now.up !== was.up)
     problems.push(
       ...(await step(`restoring the state of ${was.ifname}`, () =>
