@@ -1,7 +1,7 @@
 /**
  * Berth's agent inside the private node, as an operator starts it: `bin/berth agent` with its
  * default folders, which are the node's own. Its log is `WORK_DIR/agent.log`; the end of it is in
- * the error when the agent ends too early.
+ * the error when a benchmark fails.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
@@ -14,76 +14,82 @@ export const KUBELET_DIR = '/var/lib/kubelet';
 
 const LOG = `${WORK_DIR}/agent.log`;
 const LOG_LINES_SHOWN = 20;
-const START_LIMIT_MS = 60_000;
+const SERVE_LIMIT_MS = 60_000;
 const POLL_MS = 20;
+
+export interface AgentSetup {
+  /** Further options of the command. */
+  readonly options?: readonly string[];
+  /** Folder of a generated tree that the agent sees in place of /sys; the rest of the node stays. */
+  readonly tree?: string;
+}
 
 /** A running agent. */
 export interface Agent {
   /** Process id of the agent itself: bin/berth becomes it. */
   readonly pid: number;
-  /** Throws, with the end of its log, when it has ended. */
-  assertRunning(): void;
-  /** Asks it to end and waits for it. */
-  stop(): Promise<void>;
+  /** When it was started, by `performance.now()`. */
+  readonly startedAtMs: number;
 }
 
-/** Starts the agent with further options, without waiting for anything. */
-export function startAgent(bench: Bench, options: readonly string[]): Agent {
-  const log = openSync(LOG, 'a');
-  const child = spawn(bench.programs.berth, ['agent', '--log-level', 'warn', ...options], {
-    stdio: ['ignore', log, log],
+/**
+ * Starts an agent, runs `body` without waiting for anything, and stops the agent. Rejects as soon
+ * as the agent ends, with the end of its log, as after any failure.
+ */
+export async function withAgent<T>(bench: Bench, setup: AgentSetup, body: (agent: Agent) => Promise<T>): Promise<T> {
+  const { child, agent } = start(bench, setup);
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(signal ?? `status ${code}`));
   });
-  closeSync(log);
-  const ended = new Promise<void>((resolve) => {
-    child.once('error', () => resolve());
-    child.once('exit', () => resolve());
-  });
-  if (child.pid === undefined) throw new BenchError(`${bench.programs.berth} cannot be started`);
-  return {
-    pid: child.pid,
-    assertRunning: () => assertRunning(child),
-    async stop() {
-      child.kill('SIGTERM');
-      await ended;
-    },
-  };
-}
-
-/** Runs `body` while an agent serves CNI requests. A failure has the end of the agent's log added. */
-export async function withAgent<T>(
-  bench: Bench,
-  options: readonly string[],
-  body: (agent: Agent) => Promise<T>,
-): Promise<T> {
-  const agent = startAgent(bench, options);
+  const died = ended.then((how) => Promise.reject(new BenchError(`the agent ended with ${how}`)));
   try {
-    await untilServing(bench, agent);
-    return await body(agent);
+    return await Promise.race([body(agent), died]);
   } catch (error) {
     throw new BenchError(`${error instanceof Error ? error.message : String(error)}\n${endOfLog()}`, { cause: error });
   } finally {
-    await agent.stop();
+    child.kill('SIGTERM');
+    await ended;
   }
 }
 
-async function untilServing(bench: Bench, agent: Agent): Promise<void> {
+/** Resolves when the agent answers CNI requests. */
+export async function untilServing(bench: Bench): Promise<void> {
   const status = {
     argv: [bench.programs.shim] as const,
     env: { CNI_COMMAND: 'STATUS', CNI_PATH: bench.programs.peer },
     stdin: JSON.stringify({ cniVersion: '1.1.0', name: 'bench', type: 'macvlan' }),
   };
-  for (let waitedMs = 0; waitedMs < START_LIMIT_MS; waitedMs += POLL_MS) {
-    agent.assertRunning();
+  for (let waitedMs = 0; waitedMs < SERVE_LIMIT_MS; waitedMs += POLL_MS) {
     const asked = await bench.spawner.run([status]);
     if (asked.jobs[0]?.exit === 0) return;
     await setTimeout(POLL_MS);
   }
-  throw new BenchError(`the agent does not serve CNI requests after ${START_LIMIT_MS / 1000} s`);
+  throw new BenchError(`the agent does not serve CNI requests after ${SERVE_LIMIT_MS / 1000} s`);
 }
 
-function assertRunning(child: ChildProcess): void {
-  if (child.exitCode === null && child.signalCode === null) return;
-  throw new BenchError(`the agent ended with ${child.signalCode ?? `status ${child.exitCode}`}`);
+function start(
+  bench: Bench,
+  { options = [], tree }: AgentSetup,
+): { readonly child: ChildProcess; readonly agent: Agent } {
+  const command = [bench.programs.berth, 'agent', '--log-level', 'warn', ...options] as const;
+  // The tree is mounted for the agent alone, in a mount namespace that ends with it.
+  const inTree = [
+    'unshare',
+    '--mount',
+    '--',
+    'sh',
+    '-c',
+    'mount -n --bind "$0" /sys && exec "$@"',
+    `${tree}/sys`,
+  ] as const;
+  const [program, ...args] = tree === undefined ? command : ([...inTree, ...command] as const);
+  const log = openSync(LOG, 'a');
+  const startedAtMs = performance.now();
+  const child = spawn(program, args, { stdio: ['ignore', log, log] });
+  closeSync(log);
+  if (child.pid === undefined) throw new BenchError(`${program} cannot be started`);
+  return { child, agent: { pid: child.pid, startedAtMs } };
 }
 
 function endOfLog(): string {

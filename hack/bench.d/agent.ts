@@ -9,7 +9,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { createKubelet, type StandInKubelet } from '../../test/standins/kubelet/index.ts';
 import { generateTree } from '../../test/trees/generate.ts';
-import { type Agent, KUBELET_DIR, startAgent, withAgent } from './agent-process.ts';
+import { type Agent, KUBELET_DIR, untilServing, withAgent } from './agent-process.ts';
 import { type Bench, BenchError } from './bench.ts';
 import { cniJob } from './cni-sides.ts';
 import { type Measurement, measurement, medianAndTail } from './measurement.ts';
@@ -42,17 +42,12 @@ async function startRows(bench: Bench, kubelet: StandInKubelet): Promise<Measure
   const idle: number[] = [];
   const bare: number[] = [];
   for (let run = 0; run < starts; run++) {
-    const start = performance.now();
-    const agent = startAgent(bench, ['--root', TREE]);
-    try {
+    await withAgent(bench, { tree: TREE }, async (agent) => {
       await kubelet.until(() => RESOURCES.every((name) => kubelet.isRegistered(name)), 'registration', 60_000);
-      registered.push(performance.now() - start);
+      registered.push(performance.now() - agent.startedAtMs);
       await setTimeout(REST_MS);
-      agent.assertRunning();
       idle.push(residentMiB(agent));
-    } finally {
-      await agent.stop();
-    }
+    });
     await kubelet.until(() => !RESOURCES.some((name) => kubelet.isRegistered(name)), 'the end of registration');
     const empty = await bench.spawner.run([{ argv: [process.execPath, '--eval', '0'] }]);
     bare.push(empty.elapsedUs / 1000);
@@ -68,11 +63,12 @@ async function liveRows(bench: Bench, kubelet: StandInKubelet): Promise<Measurem
   const config = `${WORK_DIR}/bench.json`;
   const pool = { name: 'bench', kind: 'macvlan', uplinks: [{ names: [UPLINK] }], capacity: SLOTS };
   writeFileSync(config, JSON.stringify({ pools: [pool] }));
-  return await withAgent(bench, ['--config', config], async (agent) => {
+  return await withAgent(bench, { options: ['--config', config] }, async (agent) => {
     await kubelet.until(() => healthySlots(kubelet) === SLOTS, 'the slots', 60_000);
     bench.say(`agent: ${bench.runs} changes of the uplink's carrier, both ways`);
     const events = await eventTimes(bench, kubelet);
     bench.say(`agent: ${ATTACHMENTS} attachments`);
+    await untilServing(bench);
     await attachMany(bench);
     await setTimeout(REST_MS);
     return [

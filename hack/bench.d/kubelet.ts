@@ -29,7 +29,7 @@ export async function benchKubelet(bench: Bench): Promise<Measurement[]> {
   const devices = tree.pfs.flatMap((pf) => pf.vfs);
   const kubelet = await createKubelet({ dir: KUBELET_DIR });
   try {
-    return await withAgent(bench, ['--root', TREE], async () => {
+    return await withAgent(bench, { tree: TREE }, async () => {
       const listed = () => kubelet.node().allocatable[RESOURCE] === devices.length;
       await kubelet.until(listed, `${devices.length} devices`, 60_000);
       const socket = pluginSocketPath(kubelet.paths.pluginsRegistryDir, RESOURCE);

@@ -46,6 +46,7 @@ if (requireFeature('macvlan', hasLinkKind('macvlan'))) {
       rows.map((row) => row.name).filter((name) => !name.endsWith('.p90')),
       [
         'cni.macvlan.add',
+        'cni.macvlan.add.first',
         'cni.macvlan.del',
         'cni.macvlan.del.settled',
         'cni.macvlan.add64',
