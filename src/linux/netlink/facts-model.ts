@@ -34,8 +34,6 @@ export interface HostLink {
   /** Set when the device behind it is on the PCI bus (IFLA_PARENT_DEV_NAME and _BUS_NAME, Linux 5.14). */
   readonly pci?: PciAddress;
   readonly vlanId?: number;
-  /** IFLA_NUM_VF; absent when the driver has no PF side. */
-  readonly numVfs?: number;
 }
 
 export interface HostAddress {

@@ -127,7 +127,7 @@ function hostLink(message: LinkMessage): HostLink {
   return {
     ...pick(message, 'index', 'name', 'altnames', 'alias', 'kind', 'slaveKind', 'hardwareType', 'flags', 'mac'),
     ...pick(message, 'permanentMac', 'mtuBytes', 'operstate', 'carrier', 'parentIndex', 'parentNsid', 'masterIndex'),
-    ...pick(message, 'pci', 'numVfs'),
+    ...pick(message, 'pci'),
     adminUp: message.up,
     ...(message.vlan === undefined ? {} : { vlanId: message.vlan.id }),
   };

@@ -85,6 +85,7 @@ export interface LinkMessage {
   readonly parentNsid?: number;
   readonly masterIndex?: number;
   readonly pci?: PciAddress;
+  /** IFLA_NUM_VF; only told together with the VF list, and so in answers to RTEXT_FILTER_VF alone. */
   readonly numVfs?: number;
   readonly macvlan?: MacvlanFacts;
   readonly ipvlan?: IpvlanFacts;

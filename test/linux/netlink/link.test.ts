@@ -57,6 +57,15 @@ test('a veth is read with its alternative name, and without what only others hav
   }
 });
 
+test('links of a real PF and VF are read with their PCI address', () => {
+  const [pf, vf] = [readLink(payloadOf(recorded.pfLink)), readLink(payloadOf(recorded.vfLink))];
+  assert.match(String(pf.pci), /^[0-9a-f]{4}:[0-9a-f]{2}:00\.0$/);
+  assert.match(String(vf.pci), /^[0-9a-f]{4}:[0-9a-f]{2}:10\.0$/);
+  assert.equal(pf.numVfs, 2);
+  assert.equal(pf.permanentMac, pf.mac);
+  assert.equal('kind' in vf, false);
+});
+
 /** RTM_NEWLINK payloads with one fact beside the name: header, `e`, the attribute. */
 const HEADER = '00000100' + '07000000' + '00000000' + '00000000' + '0600030065000000';
 const FACTS = [

@@ -37,6 +37,8 @@ for (const [name, hex] of Object.entries(recorded)) {
 const READERS_OF_RECORDED = [
   { name: 'macvlanLink', read: readLink },
   { name: 'vethLink', read: readLink },
+  { name: 'pfLink', read: readLink },
+  { name: 'vfLink', read: readLink },
   { name: 'addresses', read: readAddress },
   { name: 'routes', read: readRoute },
   { name: 'nsidNotAssigned', read: readNsid },

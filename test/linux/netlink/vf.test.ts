@@ -3,8 +3,9 @@ import { test } from 'uvu';
 import { parseMacAddress } from '../../../src/engine/values.ts';
 import { readVfList, type VfSetting, writeVfSetting } from '../../../src/linux/netlink/vf.ts';
 import { AttributeWriter } from '../../../src/linux/netlink/wire/attribute.ts';
+import { readMessages } from '../../../src/linux/netlink/wire/message.ts';
 import { malformedError } from './malformed.ts';
-import { bytes } from './recorded.ts';
+import { bytes, recorded } from './recorded.ts';
 
 const IFINFOMSG = '00000100' + '03000000' + '00000000' + '00000000';
 const MAC_OF_VF_0 = `2800010000000000020000000001${'00'.repeat(26)}`;
@@ -51,6 +52,23 @@ for (const { name, hex, settings } of READINGS) {
     assert.deepEqual([...list.settings], [[0, { adminMac: '02:00:00:00:00:01', ...settings }]]);
   });
 }
+
+test('the list of a real PF is read', () => {
+  const [message] = readMessages(bytes(recorded.pfLink));
+  assert.ok(message);
+  const { numVfs, missing, settings } = readVfList(message.payload);
+  assert.deepEqual([numVfs, missing], [2, []]);
+  const told = { vlanProto: '802.1q', minTxRateMbps: 0, maxTxRateMbps: 0, linkState: 'auto' };
+  assert.deepEqual(settings.get(1), {
+    ...told,
+    adminMac: '02:00:00:00:aa:01',
+    vlan: 100,
+    vlanQos: 3,
+    spoofCheck: false,
+    trust: true,
+  });
+  assert.deepEqual([settings.get(0)?.vlan, settings.get(0)?.spoofCheck, settings.get(0)?.trust], [0, true, false]);
+});
 
 const WRITINGS: { setting: VfSetting; hex: string }[] = [
   {
