@@ -51,7 +51,10 @@ export async function linkState(): Promise<Record<string, unknown>> {
 }
 
 /** Polls until `probe` answers something, or gives up after `limitMs` with `undefined`. */
-export async function eventually<T>(probe: () => Promise<T | undefined> | T | undefined, limitMs: number): Promise<T | undefined> {
+export async function eventually<T>(
+  probe: () => Promise<T | undefined> | T | undefined,
+  limitMs: number,
+): Promise<T | undefined> {
   const until = performance.now() + limitMs;
   for (;;) {
     const value = await probe();

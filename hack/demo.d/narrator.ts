@@ -42,9 +42,13 @@ export function createNarrator(options: { readonly json: boolean; readonly color
     end: () => {
       const failed = claims.filter((entry) => !entry.holds).length;
       if (options.json) {
-        process.stdout.write(`${JSON.stringify({ holds: failed === 0, seconds: elapsedMs() / 1000, claims }, undefined, 2)}\n`);
+        process.stdout.write(
+          `${JSON.stringify({ holds: failed === 0, seconds: elapsedMs() / 1000, claims }, undefined, 2)}\n`,
+        );
       }
-      print(`\n${claims.length - failed} of ${claims.length} claims hold, ${(elapsedMs() / 1000).toFixed(1)} s in the machine`);
+      print(
+        `\n${claims.length - failed} of ${claims.length} claims hold, ${(elapsedMs() / 1000).toFixed(1)} s in the machine`,
+      );
       return failed === 0;
     },
   };

@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import type { AgentOptions } from '../cli/port.ts';
-import { createCniServer, createHandler, createSpool, type CniObservation } from '../cni/index.ts';
+import { type CniObservation, createCniServer, createHandler, createSpool } from '../cni/index.ts';
 import { type AttachmentEngine, createAttachments, type RecoveryReport } from '../engine/attachments/index.ts';
 import { systemClock } from '../engine/clock.ts';
 import { createLiveInventory, type LiveInventory } from '../engine/inventory/live.ts';
@@ -170,7 +170,9 @@ function collectWhatComesHome(inventory: LiveInventory, attachments: AttachmentE
   inventory.subscribe(({ vfs }) => {
     const home = [
       ...vfs.added.filter((vf) => vf.netdev !== undefined),
-      ...vfs.changed.filter(({ before, after }) => before.netdev === undefined && after.netdev !== undefined).map(({ after }) => after),
+      ...vfs.changed
+        .filter(({ before, after }) => before.netdev === undefined && after.netdev !== undefined)
+        .map(({ after }) => after),
     ];
     for (const { address } of home) void attachments.onDeviceHome(address);
   });
@@ -180,7 +182,8 @@ function reportRecovery(report: RecoveryReport, log: Logger): void {
   const counts = Object.fromEntries(Object.entries(report).map(([what, list]) => [what, list.length]));
   const isQuiet = Object.values(counts).every((count) => count === 0);
   if (!isQuiet) log.info(counts, 'attachments recovered');
-  for (const entry of report.unknown) log.warn(entry, 'nothing proves that the sandbox is dead; the attachment is kept');
+  for (const entry of report.unknown)
+    log.warn(entry, 'nothing proves that the sandbox is dead; the attachment is kept');
   for (const entry of report.stuck) log.error(entry, 'an attachment could not be restored yet');
   for (const problem of report.addressProblems) log.warn({ problem }, 'an address note could not be used');
 }

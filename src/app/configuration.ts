@@ -1,7 +1,7 @@
 /** The agent's configuration over its life: the newest good one, and what is wrong with a newer one. */
 import { existsSync } from 'node:fs';
-import { type Config, DEFAULT_CONFIG_FILE, watchConfig, zeroConfig } from '../config/index.ts';
 import type { ConfigProblem } from '../cli/port.ts';
+import { type Config, DEFAULT_CONFIG_FILE, watchConfig, zeroConfig } from '../config/index.ts';
 import type { Logger } from '../engine/logger.ts';
 
 export interface FollowedConfiguration {

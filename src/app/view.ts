@@ -6,7 +6,13 @@ import type { LiveInventory } from '../engine/inventory/live.ts';
 import type { Plan, PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import { asPciAddress, type PciAddress } from '../engine/values.ts';
-import { type AgentStatus, type AgentView, type DeviceOwner, type ResourceStatus, unknownDevice } from '../engine/view.ts';
+import {
+  type AgentStatus,
+  type AgentView,
+  type DeviceOwner,
+  type ResourceStatus,
+  unknownDevice,
+} from '../engine/view.ts';
 import type { KubeletFrontEnd, ResourceRegistration } from '../kubelet/index.ts';
 import type { FollowedConfiguration } from './configuration.ts';
 import type { LoopDelay } from './loop-delay.ts';

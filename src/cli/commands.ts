@@ -44,7 +44,11 @@ export function planCommand(deps: ProgramDeps) {
 }
 
 interface PlanDocument {
-  readonly pools: readonly { readonly resource: string; readonly kind: string; readonly devices: PoolState['devices'] }[];
+  readonly pools: readonly {
+    readonly resource: string;
+    readonly kind: string;
+    readonly devices: PoolState['devices'];
+  }[];
   readonly unused: readonly UnusedDevice[];
   readonly problems: readonly ConfigProblem[];
 }
@@ -88,7 +92,8 @@ export async function fromRunningAgent<T>(
   try {
     return await deps.agent<T>(query.runDir, path);
   } catch (error) {
-    if (!(error instanceof BerthError) || (error.reason !== 'agent-away' && error.reason !== 'agent-denied')) throw error;
+    if (!(error instanceof BerthError) || (error.reason !== 'agent-away' && error.reason !== 'agent-denied'))
+      throw error;
     deps.output.err(`berth: ${error.message}; the node is read directly, pods are unknown\n`);
     return undefined;
   }

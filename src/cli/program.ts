@@ -49,7 +49,9 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
   program
     .command('agent')
     .description('run the agent: device plugin, CNI and inventory of this node')
-    .addOption(new Option('--config <file>', 'pools and settings (/etc/berth/config.yaml, if it exists)').env('BERTH_CONFIG'))
+    .addOption(
+      new Option('--config <file>', 'pools and settings (/etc/berth/config.yaml, if it exists)').env('BERTH_CONFIG'),
+    )
     .addOption(new Option('--run-dir <dir>', 'sockets and records (/run/berth)').env('BERTH_RUN_DIR'))
     .addOption(new Option('--state-dir <dir>', 'what survives a reboot (/var/lib/berth)').env('BERTH_STATE_DIR'))
     .addOption(new Option('--kubelet-dir <dir>', "kubelet's root (/var/lib/kubelet)").env('BERTH_KUBELET_DIR'))

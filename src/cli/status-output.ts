@@ -99,7 +99,9 @@ export function renderExplanation(explanation: Explanation, now: Date): string {
   const name = ifname === undefined || ifname === device ? '' : ` (${printable(ifname)})`;
   const facts = [
     `${device}${name}: ${printable(what)}`,
-    ...(owner === undefined ? [] : [`in ${ownerName(owner)} as ${printable(owner.ifname)} for ${age(owner.since, now)}`]),
+    ...(owner === undefined
+      ? []
+      : [`in ${ownerName(owner)} as ${printable(owner.ifname)} for ${age(owner.since, now)}`]),
     ...(carriesNode === undefined ? [] : [`carries the node: ${printable(carriesNode)}`]),
     ...explanation.offered.map(offerLine),
   ];

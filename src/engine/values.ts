@@ -66,13 +66,28 @@ export function parseIfName(text: string): IfName {
 }
 
 export function parseMacAddress(text: string): MacAddress {
-  return required(asMacAddress(text), 'hardware address', text, 'Write six hexadecimal bytes, as in 02:00:00:00:00:01.');
+  return required(
+    asMacAddress(text),
+    'hardware address',
+    text,
+    'Write six hexadecimal bytes, as in 02:00:00:00:00:01.',
+  );
 }
 
 export function parseContainerId(text: string): ContainerId {
-  return required(asContainerId(text), 'container id', text, 'Letters, digits, "_", "." and "-", beginning with a letter or digit.');
+  return required(
+    asContainerId(text),
+    'container id',
+    text,
+    'Letters, digits, "_", "." and "-", beginning with a letter or digit.',
+  );
 }
 
 export function parseNetworkName(text: string): NetworkName {
-  return required(asNetworkName(text), 'network name', text, 'Letters, digits, "_", "." and "-", beginning with a letter or digit.');
+  return required(
+    asNetworkName(text),
+    'network name',
+    text,
+    'Letters, digits, "_", "." and "-", beginning with a letter or digit.',
+  );
 }

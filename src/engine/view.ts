@@ -3,8 +3,8 @@
  * line. Stable: `-o json` prints these shapes as they are.
  */
 import type { AttachmentSummary } from './attachments/model.ts';
-import type { Inventory } from './inventory/model.ts';
 import { BerthError } from './errors.ts';
+import type { Inventory } from './inventory/model.ts';
 import type { DeviceExplanation } from './pools/explain.ts';
 import type { Plan } from './pools/model.ts';
 import type { PciAddress } from './values.ts';
@@ -30,7 +30,12 @@ export interface AgentStatus {
     readonly unreadable: number;
   };
   readonly spool: { readonly entries: number; readonly unreadable: number };
-  readonly inventory: { readonly nics: number; readonly vfs: number; readonly readAt: string; readonly problem?: string };
+  readonly inventory: {
+    readonly nics: number;
+    readonly vfs: number;
+    readonly readAt: string;
+    readonly problem?: string;
+  };
   readonly process: { readonly rssBytes: number; readonly eventLoopMaxMs: number };
 }
 

@@ -59,7 +59,12 @@ function parse(text: string, socketPath: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new BerthError({ code: 'Internal', reason: 'agent-answer', message: `${socketPath} answered no JSON`, cause });
+    throw new BerthError({
+      code: 'Internal',
+      reason: 'agent-answer',
+      message: `${socketPath} answered no JSON`,
+      cause,
+    });
   }
 }
 

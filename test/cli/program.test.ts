@@ -5,8 +5,8 @@ import { runProgram } from '../../src/cli/program.ts';
 import type { AttachmentSummary } from '../../src/engine/attachments/model.ts';
 import { BerthError } from '../../src/engine/errors.ts';
 import type { Plan } from '../../src/engine/pools/model.ts';
-import type { AgentStatus, Explanation } from '../../src/engine/view.ts';
 import { parseContainerId, parseIfName, parseNetworkName, parsePciAddress } from '../../src/engine/values.ts';
+import type { AgentStatus, Explanation } from '../../src/engine/view.ts';
 
 const NOW = new Date('2026-01-01T00:10:00Z');
 const SINCE = '2026-01-01T00:05:00Z';
@@ -19,7 +19,14 @@ const status: AgentStatus = {
   configuration: { source: '/etc/berth/config.yaml', problems: ['config.yaml:3: pools.0.nam: unknown key'] },
   resources: [
     { resource: 'berth.dev/vf', devices: 4, healthy: 3, reasons: ['eth0 is down'], registered: true, mode: 'watcher' },
-    { resource: 'berth.dev/macvlan', devices: 0, healthy: 0, reasons: [], registered: false, problem: 'kubelet is away' },
+    {
+      resource: 'berth.dev/macvlan',
+      devices: 0,
+      healthy: 0,
+      reasons: [],
+      registered: false,
+      problem: 'kubelet is away',
+    },
   ],
   attachments: { total: 2, stuck: 1, unreadable: 0 },
   spool: { entries: 0, unreadable: 0 },
@@ -88,7 +95,9 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
 }
 
 const away: ProgramDeps['agent'] = () =>
-  Promise.reject(new BerthError({ code: 'NotFound', reason: 'agent-away', message: 'no agent answers', remedy: 'Start it.' }));
+  Promise.reject(
+    new BerthError({ code: 'NotFound', reason: 'agent-away', message: 'no agent answers', remedy: 'Start it.' }),
+  );
 
 test('status shows resources, what is wrong with them, and a configuration that is not used', async () => {
   const { exit, out } = await run(['status']);
@@ -110,7 +119,11 @@ test('attachments never hands control characters of a pod name to the terminal',
 test('-o json prints the documents as they are', async () => {
   assert.deepEqual(JSON.parse((await run(['status', '-o', 'json'])).out), status);
   assert.deepEqual(JSON.parse((await run(['attachments', '-o', 'json'])).out), { attachments: [attachment] });
-  assert.deepEqual(JSON.parse((await run(['plan', '-o', 'json'])).out), { pools: [], unused: plan.unused, problems: [] });
+  assert.deepEqual(JSON.parse((await run(['plan', '-o', 'json'])).out), {
+    pools: [],
+    unused: plan.unused,
+    problems: [],
+  });
   assert.deepEqual(JSON.parse((await run(['explain', 'eth0v0', '-o', 'json'])).out), explanation);
 });
 
@@ -133,7 +146,9 @@ test('plan of a file does not ask the agent', async () => {
 });
 
 test('lint prints each problem with its line and hint, and fails', async () => {
-  const problems: ConfigProblem[] = [{ path: 'pools.0.nam', line: 3, message: 'unknown key "nam"', hint: 'did you mean "name"?' }];
+  const problems: ConfigProblem[] = [
+    { path: 'pools.0.nam', line: 3, message: 'unknown key "nam"', hint: 'did you mean "name"?' },
+  ];
   const node = { lint: () => Promise.resolve(problems) } as unknown as ProgramDeps['node'];
   const text = await run(['lint', '-f', 'x.yaml'], { node });
   assert.equal(text.exit, 1);
@@ -143,14 +158,21 @@ test('lint prints each problem with its line and hint, and fails', async () => {
   assert.deepEqual(JSON.parse(json.out), { problems });
 });
 
-test("a failure prints what, why and what to do on stderr, and nothing on stdout", async () => {
+test('a failure prints what, why and what to do on stderr, and nothing on stdout', async () => {
   const { exit, out, err } = await run(['status'], { agent: away });
   assert.equal(exit, 1);
   assert.equal(out, '');
   assert.equal(err, 'berth: no agent answers [agent-away]\n  Start it.\n');
 });
 
-for (const argv of [['inventry'], ['status', '--loud'], ['explain'], ['status', '-o', 'xml'], ['lint'], ['status', 'more']]) {
+for (const argv of [
+  ['inventry'],
+  ['status', '--loud'],
+  ['explain'],
+  ['status', '-o', 'xml'],
+  ['lint'],
+  ['status', 'more'],
+]) {
   test(`wrong usage exits 2: ${argv.join(' ')}`, async () => {
     const { exit, out, err } = await run(argv);
     assert.equal(exit, 2);

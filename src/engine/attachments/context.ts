@@ -1,8 +1,8 @@
 /** What the parts of the attachment engine share. Built once by `createAttachments`. */
 import type { AddressingContext } from '../ipam/index.ts';
 import type { LinkContext } from '../links/index.ts';
-import type { AttachmentKey } from './model.ts';
 import type { KeyedMutex } from './locks.ts';
+import type { AttachmentKey } from './model.ts';
 import type { PodDevices } from './pod-devices.ts';
 import type { RecordBook } from './record-book.ts';
 

@@ -8,8 +8,8 @@ import type { LinkTarget } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import type { Release } from './locks.ts';
 import type { AttachRequest, PodIdentity } from './model.ts';
-import { keyText } from './record-book.ts';
 import type { AttachmentRecord } from './record.ts';
+import { keyText } from './record-book.ts';
 import { restoreAttachment } from './restore.ts';
 import { locateSandbox } from './sandbox.ts';
 

@@ -12,7 +12,7 @@ import type { PodDevices } from './pod-devices.ts';
 import type { Kernel } from './port.ts';
 import { RecordBook, type UnreadableRecord } from './record-book.ts';
 import type { RecordStore } from './record-store.ts';
-import { recoverAttachments, type RecoveryReport } from './recovery.ts';
+import { type RecoveryReport, recoverAttachments } from './recovery.ts';
 import { RestoreRetries } from './retries.ts';
 
 export interface AttachmentOptions {
@@ -77,5 +77,5 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
   };
 }
 
-export type { RecoveryReport } from './recovery.ts';
 export type { RecordStore } from './record-store.ts';
+export type { RecoveryReport } from './recovery.ts';

@@ -3,24 +3,25 @@
  * are serial; a DEL aborts a running ADD and waits for its undo. Whatever happens, what an ADD did is
  * undone or recorded to be. Debug: one log line an operation, found by `requestId` or `attachment`.
  */
-import { BerthError, toBerthError } from '../errors.ts';
+
 import { checkpoint } from '../cancellation.ts';
+import { BerthError, toBerthError } from '../errors.ts';
 import { allocate } from '../ipam/index.ts';
-import { driverOf, marksOf, type LinkOutcome, type OtherLink } from '../links/index.ts';
+import { driverOf, type LinkOutcome, marksOf, type OtherLink } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import { takeDevice } from './holders.ts';
 import type {
-  Attachments,
   AttachmentKey,
   AttachmentSummary,
+  Attachments,
   AttachRequest,
   AttachResult,
   CheckRequest,
   OperationContext,
 } from './model.ts';
 import type { Namespace } from './port.ts';
+import { type AttachmentRecord, RECORD_SCHEMA } from './record.ts';
 import { keyText } from './record-book.ts';
-import { RECORD_SCHEMA, type AttachmentRecord } from './record.ts';
 import { restoreAttachment } from './restore.ts';
 import { announceWhenUp, waitForAddresses } from './settle.ts';
 

@@ -1,6 +1,7 @@
 /** Attachments: what a front end asks for, what it gets back, and what is remembered meanwhile. */
-import type { ContainerId, IfName, MacAddress, NetworkName, PciAddress } from '../values.ts';
+
 import type { DnsSpec, IpamSpec } from '../ipam/model.ts';
+import type { ContainerId, IfName, MacAddress, NetworkName, PciAddress } from '../values.ts';
 import type { IpvlanFlag, IpvlanMode, MacvlanMode, Namespace, Route } from './port.ts';
 
 /** Identity of an attachment. DEL is keyed by it alone, never by a device that a configuration names. */

@@ -4,7 +4,7 @@
  * another version's.
  */
 import { z } from 'zod';
-import { linkDrivers, type LinkState } from '../links/index.ts';
+import { type LinkState, linkDrivers } from '../links/index.ts';
 import type { ContainerId, IfName, MacAddress, NetworkName, PciAddress } from '../values.ts';
 import { asContainerId, asIfName, asNetworkName } from '../values.ts';
 

@@ -8,9 +8,9 @@ import { release } from '../ipam/index.ts';
 import { driverOf } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import type { AttachmentKey } from './model.ts';
-import { keyText } from './record-book.ts';
 import type { Namespace } from './port.ts';
 import type { AttachmentRecord } from './record.ts';
+import { keyText } from './record-book.ts';
 import { locateSandbox } from './sandbox.ts';
 
 export interface RestoreOptions {

@@ -3,15 +3,16 @@
  * a VF's carrier, which it does not wait for (it comes seconds later, and only then does an
  * announcement reach anybody).
  */
-import { BerthError, toBerthError } from '../errors.ts';
+
 import { checkpoint } from '../cancellation.ts';
+import { BerthError, toBerthError } from '../errors.ts';
 import { addressFamily } from '../ipam/ip.ts';
 import type { LinkOutcome } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import type { AttachResult } from './model.ts';
 import type { Namespace } from './port.ts';
-import { keyText } from './record-book.ts';
 import type { AttachmentRecord } from './record.ts';
+import { keyText } from './record-book.ts';
 import { locateSandbox } from './sandbox.ts';
 
 const DAD_TRIES = 100;

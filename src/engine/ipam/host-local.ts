@@ -7,7 +7,7 @@ import { BerthError } from '../errors.ts';
 import { asIp, formatIp, type Ip } from './ip.ts';
 import type { HostLocalSpec, IpamOwner, IpamResult, IpRange } from './model.ts';
 import type { ReservationFolder } from './port.ts';
-import { type Range, parseRangeSets } from './ranges.ts';
+import { parseRangeSets, type Range } from './ranges.ts';
 
 /** What an owner's files hold. */
 export function reservationContent(owner: IpamOwner): string {

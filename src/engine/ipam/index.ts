@@ -1,7 +1,8 @@
 /** Addressing for an attachment: reserve before the link is made, release after it is gone. */
+
+import { releaseAddresses, reserveAddresses } from './host-local.ts';
 import type { HostLocalSpec, IpamOwner, IpamResult, IpamSpec } from './model.ts';
 import type { OwnedAddresses, ReservationStore } from './port.ts';
-import { releaseAddresses, reserveAddresses } from './host-local.ts';
 import { staticAddressing } from './static.ts';
 
 export interface AddressingContext {

@@ -1,6 +1,7 @@
 /** Addressing: which addresses, routes and DNS an attachment gets. Formats follow the CNI host-local and static plugins. */
-import type { ContainerId, IfName, NetworkName } from '../values.ts';
+
 import type { Route } from '../attachments/port.ts';
+import type { ContainerId, IfName, NetworkName } from '../values.ts';
 
 export interface IpRange {
   /** CIDR of the network. */

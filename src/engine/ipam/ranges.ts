@@ -1,6 +1,6 @@
 /** host-local's ranges: parsed, completed with their defaults and checked, every problem at once. */
 import { BerthError } from '../errors.ts';
-import { asIp, asPrefix, contains, formatIp, lastOf, networkOf, type Ip, type Prefix } from './ip.ts';
+import { asIp, asPrefix, contains, formatIp, type Ip, lastOf, networkOf, type Prefix } from './ip.ts';
 import type { IpRange } from './model.ts';
 
 export interface Range {
