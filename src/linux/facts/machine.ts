@@ -9,7 +9,9 @@ export type MachineFacts = Pick<NodeFacts, 'machine' | 'cpus' | 'memoryBytes'>;
 
 /** Facts of this machine. Throws what `systeminformation` throws. */
 export async function askMachine(): Promise<MachineFacts> {
-  const { cpu, mem, system } = await import('systeminformation');
+  // By its default: a bundle of this CommonJS package has no named exports.
+  const { default: information } = await import('systeminformation');
+  const { cpu, mem, system } = information;
   const [{ manufacturer, model }, { cores }, { total }] = await Promise.all([system(), cpu(), mem()]);
   const machine = [manufacturer, model].filter((part) => part !== '' && part !== '-').join(' ');
   return {
