@@ -57,9 +57,9 @@ export function close(fd: number): void {
   checked(closeCall.now(fd), 'file.close', `descriptor ${fd}`);
 }
 
-/** Closes on a thread of the pool. */
-export async function closePooled(fd: number): Promise<void> {
-  checked(await closeCall.pooled(undefined, fd), 'file.close', `descriptor ${fd}`);
+/** Closes on a thread, not urgently: for packet sockets, whose close waits 8 to 16 ms for the kernel. */
+export async function closeLater(fd: number): Promise<void> {
+  checked(await closeCall.later(fd), 'file.close', `descriptor ${fd}`);
 }
 
 /** Reads what there is, up to `buffer`'s length, on this thread; answers the number of bytes. */

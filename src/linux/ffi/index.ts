@@ -4,5 +4,5 @@ export * from './file.ts';
 export { addressOf, checked } from './libc.ts';
 export * from './namespace.ts';
 export * from './poll.ts';
-export { inFlightLimit, inPool, poolState } from './pool.ts';
+export { inFlightLimit, inPool, inPoolLater, poolState } from './pool.ts';
 export * from './socket.ts';

@@ -12,7 +12,7 @@ import { createRequire } from 'node:module';
 import type * as Koffi from 'koffi';
 import { BerthError } from '../../engine/errors.ts';
 import { errorFromErrno } from './errno.ts';
-import { inPool } from './pool.ts';
+import { inPool, inPoolLater } from './pool.ts';
 
 /** What a C function of ours takes: numbers, buffers (as pointers), text (as `const char *`), null. */
 export type Argument = number | bigint | Uint8Array | string | null;
@@ -23,6 +23,8 @@ export interface SystemCall {
   now(...args: Argument[]): number;
   /** Calls on a thread of the pool, in its turn. Buffers are kept alive and must not be touched meanwhile. */
   pooled(signal: AbortSignal | undefined, ...args: Argument[]): Promise<number>;
+  /** Like `pooled` for slow calls that nobody waits for; they leave most threads to the others. */
+  later(...args: Argument[]): Promise<number>;
   /** Calls on a thread of the pool at once, outside the queue: for the rare calls that hold a thread for long. */
   detached(...args: Argument[]): Promise<number>;
 }
@@ -83,6 +85,7 @@ export function declare(prototype: string): SystemCall {
       return result < 0 ? -load().koffi.errno() : result;
     },
     pooled: (signal, ...args) => inPool(() => start(args), signal),
+    later: (...args) => inPoolLater(() => start(args)),
     detached: (...args) => start(args),
   };
 }

@@ -1,24 +1,14 @@
 /**
  * The one queue in front of the thread pool. koffi's asynchronous calls, `fs` and DNS share
- * libuv's threads, and koffi throws above 256 calls in flight: here at most `limit` run, the rest
- * wait first in, first out. A waiting call can be aborted; a running one cannot, the kernel has it.
- *
- * It is not a scheduler: no priorities, no timeouts. To debug: `poolState()` tells what is going on.
+ * libuv's threads, and koffi throws above 256 calls in flight: some threads stay free, the rest of
+ * the calls wait their turn. To debug: `poolState()` tells what is going on.
  */
-import { BerthError } from '../../engine/errors.ts';
+import { BoundedQueue, type QueueState } from './bounded-queue.ts';
 
 /** libuv's own default when UV_THREADPOOL_SIZE is not set (deps/uv/src/threadpool.c). */
 const LIBUV_DEFAULT_THREADS = 4;
 /** koffi's `max_async_calls` is 256; calls outside this queue need room too. */
 const MOST = 200;
-
-interface Waiting {
-  run(): void;
-}
-
-const waiting = new Set<Waiting>();
-let running = 0;
-let limit: number | undefined;
 
 /**
  * How many calls may be in flight for a pool of so many threads: some stay free for `fs`, more
@@ -29,6 +19,8 @@ export function inFlightLimit(threads: number): number {
   return Math.max(1, Math.min(MOST, threads - reserve));
 }
 
+let limit: number | undefined;
+
 function currentLimit(): number {
   if (limit === undefined) {
     const asked = Number(process.env.UV_THREADPOOL_SIZE);
@@ -37,60 +29,20 @@ function currentLimit(): number {
   return limit;
 }
 
+const calls = new BoundedQueue(currentLimit);
+const lateCalls = new BoundedQueue(() => Math.max(1, Math.floor(currentLimit() / 4)));
+
 /** What the pool does now, for status and metrics. */
-export function poolState(): { readonly running: number; readonly waiting: number; readonly limit: number } {
-  return { running, waiting: waiting.size, limit: currentLimit() };
+export function poolState(): QueueState {
+  return calls.state();
 }
 
-function interrupted(signal: AbortSignal): BerthError {
-  return new BerthError({
-    code: 'Interrupted',
-    reason: 'cancelled',
-    message: 'cancelled while waiting for a thread; the kernel was not asked',
-    cause: signal.reason,
-  });
-}
-
-function next(): void {
-  for (const call of waiting) {
-    if (running >= currentLimit()) return;
-    waiting.delete(call);
-    call.run();
-  }
-}
-
-/**
- * Runs `start` when a thread is free for it. Rejects with `Interrupted` when `signal` aborts before
- * that; afterwards the signal has no effect.
- */
+/** Runs `start` when a thread is free for it; an abort while it waits rejects with `Interrupted`. */
 export function inPool<T>(start: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (signal?.aborted) return Promise.reject(interrupted(signal));
-  return new Promise<T>((done, fail) => {
-    const leave = (): void => {
-      running -= 1;
-      next();
-    };
-    const call: Waiting = {
-      run() {
-        signal?.removeEventListener('abort', onAbort);
-        running += 1;
-        try {
-          start().finally(leave).then(done, fail);
-        } catch (error) {
-          leave();
-          fail(error);
-        }
-      },
-    };
-    const onAbort = (): void => {
-      waiting.delete(call);
-      if (signal !== undefined) fail(interrupted(signal));
-    };
-    if (running < currentLimit()) {
-      call.run();
-      return;
-    }
-    signal?.addEventListener('abort', onAbort, { once: true });
-    waiting.add(call);
-  });
+  return calls.run(start, signal);
+}
+
+/** Like `inPool` for slow calls that nobody waits for: together they take a quarter of the threads at most. */
+export function inPoolLater<T>(start: () => Promise<T>): Promise<T> {
+  return lateCalls.run(() => inPool(start));
 }

@@ -17,7 +17,7 @@ import type { MacAddress } from '../../engine/values.ts';
 import {
   AF_PACKET,
   close,
-  closePooled,
+  closeLater,
   errorFromErrno,
   insideNamespace,
   MSG_DONTWAIT,
@@ -196,7 +196,7 @@ export class KernelNamespace implements Namespace {
       if (failed !== undefined) throw errorFromErrno(-failed, 'link.announce', { target: `link ${index}` });
     } finally {
       // Takes 8 to 16 ms: the kernel waits until no packet can be on its way to this socket.
-      closePooled(fd).catch(this.#onLateError);
+      closeLater(fd).catch(this.#onLateError);
     }
   }
 

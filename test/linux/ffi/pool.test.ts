@@ -1,7 +1,7 @@
 import * as assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { BerthError } from '../../../src/engine/errors.ts';
-import { inFlightLimit, inPool, poolState } from '../../../src/linux/ffi/index.ts';
+import { inFlightLimit, inPool, inPoolLater, poolState } from '../../../src/linux/ffi/index.ts';
 
 /** A call that ends when it is told to. */
 function heldCall(): { readonly start: () => Promise<string>; end(value: string): void; fail(error: Error): void } {
@@ -52,6 +52,17 @@ test('a waiting call can be cancelled, a running one is not touched', async () =
   for (const call of held) call.end('done');
   assert.equal((await Promise.all(running)).length, limit);
   assert.equal(poolState().waiting, 0);
+});
+
+test('calls that nobody waits for leave most threads to the others', async () => {
+  const { limit } = poolState();
+  const held = Array.from({ length: limit + 5 }, heldCall);
+  const running = held.map((call) => inPoolLater(call.start));
+  assert.equal(poolState().running, Math.max(1, Math.floor(limit / 4)));
+  assert.equal(await inPool(async () => 'at once'), 'at once');
+  for (const call of held) call.end('done');
+  assert.equal((await Promise.all(running)).length, limit + 5);
+  assert.equal(poolState().running, 0);
 });
 
 test('a call that is cancelled before it is made does not start', async () => {
