@@ -78,6 +78,8 @@ function assignVfs(spec: VfPoolSpec, { vfOwners, misses }: Assignment, context: 
 function assignUplinks(spec: SlotPoolSpec, { vfOwners, uplinks, misses }: Assignment, index: LinkIndex): void {
   const mine: NodeLink[] = [];
   for (const link of index.links.values()) {
+    // VFs have to be named; a node with thousands of them is not asked about each.
+    if (link.vf !== undefined && spec.uplinks.length === 0) continue;
     const decision = decideUplink(spec, link, index);
     if (!decision.takes) {
       addMiss(misses, link.netdev.ifname, `${spec.resource}: ${decision.why}`);
