@@ -207,7 +207,8 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
     await attach(context, 'dead', node.addSandbox('dead'));
     node.removeSandbox('dead');
     // The kernel ends a namespace a moment after its last reference.
-    let report = await start(node).recover();
+    context.engine = start(node);
+    let report = await context.engine.recover();
     while (report.unknown.length > 0) {
       await waitingClock.delay(10);
       context.engine = start(node);

@@ -105,12 +105,19 @@ export class FakeKernel implements Kernel {
   /** Namespaces that live without a path (their mount is not ours to see). */
   readonly hidden: WorldNamespace[] = [];
 
-  /** The path vanishes; the namespace lives. */
-  hide(path: string): void {
+  /** The path vanishes; the namespace lives. Answers it, to be ended by {@link end}. */
+  hide(path: string): WorldNamespace {
     const namespace = this.world.paths.get(path);
     if (namespace === undefined) throw new Error(`no sandbox at ${path}`);
     this.world.paths.delete(path);
     this.hidden.push(namespace);
+    return namespace;
+  }
+
+  /** Ends a namespace that was hidden. */
+  end(namespace: WorldNamespace): void {
+    this.hidden.splice(this.hidden.indexOf(namespace), 1);
+    this.world.destroy(namespace);
   }
 
   async pciFunction(address: PciAddress): Promise<PciFunction | undefined> {

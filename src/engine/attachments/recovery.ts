@@ -41,7 +41,10 @@ export async function recoverAttachments(context: AttachmentContext): Promise<Re
     const signal = AbortSignal.timeout(EACH_MS);
     try {
       await context.attachmentLocks.run(attachment, signal, async () => {
-        const verdict = await judge(context, record);
+        // Another operation may have completed or ended it while we waited.
+        const current = context.records.get(record.key);
+        if (current === undefined) return;
+        const verdict = await judge(context, current);
         if (verdict.keep) {
           kept.push(attachment);
           if (verdict.unknown !== undefined) unknown.push({ attachment, why: verdict.unknown });

@@ -61,6 +61,3 @@ async function allocateHostLocal(
   });
   return { addresses, routes: spec.routes, dns: spec.dns };
 }
-
-export { rangeProblems } from './ranges.ts';
-export { staticProblems } from './static.ts';

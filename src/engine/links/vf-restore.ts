@@ -37,6 +37,8 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
     problems.push(...home.problems);
     if (link !== undefined) problems.push(...(await restoreIdentity(context, link, netdev)));
   }
+  // As long as the VF can be in a living pod its VLAN stays: untagged, the pod would be in another network.
+  if (!detached) return { detached, problems };
   problems.push(...(await restoreSide(context, made, link)));
   if (link !== undefined && netdev !== undefined) problems.push(...(await restoreNetdev(context, link.index, netdev)));
   return { detached, problems: [...new Set(problems)] };

@@ -257,6 +257,32 @@ test('a VF that came home under its pod name is restored within one notification
   assert.is(node.snapshot(), before);
 });
 
+test('a VF that cannot be reached keeps its VLAN, and is restored when it comes home', async () => {
+  const node = createPodNode();
+  const before = node.snapshot();
+  const device = node.device(0);
+  await node.attach('c1', vf(device, { vlan: 3 }));
+  const hidden = node.kernel.hide('/run/netns/c1');
+  assert.is(await reasonOf(node.detach('c1', { path: '/none' })), 'restore-incomplete');
+  assert.is(settingsOf(device).vlan, 3);
+  assert.is(node.reservations.reserved().length, 1);
+  node.kernel.end(hidden);
+  await node.detach('c1', { path: '/none' });
+  assert.is(node.snapshot(), before);
+});
+
+test('recovering again while an ADD runs does not undo it', async () => {
+  const node = createPodNode();
+  let recovery: Promise<unknown> | undefined;
+  node.kernel.intercept((step) => {
+    if (step.what === 'link.create') recovery ??= node.engine.recover();
+  });
+  await node.attach('c1', macvlan());
+  await recovery;
+  assert.is(node.engine.list()[0]?.state, 'attached');
+  assert.ok(sandboxHas(node, '/run/netns/c1', 'net1'));
+});
+
 test('two VFs that came home with the same name are both restored', async () => {
   const node = createPodNode();
   const before = node.snapshot();
