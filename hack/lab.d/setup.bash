@@ -320,7 +320,7 @@ setup() { # [--fresh]
   fi
   if [[ ${1-} == --fresh ]]; then
     say 'removing what is in the cache'
-    rm -rf "$qemu_dir" "$kernel_dir" "$apt_dir" "$lab_cache"/built-*
+    rm -rf "$qemu_dir" "$kernel_dir" "$apt_dir" "$lab_cache"/{built,accelerator}-*
   fi
   rm -f "$lab_cache"/tmp.*
   if ! find_built; then

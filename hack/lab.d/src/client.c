@@ -16,6 +16,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -285,16 +286,35 @@ static int newer(const struct stat *s, const struct timespec *t)
   return s->st_ctim.tv_sec > t->tv_sec || (s->st_ctim.tv_sec == t->tv_sec && s->st_ctim.tv_nsec >= t->tv_nsec);
 }
 
-/* Whether anything below fd changed since then. Of node_modules only the top is looked at: npm
- * rewrites its hidden lock file; .git and the folder for results do not matter to a command. */
-static int tree_changed(int fd, const struct timespec *since, const struct stat *results)
+/* The paths that changed, each ended by NUL. */
+static char *changes;
+static size_t changes_used, changes_size;
+
+static void note_change(const char *path)
+{
+  size_t length = strlen(path) + 1;
+  if (changes_used + length > changes_size) {
+    changes_size = (changes_size + length) * 2;
+    changes = realloc(changes, changes_size);
+    if (!changes)
+      machine_failed("out of memory");
+  }
+  memcpy(changes + changes_used, path, length);
+  changes_used += length;
+}
+
+/* Notes what changed below fd since then; path is its name. Of node_modules only the top is looked
+ * at, since npm rewrites its hidden lock file: 1 when that changed, and all is to be forgotten.
+ * .git and the folder for results do not matter to a command. */
+static int find_changes(int fd, char *path, const struct timespec *since, const struct stat *results)
 {
   DIR *d = fdopendir(fd);
   if (!d)
     return 1;
+  size_t length = strlen(path);
   struct dirent *e;
-  int changed = 0;
-  while (!changed && (e = readdir(d))) {
+  int all = 0;
+  while (!all && (e = readdir(d))) {
     struct stat s;
     if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || !strcmp(e->d_name, ".git"))
       continue;
@@ -302,20 +322,22 @@ static int tree_changed(int fd, const struct timespec *since, const struct stat 
       continue;
     if (results && s.st_ino == results->st_ino && s.st_dev == results->st_dev)
       continue;
-    changed = newer(&s, since);
-    if (changed || !S_ISDIR(s.st_mode))
+    if (length + strlen(e->d_name) + 2 > PATH_MAX)
       continue;
-    int child = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (child < 0)
-      continue;
-    if (!strcmp(e->d_name, "node_modules")) {
-      changed = fstatat(child, ".package-lock.json", &s, 0) == 0 && newer(&s, since);
+    path[length] = '/';
+    strcpy(path + length + 1, e->d_name);
+    if (newer(&s, since))
+      note_change(path);
+    int child = S_ISDIR(s.st_mode) ? openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (child >= 0 && !strcmp(e->d_name, "node_modules")) {
+      all = fstatat(child, ".package-lock.json", &s, 0) == 0 && newer(&s, since);
       close(child);
-    } else
-      changed = tree_changed(child, since, results);
+    } else if (child >= 0)
+      all = find_changes(child, path, since, results);
+    path[length] = 0;
   }
   closedir(d);
-  return changed;
+  return all;
 }
 
 /* The stamp file "seen" says when the host's files were last looked at. It is replaced only after
@@ -330,18 +352,24 @@ static void refresh_if_changed(const char *tree, int force)
   close(fd);
   struct stat before, results, top;
   int have_results = stat("out", &results) == 0;
-  int changed = force || stat("seen", &before) != 0;
-  if (!changed && tree && lstat(tree, &top) == 0) {
-    int tree_fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (tree_fd >= 0)
-      changed = newer(&top, &before.st_mtim) || tree_changed(tree_fd, &before.st_mtim, have_results ? &results : NULL);
+  int all = force || stat("seen", &before) != 0;
+  int tree_fd = all || !tree ? -1 : open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (tree_fd >= 0 && fstat(tree_fd, &top) == 0) {
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s", tree);
+    if (newer(&top, &before.st_mtim))
+      note_change(tree);
+    all = find_changes(tree_fd, path, &before.st_mtim, have_results ? &results : NULL);
   }
-  if (changed) {
-    send_frame(LAB_REFRESH, NULL, 0);
-    await(LAB_REFRESH, 0);
-    rename(stamp, "seen");
-  } else
+  if (all || changes_used > LAB_MAX_FRAME / 8)
+    changes_used = 0;
+  else if (!changes_used) {
     unlink(stamp);
+    return;
+  }
+  send_frame(LAB_REFRESH, changes, changes_used);
+  await(LAB_REFRESH, 0);
+  rename(stamp, "seen");
 }
 
 static int passed_on(const char *entry)

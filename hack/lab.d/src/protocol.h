@@ -29,7 +29,8 @@ enum lab_frame {
   LAB_STDIN = 'I',     /* bytes; no bytes: end of file */
   LAB_SIGNAL = 'S',    /* signal number u8 */
   LAB_WINDOW = 'W',    /* rows u16, cols u16 */
-  LAB_REFRESH = 'D',   /* forget cached views of the host's files; answered with the same */
+  LAB_REFRESH = 'D',   /* forget what is cached of these files of the host (each path ended by NUL),
+                        * or of all when none is given; answered with the same type */
   LAB_BYE = 'B',       /* end every process, flush; answered with the same */
   /* machine to host */
   LAB_STDOUT = 'O',
