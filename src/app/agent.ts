@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import type { AgentOptions } from '../cli/port.ts';
 import { type CniObservation, createCniServer, createHandler, createSpool } from '../cni/index.ts';
-import { type AttachmentEngine, createAttachments, type RecoveryReport } from '../engine/attachments/index.ts';
+import { type AttachmentEngine, createAttachments } from '../engine/attachments/index.ts';
 import { systemClock } from '../engine/clock.ts';
 import { createLiveInventory, type LiveInventory } from '../engine/inventory/live.ts';
 import type { Logger } from '../engine/logger.ts';
@@ -65,8 +65,6 @@ export async function startAgent(environment: AgentEnvironment): Promise<Running
 
 async function start({ options, version, log, signal }: AgentEnvironment, stops: Stops): Promise<AgentPaths> {
   const startedAt = new Date();
-  const loop = new LoopDelay();
-  stops.push(() => loop.stop());
   const configuration = await followConfiguration(options.config, log);
   stops.push(() => configuration.stop());
   const paths = agentPaths(options, configuration.current.paths);
@@ -116,7 +114,7 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
   await kubelet.start();
 
   collectWhatComesHome(inventory, attachments);
-  reportRecovery(await attachments.recover(), log);
+  await attachments.recover();
   const spool = createSpool({ folder: paths.spool, bootId, attachments, log });
   await spool.replay();
   stops.push(spool.watch());
@@ -135,6 +133,9 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
   stops.push(() => cni.close());
   await cni.listen();
 
+  // From here on: loading the program holds the loop for long, once.
+  const loop = new LoopDelay();
+  stops.push(() => loop.stop());
   const api = await serveApi({
     socketPath: paths.apiSocket,
     view: createAgentView({ version, startedAt, configuration, inventory, pools, kubelet, attachments, spool, loop }),
@@ -176,16 +177,6 @@ function collectWhatComesHome(inventory: LiveInventory, attachments: AttachmentE
     ];
     for (const { address } of home) void attachments.onDeviceHome(address);
   });
-}
-
-function reportRecovery(report: RecoveryReport, log: Logger): void {
-  const counts = Object.fromEntries(Object.entries(report).map(([what, list]) => [what, list.length]));
-  const isQuiet = Object.values(counts).every((count) => count === 0);
-  if (!isQuiet) log.info(counts, 'attachments recovered');
-  for (const entry of report.unknown)
-    log.warn(entry, 'nothing proves that the sandbox is dead; the attachment is kept');
-  for (const entry of report.stuck) log.error(entry, 'an attachment could not be restored yet');
-  for (const problem of report.addressProblems) log.warn({ problem }, 'an address note could not be used');
 }
 
 function logCall({ error, key, ...call }: CniObservation, log: Logger): void {

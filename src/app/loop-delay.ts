@@ -11,7 +11,7 @@ export class LoopDelay {
     this.#histogram.enable();
   }
 
-  /** The longest delay since the start, in milliseconds. */
+  /** The longest delay since this was made, in milliseconds. */
   get maxMs(): number {
     return Math.max(0, this.#histogram.max / 1e6 - RESOLUTION_MS);
   }

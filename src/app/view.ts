@@ -95,6 +95,8 @@ function statusOf(parts: AgentParts): AgentStatus {
 }
 
 function resourceOf({ spec, devices }: PoolState, registration: ResourceRegistration | undefined): ResourceStatus {
+  // Built-in pools without devices are not announced at all.
+  const problem = registration === undefined ? 'not announced: this node has no device for it' : registration.lastError;
   const reasons = new Set(devices.flatMap(({ reason }) => (reason === undefined ? [] : [reason])));
   return {
     resource: spec.resource,
@@ -103,6 +105,6 @@ function resourceOf({ spec, devices }: PoolState, registration: ResourceRegistra
     reasons: [...reasons].slice(0, 5),
     registered: registration?.registered ?? false,
     ...(registration?.mode === undefined ? {} : { mode: registration.mode }),
-    ...(registration?.lastError === undefined ? {} : { problem: registration.lastError }),
+    ...(problem === undefined ? {} : { problem }),
   };
 }
