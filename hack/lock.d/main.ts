@@ -1,11 +1,17 @@
 /**
  * The second half of `hack/lock`: adds to a lock file the optional dependencies that npm left out because
  * the registry it asked does not have them. On a file that lacks none it changes nothing.
+ * With `--check` it changes nothing at all and fails, naming what is wrong, when a file would not install
+ * everywhere: a host in it, an entry missing, or other dependencies than package.json has.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 
 interface Entry {
   readonly version?: string;
+  readonly resolved?: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
   readonly dev?: boolean;
   readonly optional?: boolean;
@@ -31,19 +37,51 @@ const CPU: Readonly<Record<string, string>> = {
 };
 const LIBC: Readonly<Record<string, string>> = { gnu: 'glibc', musl: 'musl', gnueabihf: 'glibc', musleabihf: 'musl' };
 
-const path = process.argv[2];
-if (path === undefined) throw new Error('usage: node hack/lock.d/main.ts LOCKFILE');
-const lock = JSON.parse(readFileSync(path, 'utf8')) as { packages: Record<string, Entry> };
-
-for (const parent of Object.values(lock.packages)) {
-  for (const [name, version] of Object.entries(parent.optionalDependencies ?? {})) {
-    const key = `node_modules/${name}`;
-    if (lock.packages[key] === undefined) lock.packages[key] = entryFor(name, version, parent);
-  }
+interface Lock {
+  packages: Record<string, Entry>;
 }
-// npm's own order: the root first, then by path.
-lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, 'en')));
-writeFileSync(path, `${JSON.stringify(lock, undefined, 2)}\n`);
+
+const [mode, ...paths] = process.argv.slice(2);
+if ((mode !== '--check' && mode !== '--complete') || paths.length === 0) {
+  throw new Error('usage: node hack/lock.d/main.ts --check|--complete LOCKFILE...');
+}
+for (const path of paths) {
+  const lock = JSON.parse(readFileSync(path, 'utf8')) as Lock;
+  if (mode === '--complete') complete(path, lock);
+  else check(path, lock);
+}
+
+function complete(path: string, lock: Lock): void {
+  for (const { name, version, parent } of missing(lock)) {
+    lock.packages[`node_modules/${name}`] = entryFor(name, version, parent);
+  }
+  // npm's own order: the root first, then by path.
+  lock.packages = Object.fromEntries(Object.entries(lock.packages).sort(([a], [b]) => a.localeCompare(b, 'en')));
+  writeFileSync(path, `${JSON.stringify(lock, undefined, 2)}\n`);
+}
+
+function check(path: string, lock: Lock): void {
+  const manifest = JSON.parse(readFileSync(join(dirname(path), 'package.json'), 'utf8')) as Entry;
+  const problems = missing(lock).map(({ name }) => `lacks ${name}, so npm ci refuses it`);
+  for (const [key, { resolved }] of Object.entries(lock.packages)) {
+    if (resolved !== undefined) problems.push(`names a host for ${key}`);
+  }
+  for (const kind of ['dependencies', 'devDependencies', 'optionalDependencies'] as const) {
+    const locked = JSON.stringify(lock.packages['']?.[kind] ?? {});
+    if (locked !== JSON.stringify(manifest[kind] ?? {})) problems.push(`has other ${kind} than package.json`);
+  }
+  for (const problem of problems) process.stderr.write(`${path}: ${problem}; run hack/lock\n`);
+  if (problems.length > 0) process.exitCode = 1;
+}
+
+/** The optional dependencies without an entry, with the package that asks for them. */
+function missing(lock: Lock): { name: string; version: string; parent: Entry }[] {
+  return Object.values(lock.packages).flatMap((parent) =>
+    Object.entries(parent.optionalDependencies ?? {})
+      .filter(([name]) => lock.packages[`node_modules/${name}`] === undefined)
+      .map(([name, version]) => ({ name, version, parent })),
+  );
+}
 
 function entryFor(name: string, version: string, parent: Entry): Entry {
   const words = name.slice(name.indexOf('/') + 1).split('-');

@@ -6,7 +6,8 @@ import { globSync } from 'node:fs';
 
 /**
  * - `parallel`: ordinary files, some at a time.
- * - `serial`: files under `kernel/`, one at a time: they make namespaces and links.
+ * - `serial`: files under `kernel/` and `bench/`, one at a time: they make namespaces and links, or
+ *   compare the machine before and after.
  * - `lab`: files named `*.lab.ts`, one at a time inside the virtual machine, which boots once for all.
  */
 export type Mode = 'parallel' | 'serial' | 'lab';
@@ -28,7 +29,7 @@ export function findTestFiles(folder: string): readonly TestFile[] {
 
 function modeOf(file: string): Mode {
   if (file.endsWith('.lab.ts')) return 'lab';
-  return file.startsWith('kernel/') ? 'serial' : 'parallel';
+  return /^(kernel|bench)\//.test(file) ? 'serial' : 'parallel';
 }
 
 /**
