@@ -7,9 +7,17 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { credentials } from '@grpc/grpc-js';
-import { type ListPodResourcesResponse, PodResourcesListerClient } from '../../src/kubelet/gen/podresources/v1/pod_resources.ts';
+import {
+  type ListPodResourcesResponse,
+  PodResourcesListerClient,
+} from '../../src/kubelet/gen/podresources/v1/pod_resources.ts';
 import { type AdmittedPod, createKubelet, type StandInKubelet } from '../../test/standins/kubelet/index.ts';
-import { createRuntime, type NetworkDefinition, type Runtime, type Sandbox } from '../../test/standins/runtime/index.ts';
+import {
+  createRuntime,
+  type NetworkDefinition,
+  type Runtime,
+  type Sandbox,
+} from '../../test/standins/runtime/index.ts';
 import { eventually } from './machine.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');

@@ -14,7 +14,12 @@ const narrator = createNarrator({ json, color: process.env['BERTH_DEMO_COLOR'] =
 /** A VF's carrier comes some seconds after it is up, in this machine as on real NICs. */
 const CARRIER_MS = 30_000;
 
-function network(name: string, link: string, subnet: string, more: Readonly<Record<string, unknown>> = {}): NetworkDefinition {
+function network(
+  name: string,
+  link: string,
+  subnet: string,
+  more: Readonly<Record<string, unknown>> = {},
+): NetworkDefinition {
   return {
     namespace: 'default',
     name,
@@ -85,10 +90,18 @@ async function runPods(cluster: Cluster): Promise<RunningPod[]> {
   }
   const [first] = pods;
   const environment = first?.admitted.containers[0]?.envs['PCIDEVICE_BERTH_DEV_VF'];
-  narrator.claim('its container reads the VF it got from PCIDEVICE_BERTH_DEV_VF', environment === first?.device, environment);
+  narrator.claim(
+    'its container reads the VF it got from PCIDEVICE_BERTH_DEV_VF',
+    environment === first?.device,
+    environment,
+  );
   for (const definition of NETWORKS) await claimPing(definition, pods);
-  const uplinks = new Set(pods.slice(2).map((pod) => `${pod.sandbox.pod.name.split('-')[0]} ${pod.device.split('-')[0]}`));
-  narrator.claim('macvlan and ipvlan, which exclude each other, got different uplinks', uplinks.size === 2, [...uplinks]);
+  const uplinks = new Set(
+    pods.slice(2).map((pod) => `${pod.sandbox.pod.name.split('-')[0]} ${pod.device.split('-')[0]}`),
+  );
+  narrator.claim('macvlan and ipvlan, which exclude each other, got different uplinks', uplinks.size === 2, [
+    ...uplinks,
+  ]);
   narrator.show('berth inventory', await berth('inventory'));
   narrator.show('berth attachments', await berth('attachments'));
   return pods;
@@ -109,7 +122,10 @@ async function growLive(cluster: Cluster): Promise<void> {
   narrator.chapter('The admin makes VFs on the second NIC while pods run');
   const startedAt = performance.now();
   setVfCount('eth1', 3);
-  const grew = await eventually(() => (cluster.kubelet.node().allocatable['berth.dev/vf'] === 7 ? true : undefined), 20_000);
+  const grew = await eventually(
+    () => (cluster.kubelet.node().allocatable['berth.dev/vf'] === 7 ? true : undefined),
+    20_000,
+  );
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   narrator.show('echo 3 > /sys/class/net/eth1/device/sriov_numvfs', vfAddresses('eth1').join('\n'));
   narrator.claim(
@@ -119,7 +135,11 @@ async function growLive(cluster: Cluster): Promise<void> {
   );
 }
 
-async function deletePods(cluster: Cluster, pods: readonly RunningPod[], before: Record<string, unknown>): Promise<void> {
+async function deletePods(
+  cluster: Cluster,
+  pods: readonly RunningPod[],
+  before: Record<string, unknown>,
+): Promise<void> {
   narrator.chapter('The pods are deleted');
   for (const pod of [...pods].reverse()) await cluster.deletePod(pod);
   const left = JSON.parse(await berth('attachments', '-o', 'json')) as { attachments: readonly unknown[] };
@@ -128,7 +148,11 @@ async function deletePods(cluster: Cluster, pods: readonly RunningPod[], before:
   for (const [name, state] of Object.entries(before)) {
     const now = name === 'eth1' ? withoutVfs(after[name]) : after[name];
     const then = name === 'eth1' ? withoutVfs(state) : state;
-    narrator.claim(`${name} is as it was: name, MAC, MTU, state and the settings of its VFs`, isDeepStrictEqual(now, then), { then, now });
+    narrator.claim(
+      `${name} is as it was: name, MAC, MTU, state and the settings of its VFs`,
+      isDeepStrictEqual(now, then),
+      { then, now },
+    );
   }
   const reservations = await run('find', '/var/lib/cni/networks', '-type', 'f', '-name', '10.*');
   narrator.claim('no address is reserved any more', reservations === '', reservations);
