@@ -7,6 +7,7 @@
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { BerthError } from '../engine/errors.ts';
+import type { Netdev, Nic } from '../engine/inventory/model.ts';
 import { FACTS_PATH } from './facts/recorded.ts';
 import { RecordingFacts } from './facts/recording.ts';
 import type { FactSource } from './facts/source.ts';
@@ -35,10 +36,18 @@ export async function captureTree(root: string, directory: string, facts?: FactS
     // Never read on the live node, where it takes the device's lock; people and other tools look for it.
     if (sriov !== undefined) tree.add(`sys/bus/pci/devices/${address}`, 'sriov_numvfs', `${sriov.numVfs}`);
   }
+  // Told by netlink on the live node.
+  for (const { ifname, carrier } of [...inventory.nics.flatMap(netdevsOf), ...inventory.virtual]) {
+    if (carrier !== undefined) tree.add(`sys/class/net/${ifname}`, 'carrier', carrier ? '1' : '0');
+  }
   const told = recording?.document();
   if (told !== undefined) tree.files.set(FACTS_PATH, Buffer.from(`${JSON.stringify(told, undefined, 1)}\n`));
   const notes = inventory.unread.map(({ source, reason }) => `${source}: ${reason}`);
   return await write(tree, directory, notes);
+}
+
+function netdevsOf(nic: Nic): readonly Netdev[] {
+  return [nic.netdev, ...nic.vfs.map((vf) => vf.netdev)].filter((netdev) => netdev !== undefined);
 }
 
 async function makeEmpty(directory: string): Promise<void> {

@@ -61,6 +61,7 @@ class TreeReader implements NodeReader {
   readonly #nodeName: string | undefined;
   readonly #machine: (() => Promise<MachineFacts>) | undefined;
   readonly #slots = new SlowSlots();
+  #onLate: (hint: ChangeHint) => void = () => undefined;
   #askedMachine: Promise<MachineFacts> | undefined;
   /** Vital product data by function and incarnation: the EEPROM is slow and does not change. */
   readonly #vpd = new Map<
@@ -103,6 +104,10 @@ class TreeReader implements NodeReader {
     return shareInventory(previous, await this.#named(await again.run(hints)));
   }
 
+  onLate(listener: (hint: ChangeHint) => void): void {
+    this.#onLate = listener;
+  }
+
   async vfSettings(pf: LinkRef): Promise<VfSettingsAnswer> {
     return await this.#facts.vfSettings(pf);
   }
@@ -114,6 +119,7 @@ class TreeReader implements NodeReader {
       notes: new Notes(),
       pacer: createPacer(signal),
       slow: this.#slots.scan(slowMs),
+      late: (hint: ChangeHint) => this.#onLate(hint),
       rdma: false,
     };
     return { ...scan, rdma: entriesOf(scan, 'sys/class/infiniband').length > 0 };
@@ -125,7 +131,7 @@ class TreeReader implements NodeReader {
     if (told.machine !== undefined && told.cpus !== undefined && told.memoryBytes !== undefined) return told;
     this.#askedMachine ??= this.#machine();
     const asked = this.#askedMachine;
-    return { ...(await noted(scan, 'systeminformation', () => asked)), ...told };
+    return { ...told, ...(await noted(scan, 'systeminformation', () => asked)), ...told };
   }
 
   async #allLinks(scan: Scan): Promise<KnownLinks> {
@@ -253,10 +259,12 @@ class TreeReader implements NodeReader {
       const inode = this.#tree.inode(place.home);
       const before = this.#vpd.get(place.address);
       if (this.#tree.live && before !== undefined && before.inode === inode) return before.data;
-      const bytes = await scan.slow.read(path, () => this.#tree.bytesLater(path, VPD_LIMIT_BYTES));
-      const data = bytes === undefined ? undefined : parseVpd(bytes);
-      this.#vpd.set(place.address, { inode, data });
-      return data;
+      return await scan.slow.read(path, async () => {
+        const bytes = await this.#tree.bytesLater(path, VPD_LIMIT_BYTES);
+        const data = bytes === undefined ? undefined : parseVpd(bytes);
+        this.#vpd.set(place.address, { inode, data });
+        return data;
+      });
     });
   }
 

@@ -48,6 +48,7 @@ export async function createLiveInventory(options: LiveInventoryOptions): Promis
     (hint) => take(hint),
     (nsid) => options.onNamespaceGone?.(nsid),
   );
+  options.reader.onLate?.((hint) => take(hint));
   const stop = stopChanges ?? (async () => undefined);
   try {
     const live = new LiveInventory(options, await options.reader.read(), stop);

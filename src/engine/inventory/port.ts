@@ -15,6 +15,11 @@ export interface NodeReader {
    */
   reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory>;
   /**
+   * Whom to tell that something which a read did not wait for can be had now: what to read again.
+   * Absent in readers that wait for everything.
+   */
+  onLate?(listener: (hint: ChangeHint) => void): void;
+  /**
    * PF-side settings of a PF's VFs by index, which `reread` leaves as they were: they cost 1 to 2 ms
    * for each VF on some NICs. `none`: the driver lists no VFs; `undefined`: unknown. Absent in
    * readers that read settings with everything else.

@@ -25,6 +25,7 @@ function linkFacts(link: HostLink, addresses: readonly HostAddress[]): LinkFacts
     ifindex: link.index,
     altnames: link.altnames,
     ...(link.permanentMac === undefined ? {} : { permanentMac: link.permanentMac }),
+    ...(link.carrier === undefined ? {} : { carrier: link.carrier }),
     ...(link.kind === undefined ? {} : { kind: link.kind }),
     addresses: addresses.filter((entry) => entry.scope === 'global').map((entry) => entry.address),
   };

@@ -38,6 +38,7 @@ const link = z.strictObject({
   ifindex: z.int().min(1),
   altnames: z.array(text).max(256),
   permanentMac: mac.optional(),
+  carrier: z.boolean().optional(),
   kind: text.optional(),
   addresses: z.array(text).max(4096),
   defaultRoute: z.boolean(),
@@ -124,8 +125,8 @@ function invalid(why: string): BerthError {
   });
 }
 
-function linkFacts({ ifindex, altnames, permanentMac, kind, addresses }: z.output<typeof link>): LinkFacts {
-  return withoutUndefined({ ifindex, altnames, permanentMac, kind, addresses });
+function linkFacts({ ifindex, altnames, permanentMac, carrier, kind, addresses }: z.output<typeof link>): LinkFacts {
+  return withoutUndefined({ ifindex, altnames, permanentMac, carrier, kind, addresses });
 }
 
 function settingsOf(vfs: z.output<typeof link>['vfs']): VfSettingsAnswer {

@@ -32,6 +32,8 @@ export interface LinkFacts {
   readonly altnames: readonly string[];
   /** IFLA_PERM_ADDRESS */
   readonly permanentMac?: MacAddress;
+  /** IFLA_CARRIER; the file of that name waits for the RTNL lock. */
+  readonly carrier?: boolean;
   /** IFLA_INFO_KIND */
   readonly kind?: string;
   /** Global addresses with prefix length. */

@@ -32,9 +32,10 @@ export async function readNetdev(scan: Scan, home: NetdevHome, known: KnownLinks
   const isEnslaved = stacked.includes('master');
   const master = isEnslaved ? linkNameOf(scan, home, 'master') : undefined;
   const facts = await known.facts(ifindex);
+  const onLate = () => scan.late({ kind: 'link', ifindex, ifname: home.ifname, action: 'new' });
   // The kernel answers neither while the link is down.
-  const carrier = adminUp === false ? undefined : await slowFlag(scan, home, 'carrier');
-  const speedMbps = adminUp === false || carrier === false ? undefined : await speedOf(scan, home);
+  const carrier = adminUp === false ? undefined : (facts?.carrier ?? (await carrierOf(scan, home, onLate)));
+  const speedMbps = adminUp === false || carrier === false ? undefined : await speedOf(scan, home, onLate);
   return {
     ifname: home.ifname,
     ifindex,
@@ -67,13 +68,13 @@ function macOrNone(text: string): MacAddress | 'none' | undefined {
   return asMacAddress(text) ?? (/^([0-9a-f]{2}(:[0-9a-f]{2})*)?$/.test(text) ? 'none' : undefined);
 }
 
-async function slowFlag(scan: Scan, home: NetdevHome, attribute: string): Promise<boolean | undefined> {
-  return parsed(scan, home, attribute, await slowTextOf(scan, home, attribute), flag);
+async function carrierOf(scan: Scan, home: NetdevHome, onLate: () => void): Promise<boolean | undefined> {
+  return parsed(scan, home, 'carrier', await slowTextOf(scan, home, 'carrier', onLate), flag);
 }
 
 /** -1 and 0 mean "unknown" (SPEED_UNKNOWN); some drivers print it unsigned. */
-async function speedOf(scan: Scan, home: NetdevHome): Promise<number | undefined> {
-  const speed = parsed(scan, home, 'speed', await slowTextOf(scan, home, 'speed'), integer);
+async function speedOf(scan: Scan, home: NetdevHome, onLate: () => void): Promise<number | undefined> {
+  const speed = parsed(scan, home, 'speed', await slowTextOf(scan, home, 'speed', onLate), integer);
   return speed === undefined || speed <= 0 || speed === 0xffffffff ? undefined : speed;
 }
 

@@ -1,7 +1,7 @@
 /** Facts of the machine itself, from the files of its tree. */
 import type { NodeFacts } from '../../engine/inventory/model.ts';
 import { line, numberList, word } from './parse.ts';
-import { attributeOf, entriesOf, type Place, type Scan, textOf } from './scan.ts';
+import { attributeOf, entriesOf, type Place, realOf, type Scan, textOf } from './scan.ts';
 
 const at = (path: string): Place => ({ home: path, name: path });
 
@@ -29,8 +29,12 @@ export function readNodeFacts(scan: Scan, name: string | undefined): NodeFacts {
 }
 
 function machineOf(scan: Scan): string | undefined {
-  const dmi = at('sys/class/dmi/id');
-  const parts = ['sys_vendor', 'product_name'].flatMap((name) => attributeOf(scan, dmi, name, line) ?? []);
+  const name = 'sys/class/dmi/id';
+  const home = realOf(scan, name);
+  if (home === undefined) return undefined;
+  const parts = ['sys_vendor', 'product_name'].flatMap(
+    (attribute) => attributeOf(scan, { home, name }, attribute, line) ?? [],
+  );
   return parts.length === 0 ? undefined : parts.join(' ');
 }
 

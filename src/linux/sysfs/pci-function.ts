@@ -16,7 +16,14 @@ import { openTree } from './tree.ts';
 /** `undefined` when the function is gone. Throws `Io` when its files cannot be read. */
 export async function readPciFunction(root: string, address: PciAddress): Promise<PciFunction | undefined> {
   const notes = new Notes();
-  const scan: Scan = { tree: openTree(root), notes, pacer: createPacer(), slow: new SlowSlots().scan(0), rdma: false };
+  const scan: Scan = {
+    tree: openTree(root),
+    notes,
+    pacer: createPacer(),
+    slow: new SlowSlots().scan(0),
+    late: () => undefined,
+    rdma: false,
+  };
   const found = readOne(scan, address);
   const [problem] = notes.list();
   if (problem === undefined) return found;

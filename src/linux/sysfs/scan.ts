@@ -5,6 +5,7 @@
  */
 import type { Dirent } from 'node:fs';
 import type { Unread } from '../../engine/inventory/model.ts';
+import type { ChangeHint } from '../../engine/inventory/port.ts';
 import type { Pacer } from './pacer.ts';
 import type { SlowReads } from './slow-reads.ts';
 import { reasonOf, type Tree } from './tree.ts';
@@ -14,6 +15,8 @@ export interface Scan {
   readonly notes: Notes;
   readonly pacer: Pacer;
   readonly slow: SlowReads;
+  /** Called when something could only be read after this scan: what to read again. */
+  readonly late: (hint: ChangeHint) => void;
   /** The node has RDMA devices: only then is every function asked for its own. */
   readonly rdma: boolean;
 }
@@ -50,13 +53,18 @@ export function textOf({ tree, notes }: Scan, place: Place, attribute: string): 
   }
 }
 
-/** The same for a file that may wait; it must answer before the scan's deadline. */
-export async function slowTextOf(scan: Scan, place: Place, attribute: string): Promise<string | undefined> {
+/** The same for a file that may wait; when it has not answered by the scan's deadline, `onLate` is called once it has. */
+export async function slowTextOf(
+  scan: Scan,
+  place: Place,
+  attribute: string,
+  onLate: () => void,
+): Promise<string | undefined> {
   // A file of a captured tree answers at once.
   if (!scan.tree.live) return textOf(scan, place, attribute);
   try {
     const path = `${place.home}/${attribute}`;
-    return await scan.slow.read(path, () => scan.tree.textLater(path));
+    return await scan.slow.read(path, () => scan.tree.textLater(path), onLate);
   } catch (error) {
     return noteUnless(scan.notes, place, attribute, error);
   }

@@ -1,27 +1,33 @@
 /**
- * Files whose reading may wait: `speed` takes the RTNL lock and may ask firmware, `sriov_numvfs`
- * takes the device's lock and waits while VFs are being made, `vpd` is a slow serial bus.
- * They are read on the thread pool, few at a time, and a scan does not wait for them beyond its
- * deadline: a wedged driver costs a note, not the inventory.
+ * Files whose reading may wait: `speed` takes the RTNL lock and may ask firmware, `vpd` is a slow
+ * serial bus. They are read on the thread pool, few at a time, and a scan does not wait for them
+ * beyond its deadline: a wedged driver costs a note, not the inventory. An answer that comes late
+ * is announced, and kept for a moment for the scan that this leads to.
  */
 
 /** Slow reads of one scan, which share a deadline. */
 export interface SlowReads {
   /**
    * Runs `read` when a slot is free. Throws a `SlowReadError` when it has not answered by the
-   * deadline; it is left running then, and its path is not read again before it has ended.
+   * deadline; it goes on then, calls `onLate` when it has answered, and until then its path is not
+   * read again.
    */
-  read<T>(path: string, read: () => Promise<T>): Promise<T>;
+  read<T>(path: string, read: () => Promise<T>, onLate?: () => void): Promise<T>;
 }
 
 export class SlowReadError extends Error {
   override readonly name = 'SlowReadError';
 }
 
+/** Long enough for the scan that follows the announcement, too short to hide a change. */
+const KEPT_MS = 500;
+
 /** Slots for slow files, shared by all scans of a reader: the thread pool has other work. */
 export class SlowSlots {
-  readonly #stuck = new Set<string>();
-  readonly #waiting = new Set<() => void>();
+  /** Reads that have missed their deadline and not answered yet. */
+  readonly #late = new Set<string>();
+  readonly #kept = new Map<string, { readonly value: unknown; readonly untilMs: number }>();
+  readonly #waiting: (() => void)[] = [];
   #free: number;
 
   constructor(slots = 3) {
@@ -31,50 +37,44 @@ export class SlowSlots {
   /** Reads of one scan, which together have `deadlineMs` from now. */
   scan(deadlineMs: number): SlowReads {
     const deadline = performance.now() + deadlineMs;
-    return { read: (path, read) => this.#read(path, deadline, read) };
+    return { read: (path, read, onLate) => this.#read(path, deadline, read, onLate) };
   }
 
-  async #read<T>(path: string, deadline: number, read: () => Promise<T>): Promise<T> {
-    if (this.#stuck.has(path)) throw new SlowReadError('an earlier read has not answered yet');
-    await this.#enter(deadline);
-    const answer = read().finally(() => {
-      this.#stuck.delete(path);
-      this.#leave();
+  async #read<T>(path: string, deadline: number, read: () => Promise<T>, onLate: (() => void) | undefined): Promise<T> {
+    const kept = this.#kept.get(path);
+    this.#kept.delete(path);
+    // Kept under the same path by the same reader, so it is of the same type.
+    if (kept !== undefined && kept.untilMs > performance.now()) return kept.value as T;
+    if (this.#late.has(path)) throw new SlowReadError('an earlier read has not answered yet');
+    const answer = this.#inSlot(read);
+    return await new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(
+        () => {
+          this.#late.add(path);
+          const ended = () => this.#late.delete(path);
+          answer.then((value) => {
+            ended();
+            this.#kept.set(path, { value, untilMs: performance.now() + KEPT_MS });
+            onLate?.();
+          }, ended);
+          reject(new SlowReadError('took too long'));
+        },
+        Math.max(0, deadline - performance.now()),
+      );
+      answer.then(resolve, reject).finally(() => clearTimeout(timer));
     });
-    return await by(deadline, answer, () => this.#stuck.add(path));
   }
 
-  async #enter(deadline: number): Promise<void> {
-    if (this.#free > 0) {
-      this.#free -= 1;
-      return;
+  async #inSlot<T>(read: () => Promise<T>): Promise<T> {
+    if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#free -= 1;
+    try {
+      return await read();
+    } finally {
+      // Handed over directly, so that nobody slips in between.
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free += 1;
+      else next();
     }
-    let enter: () => void = () => undefined;
-    const turn = new Promise<void>((resolve) => {
-      enter = resolve;
-    });
-    this.#waiting.add(enter);
-    await by(deadline, turn, () => this.#waiting.delete(enter));
   }
-
-  /** Hands the slot over directly, so that nobody slips in between. */
-  #leave(): void {
-    for (const enter of this.#waiting) {
-      this.#waiting.delete(enter);
-      enter();
-      return;
-    }
-    this.#free += 1;
-  }
-}
-
-async function by<T>(deadline: number, answer: Promise<T>, onLate: () => void): Promise<T> {
-  return await new Promise<T>((resolve, reject) => {
-    const late = () => {
-      onLate();
-      reject(new SlowReadError('took too long'));
-    };
-    const timer = setTimeout(late, Math.max(0, deadline - performance.now()));
-    answer.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

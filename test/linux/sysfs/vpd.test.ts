@@ -25,7 +25,7 @@ const broken: readonly (readonly [string, string])[] = [
   ['nothing but ones, as an absent EEPROM reads', 'ff'.repeat(64)],
   ['zeros', '00'.repeat(64)],
   ['a section that is longer than the bytes', '90ffff504e0141'],
-  ['an end tag first', '78' + WHOLE.toString('hex')],
+  ['an end tag first', `78${WHOLE.toString('hex')}`],
 ];
 for (const [name, hex] of broken) {
   test(`no data in ${name}`, () => {
