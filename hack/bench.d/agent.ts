@@ -1,25 +1,24 @@
 /**
- * `hack/bench agent`: the agent as kubelet and the kernel meet it. From its start until kubelet has
- * every resource, from a change in the kernel until kubelet is told, and the memory it takes.
+ * `hack/bench agent`: from the agent's start until kubelet has every resource, and the memory it
+ * takes, idle and with a thousand attachments.
  *
  * Kubelet is the strict stand-in of the tests. The node to start on is a generated tree, two NICs
- * with 7 VFs each; the node to follow events on is the bench's private one.
+ * with 7 VFs each; the node to attach on is the bench's private one.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { createKubelet, type StandInKubelet } from '../../test/standins/kubelet/index.ts';
 import { generateTree } from '../../test/trees/generate.ts';
 import { type Agent, KUBELET_DIR, untilServing, withAgent } from './agent-process.ts';
 import { type Bench, BenchError } from './bench.ts';
 import { cniJob } from './cni-sides.ts';
-import { type Measurement, measurement, medianAndTail } from './measurement.ts';
-import { UPLINK, WORK_DIR } from './private-node.ts';
+import { type Measurement, measurement } from './measurement.ts';
+import { WORK_DIR } from './private-node.ts';
+import { withSlots } from './slots.ts';
 
 const TREE = `${WORK_DIR}/tree-14`;
 /** What zero configuration offers on that tree. */
 const RESOURCES = ['berth.dev/vf', 'berth.dev/macvlan', 'berth.dev/ipvlan'];
-const SLOTS = 1000;
-const SLOT_RESOURCE = 'berth.dev/bench';
 const ATTACHMENTS = 1000;
 /** What the garbage collector and late start-up work need to come to rest. */
 const REST_MS = 5000;
@@ -29,7 +28,7 @@ export async function benchAgent(bench: Bench): Promise<Measurement[]> {
   generateTree(TREE, { numaNodes: 2, pfs: [0, 1].map(() => ({ totalVfs: 7, vfs: 7 })) });
   const kubelet = await createKubelet({ dir: KUBELET_DIR });
   try {
-    return [...(await startRows(bench, kubelet)), ...(await liveRows(bench, kubelet))];
+    return [...(await startRows(bench, kubelet)), ...(await attachedRows(bench, kubelet))];
   } finally {
     await kubelet.stop();
   }
@@ -58,60 +57,24 @@ async function startRows(bench: Bench, kubelet: StandInKubelet): Promise<Measure
   ];
 }
 
-/** On the private node itself: its uplink's slots, links that come and go, and a thousand attachments. */
-async function liveRows(bench: Bench, kubelet: StandInKubelet): Promise<Measurement[]> {
-  const config = `${WORK_DIR}/bench.json`;
-  const pool = { name: 'bench', kind: 'macvlan', uplinks: [{ names: [UPLINK] }], capacity: SLOTS };
-  writeFileSync(config, JSON.stringify({ pools: [pool] }));
-  return await withAgent(bench, { options: ['--config', config] }, async (agent) => {
-    await kubelet.until(() => healthySlots(kubelet) === SLOTS, 'the slots', 60_000);
-    bench.say(`agent: ${bench.runs} changes of the uplink's carrier, both ways`);
-    const events = await eventTimes(bench, kubelet);
-    bench.say(`agent: ${ATTACHMENTS} attachments`);
+/** On the private node itself: a thousand links that are really there. */
+async function attachedRows(bench: Bench, kubelet: StandInKubelet): Promise<Measurement[]> {
+  bench.say(`agent: ${ATTACHMENTS} attachments`);
+  return await withSlots(bench, kubelet, async (agent) => {
     await untilServing(bench);
     await attachMany(bench);
     await setTimeout(REST_MS);
-    return [
-      ...medianAndTail('agent.event', 'ms', { berth: events }),
-      measurement('agent.event.max', 'ms', { berth: events }, { share: 1 }),
-      measurement(`agent.rss.${ATTACHMENTS}`, 'MiB', { berth: [residentMiB(agent)] }),
-    ];
+    return [measurement(`agent.rss.${ATTACHMENTS}`, 'MiB', { berth: [residentMiB(agent)] })];
   });
-}
-
-/** Milliseconds from just before the change is made until kubelet has the new list. */
-async function eventTimes(bench: Bench, kubelet: StandInKubelet): Promise<number[]> {
-  const times: number[] = [];
-  for (let run = 0; run < bench.runs; run++) {
-    for (const [up, healthy] of [
-      [false, 0],
-      [true, SLOTS],
-    ] as const) {
-      const start = performance.now();
-      setUp(`${UPLINK}-peer`, up);
-      await kubelet.until(() => healthySlots(kubelet) === healthy, `${healthy} healthy slots`);
-      times.push(performance.now() - start);
-    }
-  }
-  return times;
-}
-
-function healthySlots(kubelet: StandInKubelet): number | undefined {
-  return kubelet.node().allocatable[SLOT_RESOURCE];
-}
-
-/** By sysfs, which costs microseconds; a program would cost milliseconds of what is measured. */
-function setUp(ifname: string, up: boolean): void {
-  const path = `/sys/class/net/${ifname}/flags`;
-  const flags = Number(readFileSync(path, 'utf8'));
-  writeFileSync(path, `0x${(up ? flags | 1 : flags & ~1).toString(16)}`);
 }
 
 async function attachMany(bench: Bench): Promise<void> {
   for (let first = 0; first < ATTACHMENTS; first += bench.sandboxes.length) {
     const count = Math.min(bench.sandboxes.length, ATTACHMENTS - first);
     const ifname = `net${first / bench.sandboxes.length}`;
-    const jobs = Array.from({ length: count }, (_, sandbox) => cniJob(bench, 'berth', 'ADD', { sandbox, ifname }));
+    const jobs = Array.from({ length: count }, (_, sandbox) =>
+      cniJob(bench, 'berth', 'ADD', { sandbox, ifname, defaultRoute: first === 0 }),
+    );
     const batch = await bench.spawner.run(jobs);
     const failed = batch.jobs.find((job) => job.exit !== 0);
     if (failed !== undefined) throw new BenchError(`ADD failed with status ${failed.exit}: ${failed.stdout}`);

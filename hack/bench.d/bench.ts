@@ -20,7 +20,7 @@ export interface Bench {
 
 /** Paths of programs. */
 export interface Programs {
-  /** The checkout's `bin/berth`. */
+  /** `bin/berth` of the release, or of the checkout. */
   readonly berth: string;
   readonly shim: string;
   /** Folder of the reference CNI plugins. */

@@ -21,6 +21,8 @@ export interface Place {
   /** Index of the sandbox; it is also the container's id. */
   readonly sandbox: number;
   readonly ifname?: string;
+  /** False for a further link in the same sandbox, which has its default route already. */
+  readonly defaultRoute?: boolean;
   /** What ADD printed, which runtimes pass to DEL. */
   readonly addResult?: string;
 }
@@ -48,12 +50,12 @@ export function cniJob(bench: Bench, side: Side, command: CniCommand, place: Pla
       CNI_PATH: bench.programs.peer,
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     },
-    stdin: JSON.stringify(networkConfig(side, place.addResult)),
+    stdin: JSON.stringify(networkConfig(side, place)),
     ...gone,
   };
 }
 
-function networkConfig(side: Side, addResult: string | undefined): object {
+function networkConfig(side: Side, { addResult, defaultRoute = true }: Place): object {
   return {
     cniVersion: '1.0.0',
     name: `bench-${side}`,
@@ -63,7 +65,7 @@ function networkConfig(side: Side, addResult: string | undefined): object {
     ipam: {
       type: 'host-local',
       ranges: [[{ subnet: `${SUBNET[side]}.0.0/16` }]],
-      routes: [{ dst: '0.0.0.0/0' }],
+      routes: defaultRoute ? [{ dst: '0.0.0.0/0' }] : [],
     },
     ...(addResult === undefined ? {} : { prevResult: JSON.parse(addResult) }),
   };

@@ -27,6 +27,7 @@ const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
   shim: async () => (await import('./shim.ts')).benchShim,
   discovery: async () => (await import('./discovery.ts')).benchDiscovery,
   agent: async () => (await import('./agent.ts')).benchAgent,
+  events: async () => (await import('./events.ts')).benchEvents,
   kubelet: async () => (await import('./kubelet.ts')).benchKubelet,
 };
 

@@ -9,13 +9,14 @@ import { parseMeasurements, SIDES, type Side } from './measurement.ts';
 import { BENCHMARK_NAMES, type BenchmarkName } from './names.ts';
 import { table } from './output.ts';
 import { runInPrivateNode } from './private-node.ts';
-import { compiled } from './programs.ts';
+import { cacheFolder, compiled } from './programs.ts';
 
-const USAGE = `usage: hack/bench NAME... [--json] [--runs N] [--sides LIST]
+const USAGE = `usage: hack/bench NAME... [--json] [--runs N] [--sides LIST] [--sources]
   NAME          ${BENCHMARK_NAMES.join(', ')}, or all
   --json        print the measurements as JSON, and nothing else, on stdout
   --runs N      samples of each value (40)
   --sides LIST  who is measured, of ${SIDES.join(',')} (all of them)
+  --sources     run the agent from the checkout's sources and not from the release
 What they measure, and how to read it: docs/benchmarks.md`;
 
 const ROOT = `${import.meta.dirname}/../..`;
@@ -29,6 +30,7 @@ interface Options {
   readonly json: boolean;
   readonly runs: number;
   readonly sides: readonly Side[];
+  readonly sources: boolean;
 }
 
 function parse(argv: readonly string[]): Options | 'help' {
@@ -40,6 +42,7 @@ function parse(argv: readonly string[]): Options | 'help' {
       json: { type: 'boolean', default: false },
       runs: { type: 'string', default: DEFAULT_RUNS },
       sides: { type: 'string', default: SIDES.join(',') },
+      sources: { type: 'boolean', default: false },
     },
   });
   if (values.help === true) return 'help';
@@ -49,7 +52,8 @@ function parse(argv: readonly string[]): Options | 'help' {
     throw new UsageError(`--runs ${values.runs}: not a number from 1 to ${MOST_RUNS}`);
   }
   const names = positionals.includes('all') ? BENCHMARK_NAMES : positionals;
-  return { names: names.map(benchmarkName), json: values.json, runs, sides: values.sides.split(',').map(side) };
+  const { json, sources } = values;
+  return { names: names.map(benchmarkName), json, runs, sides: values.sides.split(',').map(side), sources };
 }
 
 function benchmarkName(text: string): BenchmarkName {
@@ -64,10 +68,11 @@ function side(text: string): Side {
   return name;
 }
 
-function programs(): Programs {
+function programs(sources: boolean): Programs {
+  const release = `${cacheFolder()}/release`;
   return {
-    berth: `${ROOT}/bin/berth`,
-    shim: `${ROOT}/dist/berth-shim`,
+    berth: sources ? `${ROOT}/bin/berth` : `${release}/bin/berth`,
+    shim: `${release}/dist/berth-shim`,
     peer: '/usr/lib/cni',
     spawn: compiled('spawn.c'),
     bare: compiled('bare.c', '-nostdlib'),
@@ -83,7 +88,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     names: options.names,
     runs: options.runs,
     sides: options.sides,
-    programs: programs(),
+    programs: programs(options.sources),
   };
   const argv = [process.execPath, `${import.meta.dirname}/inside.ts`, JSON.stringify(inside)];
   const measurements = parseMeasurements(await runInPrivateNode(argv, signal));

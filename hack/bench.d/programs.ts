@@ -32,8 +32,9 @@ export function compiled(source: string, ...moreFlags: readonly string[]): strin
   return program;
 }
 
-/** Outside the checkout; hack/lib/env.sh sets BERTH_CACHE, with the same default. */
-function cacheFolder(): string {
+/** Where compiled programs are, and hack/bench puts the release; outside the checkout. */
+export function cacheFolder(): string {
+  // hack/lib/env.sh sets it, with the same default.
   const cache = process.env.BERTH_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'berth');
   return join(resolve(cache), 'bench');
 }
