@@ -39,7 +39,7 @@ export interface AttachmentEngine extends Attachments {
   subscribe(listener: () => void): () => void;
   /** Record files that this version cannot use. */
   unreadable(): readonly UnreadableRecord[];
-  /** Aborts running ADDs, waits for their undo, ends retries. */
+  /** Aborts running ADDs, waits for their undo and for collections, ends retries. */
   stop(): Promise<void>;
 }
 
@@ -60,18 +60,25 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
   };
   const retries = new RestoreRetries(context);
   const manager = new AttachmentManager(context);
+  const collecting = new Set<Promise<void>>();
+  const tracked = (work: Promise<void>): Promise<void> => {
+    const ended = work.finally(() => collecting.delete(ended));
+    collecting.add(ended);
+    return ended;
+  };
   return {
     attach: (request, operation) => manager.attach(request, operation),
     detach: (key, sandbox, operation) => manager.detach(key, sandbox, operation),
     check: (request, operation) => manager.check(request, operation),
     list: () => manager.list(),
     recover: () => recoverAttachments(context),
-    onNamespaceGone: (nsid) => collectNamespace(context, nsid),
-    onDeviceHome: (address) => collectDevice(context, address),
+    onNamespaceGone: (nsid) => tracked(collectNamespace(context, nsid)),
+    onDeviceHome: (address) => tracked(collectDevice(context, address)),
     subscribe: (listener) => context.records.subscribe(listener),
     unreadable: () => context.records.unreadable(),
     stop: async () => {
       await manager.stop();
+      await Promise.all(collecting);
       await retries.stop();
     },
   };

@@ -1,0 +1,136 @@
+/**
+ * A node with the whole program on it: the agent as a process, the compiled shim, the stand-ins for
+ * kubelet and runtime, and a veth uplink, all in namespaces of the test's own. `leaveMachine` must
+ * have been called. The agent has a mount namespace with a sysfs of the test's network, in which
+ * named sandboxes appear as they do on a node (mounts propagate from outside).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { AgentStatus, InventoryView } from '../../src/engine/view.ts';
+import { getFromAgent } from '../../src/http/client.ts';
+import { buildShim, temporaryFolder } from '../shim/built-shim.ts';
+import { createKubelet, type StandInKubelet } from './kubelet/index.ts';
+import { createRuntime, type NetworkDefinition, type Runtime } from './runtime/index.ts';
+
+const BERTH = join(import.meta.dirname, '..', '..', 'bin', 'berth');
+const START_MS = 30_000;
+
+let shim: string | undefined;
+
+export interface AgentNode {
+  readonly folder: string;
+  readonly kubelet: StandInKubelet;
+  readonly runtime: Runtime;
+  readonly configFile: string;
+  /** Starts an agent and resolves when it serves; `when: 'started'` does not wait. */
+  startAgent(when?: 'serving' | 'started'): Promise<ChildProcess>;
+  /** Sends the signal and resolves with the exit status, or the signal's name. */
+  endAgent(agent: ChildProcess, signal: NodeJS.Signals): Promise<number | string>;
+  status(): Promise<AgentStatus>;
+  inventory(): Promise<InventoryView>;
+  /** Files below the folder of host-local's reservations, lock and last address left out. */
+  agentLog(): string;
+  /** A macvlan network whose addresses are reserved below `folder`. */
+  network(name: string, more?: Readonly<Record<string, unknown>>): NetworkDefinition;
+  /** Ends everything, whatever happened. */
+  remove(): Promise<void>;
+}
+
+export async function createAgentNode(config: string): Promise<AgentNode> {
+  // Short, because socket paths have 107 bytes at most.
+  const folder = mkdtempSync('/tmp/berth-a-');
+  const configFile = join(folder, 'config.yaml');
+  writeFileSync(configFile, config);
+  shim ??= buildShim(temporaryFolder());
+  const shimPath = shim;
+  const kubelet = await createKubelet({ dir: join(folder, 'k') });
+  const runDir = join(folder, 'run');
+  const agents = new Set<ChildProcess>();
+  mkdirSync(join(folder, 'state'));
+  const runtime = createRuntime({
+    shimPath,
+    devicesOf: () => Promise.resolve(new Map()),
+    inherited: {
+      BERTH_CNI_SOCKET: join(runDir, 'cni.sock'),
+      BERTH_SPOOL_FOLDER: join(folder, 'state', 'spool'),
+    },
+  });
+  const status = (): Promise<AgentStatus> => getFromAgent(join(runDir, 'api.sock'), '/v1/status');
+  const endAgent = async (agent: ChildProcess, signal: NodeJS.Signals): Promise<number | string> => {
+    if (agent.exitCode === null && agent.signalCode === null) {
+      const ended = once(agent, 'exit');
+      agent.kill(signal);
+      await ended;
+    }
+    agents.delete(agent);
+    return agent.exitCode ?? agent.signalCode ?? 'unknown';
+  };
+  const startAgent = async (when: 'serving' | 'started' = 'serving'): Promise<ChildProcess> => {
+    const agent = spawn(
+      'unshare',
+      [
+        ...['--mount', '--propagation', 'slave', 'sh', '-c', 'mount -t sysfs sysfs /sys && exec "$@"', 'sh'],
+        ...[BERTH, 'agent', '--config', configFile, '--log-level', 'debug'],
+        ...['--run-dir', runDir, '--state-dir', join(folder, 'state'), '--kubelet-dir', join(folder, 'k')],
+        ...['--device-info-dir', join(folder, 'devinfo')],
+      ],
+      { stdio: ['ignore', 'inherit', 'pipe'] },
+    );
+    agents.add(agent);
+    agent.stderr.pipe(createWriteStream(join(folder, 'agent.log'), { flags: 'a' }));
+    if (when === 'started') return agent;
+    await eventually(
+      async () => {
+        if (agent.exitCode !== null || agent.signalCode !== null) throw new Error('the agent ended');
+        await status();
+      },
+      START_MS,
+      () => `the agent to serve\n${readFileSync(join(folder, 'agent.log'), 'utf8')}`,
+    );
+    return agent;
+  };
+  return {
+    folder,
+    kubelet,
+    runtime,
+    configFile,
+    startAgent,
+    endAgent,
+    status,
+    inventory: () => getFromAgent(join(runDir, 'api.sock'), '/v1/inventory'),
+    agentLog: () => readFileSync(join(folder, 'agent.log'), 'utf8'),
+    network: (name, more = {}) => ({
+      namespace: 'default',
+      name,
+      config: {
+        cniVersion: '1.0.0',
+        name,
+        type: 'macvlan',
+        master: 'up0',
+        ...more,
+        ipam: { type: 'host-local', dataDir: join(folder, 'networks'), ranges: [[{ subnet: '10.88.0.0/24' }]] },
+      },
+    }),
+    remove: async () => {
+      for (const agent of [...agents]) await endAgent(agent, 'SIGKILL');
+      await runtime.close();
+      await kubelet.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Tries until `attempt` does not throw; gives up with what was awaited, and the last failure. */
+export async function eventually<T>(attempt: () => Promise<T> | T, limitMs: number, awaited: () => string): Promise<T> {
+  const until = performance.now() + limitMs;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > until) throw new Error(`waited ${limitMs} ms for ${awaited()}`, { cause: error });
+      await new Promise((next) => setTimeout(next, 20));
+    }
+  }
+}
