@@ -78,7 +78,14 @@ export function renderInventory(view: InventoryView, format: 'table' | 'wide', c
   const ownership = Object.keys(view.pools).length + Object.keys(view.owners).length === 0 ? [] : OWNERSHIP;
   const columns = format === 'wide' ? [...SHORT, ...LONG, ...ownership] : [...SHORT, ...ownership];
   const devices = inventory.nics.flatMap((nic): (Nic | Vf)[] => [nic, ...nic.vfs]);
-  const rows = devices.map((device) => columns.map((column) => column.of(device, view)));
+  const cells = devices.map((device) => columns.map((column) => column.of(device, view)));
+  const rows =
+    format === 'wide'
+      ? cells
+      : fitLast(
+          cells,
+          columns.map((column) => column.title),
+        );
   const nics =
     rows.length === 0
       ? 'No PCI network functions.\n'
@@ -94,6 +101,27 @@ export function renderInventory(view: InventoryView, format: 'table' | 'wide', c
   const links = inventory.virtual.filter((link) => link.kind !== 'loopback');
   if (links.length === 0) return nics;
   return `${nics}\n${emphasized(renderLinks(links, format), color)}`;
+}
+
+const TABLE_WIDTH = 100;
+const GAP = 3;
+const LEAST_LAST = 20;
+
+/** Shortens the last column, where long names of pods are, so that the table keeps its width. */
+function fitLast(rows: readonly (readonly string[])[], titles: readonly string[]): readonly (readonly string[])[] {
+  const last = titles.length - 1;
+  const widths = titles
+    .slice(0, last)
+    .map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const room = Math.max(LEAST_LAST, TABLE_WIDTH - widths.reduce((sum, width) => sum + width + GAP, 0));
+  return rows.map((row) => row.with(last, shortened(row[last] ?? '', room)));
+}
+
+/** The end of a pod's name tells it from its siblings: the middle goes. */
+function shortened(text: string, room: number): string {
+  if (text.length <= room) return text;
+  const tail = Math.floor((room - 1) / 2);
+  return `${text.slice(0, room - 1 - tail)}…${text.slice(text.length - tail)}`;
 }
 
 function renderLinks(links: readonly VirtualLink[], format: 'table' | 'wide'): string {

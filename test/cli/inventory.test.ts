@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { test } from 'uvu';
+import { parse } from 'yaml';
+import { captureCommand, inventoryCommand } from '../../src/cli/inventory.ts';
+import { inventoryDocument, renderInventory } from '../../src/cli/inventory-output.ts';
+import type { ProgramDeps } from '../../src/cli/port.ts';
+import { BerthError } from '../../src/engine/errors.ts';
+import { parseMacAddress, parsePciAddress } from '../../src/engine/values.ts';
+import type { InventoryView } from '../../src/engine/view.ts';
+import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
+
+const HELD = parsePciAddress('0000:10:02.0');
+
+function view(more: Partial<InventoryView> = {}): InventoryView {
+  return {
+    inventory: inventory(),
+    pools: { [HELD]: 'berth.dev/vf' },
+    owners: {
+      [HELD]: { pod: 'default/web-0', containerId: 'c'.repeat(64), ifname: 'net1', since: '2026-01-01T00:00:00Z' },
+    },
+    ...more,
+  };
+}
+
+test('the table shows NICs with their VFs, who has them, and virtual links', () => {
+  assert.equal(
+    renderInventory(view(), 'table', false),
+    [
+      'ADDRESS          IFNAME   DRIVER     STATE   NUMA   VFS   POOL           OWNER',
+      '0000:10:00.0     eth0     i40e       up      -      2/8   -              -',
+      '  0000:10:02.0   eth0v0   iavf       up      -      #0    berth.dev/vf   default/web-0 net1',
+      '  0000:10:02.1   -        vfio-pci   -       -      #1    -              -',
+      '0000:11:00.0     eth1     i40e       up      -      0/8   -              -',
+      '',
+      'VIRTUAL   KIND     STATE   ON     MASTER   ADDRESSES',
+      'br0       bridge   up      eth1   -        -',
+      '',
+    ].join('\n'),
+  );
+});
+
+test('a table fits 100 columns, at the cost of the middle of long names', () => {
+  const owners = {
+    [HELD]: { pod: 'default/web-frontend-7d9f8b6c5-x2x7z', containerId: 'c', ifname: 'net1', since: '' },
+  };
+  const wide = nic('0000:10:00.0', netdev('enp16s0f0np0', 2, { speedMbps: 100_000 }), [vf('0000:10:00.0', 0)], {
+    driver: 'mlx5_core',
+    numaNode: 1,
+  });
+  const text = renderInventory(view({ inventory: inventory({ nics: [wide] }), owners }), 'table', false);
+  for (const line of text.split('\n')) assert.ok(line.length <= 100, `${line.length}: ${line}`);
+  assert.match(text, /default\/.*….*x2x7z net1/);
+});
+
+test('without pools and owners there are no columns for them', () => {
+  assert.equal(renderInventory(view({ pools: {}, owners: {} }), 'table', false).includes('OWNER'), false);
+});
+
+test('the wide table leaves nothing out', () => {
+  const facts = nic(
+    '0000:10:00.0',
+    netdev('eth0', 2, { altnames: ['alt0'], permanentMac: parseMacAddress('02:00:00:00:00:ff') }),
+    [
+      vf('0000:10:00.0', 0, {
+        settings: {
+          vlan: 7,
+          vlanQos: 2,
+          maxTxRateMbps: 100,
+          spoofCheck: false,
+          trust: true,
+          adminMac: parseMacAddress('02:00:00:00:00:fe'),
+          linkState: 'enable',
+        },
+        deviceNodes: { vfio: '/dev/vfio/12' },
+      }),
+      vf('0000:10:00.0', 1, { settings: { vlan: 0, spoofCheck: true, trust: false, linkState: 'auto' } }),
+    ],
+    {
+      iommuGroup: 12,
+      serial: 'S-1',
+      firmware: '9.1',
+      driverVersion: '6.18',
+      deviceName: 'X710',
+      pcieNow: { gtps: 8, width: 4 },
+      pcieBest: { gtps: 16 },
+    },
+  );
+  const text = renderInventory(view({ inventory: inventory({ nics: [facts] }) }), 'wide', false);
+  for (const shown of [
+    'alt0',
+    '02:00:00:00:00:ff',
+    'mac 02:00:00:00:00:fe, vlan 7 qos 2, max 100M, spoofchk off, trust on, link enable',
+    'default ',
+    '/dev/vfio/12',
+    'S-1',
+    '9.1',
+    '6.18',
+    'X710',
+    '8GT x4/16GT x?',
+    '8086:1572',
+  ]) {
+    assert.ok(text.includes(shown), shown);
+  }
+});
+
+for (const [name, device, state] of [
+  ['down', { adminUp: false, carrier: true }, 'down'],
+  ['up without carrier', { adminUp: true, carrier: false }, 'no carrier'],
+  ['up at 2.5 Gbit/s', { adminUp: true, carrier: true, speedMbps: 2500 }, 'up 2.5G'],
+  ['up at 100 Mbit/s', { adminUp: true, speedMbps: 100 }, 'up 100M'],
+] as const) {
+  test(`a link that is ${name} reads ${JSON.stringify(state)}`, () => {
+    const text = renderInventory(
+      view({ inventory: inventory({ nics: [nic('0000:10:00.0', netdev('eth0', 2, device))] }) }),
+      'table',
+      false,
+    );
+    assert.ok(text.includes(` ${state} `), text);
+  });
+}
+
+test('colour marks the header and devices in pods, and is off unless asked for', () => {
+  const plain = renderInventory(view(), 'table', false);
+  const colored = renderInventory(view(), 'table', true);
+  assert.equal(plain.includes('\u001b'), false);
+  assert.ok(colored.includes('\u001b[36m  0000:10:02.0'));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape sequences are what is taken out
+  assert.equal(colored.replace(/\u001b\[[0-9]+m/g, ''), plain);
+});
+
+test('control characters of names do not reach the terminal', () => {
+  const evil = inventory({
+    virtual: [],
+    nics: [nic('0000:10:00.0', netdev('eth0', 2, {}), [], { driver: '\u001b[2J\nx' })],
+  });
+  const text = renderInventory(view({ inventory: evil }), 'wide', false);
+  assert.ok(text.includes('?[2J?x'));
+});
+
+test('the document has the stable shape, with pool and owner where they are known', () => {
+  const document = inventoryDocument(view());
+  assert.deepEqual(Object.keys(document), ['node', 'nics', 'virtual', 'findings', 'unread']);
+  assert.deepEqual(document.nics[0]?.vfs[0]?.owner?.pod, 'default/web-0');
+  assert.deepEqual(document.nics[0]?.vfs[0]?.pool, 'berth.dev/vf');
+  assert.equal('pool' in (document.nics[0]?.vfs[1] ?? {}), false);
+  assert.equal(document.nics[0]?.vfs[1]?.index, 1);
+});
+
+function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: string[]; err: string[] } {
+  const out: string[] = [];
+  const err: string[] = [];
+  const unread = [{ source: 'sys/x\u001b', reason: 'EIO' }];
+  const node = {
+    inventory: async (root: string) =>
+      view({ inventory: inventory({ node: { name: root }, unread }), pools: {}, owners: {} }),
+    capture: async () => ({ files: 3, bytes: 5, notes: ['sys/x: EIO'] }),
+  };
+  const deps = {
+    version: '0',
+    output: {
+      out: (text: string) => out.push(text),
+      err: (text: string) => err.push(text),
+      color: false,
+      now: () => new Date(0),
+    },
+    node: node as unknown as ProgramDeps['node'],
+    agent: async () => {
+      if (agent instanceof BerthError) throw agent;
+      return agent;
+    },
+    runAgent: async () => 0,
+  } as ProgramDeps;
+  return { deps, out, err };
+}
+
+const AWAY = new BerthError({ code: 'NotFound', reason: 'agent-away', message: 'no agent' });
+
+test('the running agent is asked first', async () => {
+  const { deps, out } = commands(view());
+  assert.equal(await inventoryCommand(deps)({ output: 'json', root: '/', runDir: '/run/x' }), 0);
+  assert.equal(JSON.parse(out.join('')).node.name, 'node-1');
+});
+
+test('without an agent the node is read, and what could not be read is a warning on stderr', async () => {
+  const { deps, out, err } = commands(AWAY);
+  assert.equal(await inventoryCommand(deps)({ output: 'table', root: '/', runDir: '/run/x' }), 0);
+  assert.match(out.join(''), /^ADDRESS/);
+  assert.match(err.join(''), /warning: sys\/x\?: EIO\n/);
+});
+
+test('a tree is read directly, and printed as YAML that says the same as JSON', async () => {
+  const json = commands(view());
+  const yaml = commands(view());
+  await inventoryCommand(json.deps)({ output: 'json', root: '/tree', runDir: '/run/x' });
+  await inventoryCommand(yaml.deps)({ output: 'yaml', root: '/tree', runDir: '/run/x' });
+  assert.equal(JSON.parse(json.out.join('')).node.name, '/tree');
+  assert.deepEqual(parse(yaml.out.join('')), JSON.parse(json.out.join('')));
+});
+
+test('capture tells what it wrote on stderr, and nothing on stdout', async () => {
+  const { deps, out, err } = commands(AWAY);
+  assert.equal(await captureCommand(deps)('/tmp/tree', { root: '/' }), 0);
+  assert.deepEqual(out, []);
+  assert.match(err.join(''), /warning: sys\/x: EIO\n3 files, 5 bytes in \/tmp\/tree/);
+});
+
+test.run();

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { readlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import { BerthError } from '../../../src/engine/errors.ts';
+import { parsePciAddress } from '../../../src/engine/values.ts';
+import { readPciFunction } from '../../../src/linux/sysfs/pci-function.ts';
+import { changeTree } from '../../trees/generate.ts';
+import { withTree } from '../../trees/temporary.ts';
+
+const PF = parsePciAddress('0000:10:00.0');
+const VF = parsePciAddress('0000:10:02.1');
+
+for (const layout of ['plain', 'virtio'] as const) {
+  test(`a VF tells its PF, index and netdev (${layout} layout)`, async () => {
+    await withTree({ pfs: [{ vfs: 2, layout }] }, async ({ dir }) => {
+      const found = await readPciFunction(dir, VF);
+      assert.match(found?.incarnation ?? '', /^[0-9]+$/);
+      assert.deepEqual(found, {
+        address: VF,
+        driver: 'iavf',
+        ifname: 'eth0v1',
+        pf: { address: PF, ifname: 'eth0' },
+        vfIndex: 1,
+        incarnation: found?.incarnation,
+        iommuGroup: 3,
+      });
+    });
+  });
+}
+
+test('a PF has no PF', async () => {
+  await withTree({ pfs: [{ vfs: 1 }] }, async ({ dir }) => {
+    const found = await readPciFunction(dir, PF);
+    assert.deepEqual([found?.ifname, found?.pf, found?.vfIndex], ['eth0', undefined, undefined]);
+  });
+});
+
+test('a function without driver or netdev has neither, and one that is gone is undefined', async () => {
+  await withTree({ pfs: [{ vfs: 2 }] }, async ({ dir }) => {
+    changeTree.rebind(dir, VF, null);
+    const found = await readPciFunction(dir, VF);
+    assert.deepEqual([found?.driver, found?.ifname, found?.vfIndex], [undefined, undefined, 1]);
+    changeTree.removeVf(dir, PF, 1);
+    assert.equal(await readPciFunction(dir, VF), undefined);
+  });
+});
+
+test('a function whose files cannot be read is an error, not a guess', async () => {
+  await withTree({ pfs: [{ vfs: 1 }] }, async ({ dir }) => {
+    const driver = join(dir, 'sys/bus/pci/devices', PF, 'driver');
+    assert.ok(readlinkSync(driver));
+    unlinkSync(driver);
+    writeFileSync(driver, '');
+    await assert.rejects(
+      readPciFunction(dir, PF),
+      (error) => error instanceof BerthError && error.reason === 'pci-function-unreadable',
+    );
+  });
+});
+
+test.run();
