@@ -45,6 +45,7 @@ class Listener {
   #sockets: { readonly route: NetlinkSocket; readonly uevent: NetlinkSocket; readonly wake: number } | undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
+  readonly #overrun = new Set<NetlinkSocket>();
   #retry: NodeJS.Timeout | undefined;
   readonly #wakeUp = (): void => {
     if (this.#sockets === undefined) return;
@@ -87,16 +88,17 @@ class Listener {
     let failure: unknown;
     try {
       while (!this.#stopped) {
-        const ready = await waitReadable([route.descriptor, uevent.descriptor, wake], -1);
+        const ready = await waitReadable([route.descriptor, uevent.descriptor, wake], this.#overrun.size > 0 ? 0 : -1);
         if (ready.includes(wake)) break;
-        if (ready.includes(route.descriptor)) this.#drain(route, noticesOfRoute);
-        if (ready.includes(uevent.descriptor)) this.#drain(uevent, noticesOfUevent);
+        if (ready.includes(route.descriptor) || this.#overrun.has(route)) this.#drain(route, noticesOfRoute);
+        if (ready.includes(uevent.descriptor) || this.#overrun.has(uevent)) this.#drain(uevent, noticesOfUevent);
       }
     } catch (error) {
       failure = error;
     }
     process.off('exit', this.#wakeUp);
     this.#sockets = undefined;
+    this.#overrun.clear();
     route.close();
     uevent.close();
     close(wake);
@@ -116,15 +118,21 @@ class Listener {
     }, RETRY_MS);
   }
 
+  /**
+   * After an overrun the kernel drops everything, silently, until the socket has been read empty:
+   * only from then on a full read misses nothing.
+   */
   #drain(socket: NetlinkSocket, read: (datagram: Buffer) => readonly Notice[]): void {
     for (let taken = 0; taken < MOST_PER_TURN; taken++) {
       const datagram = socket.receive();
-      if (datagram === undefined) return;
-      if (datagram === 'overrun') {
-        this.#tell({ kind: 'hint', hint: { kind: 'all', why: 'the kernel dropped notifications (ENOBUFS)' } });
-        continue;
+      if (datagram === 'overrun') this.#overrun.add(socket);
+      else if (datagram !== undefined) for (const notice of readOrAll(read, datagram)) this.#tell(notice);
+      else {
+        if (this.#overrun.delete(socket)) {
+          this.#tell({ kind: 'hint', hint: { kind: 'all', why: 'the kernel dropped notifications (ENOBUFS)' } });
+        }
+        return;
       }
-      for (const notice of readOrAll(read, datagram)) this.#tell(notice);
     }
   }
 

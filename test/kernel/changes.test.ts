@@ -1,17 +1,19 @@
 /** Notifications of the live kernel, in a namespace of the test's own. */
 import * as assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import type { ChangeHint } from '../../src/engine/inventory/port.ts';
 import { createChangeSource } from '../../src/linux/changes.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
-import { ip, leaveMachine, liveFixture } from './own-namespace.ts';
+import { ip, ipBatch, leaveMachine, liveFixture } from './own-namespace.ts';
 
 interface Heard {
   /** The next hint that is as wanted, also one heard before. */
   hint(wanted: (hint: ChangeHint) => boolean): Promise<ChangeHint>;
   gone(nsid: number): Promise<void>;
+  /** All so far. */
+  heard(): readonly ChangeHint[];
 }
 
 async function listening(run: (heard: Heard) => Promise<void>): Promise<void> {
@@ -39,6 +41,7 @@ async function listening(run: (heard: Heard) => Promise<void>): Promise<void> {
   );
   try {
     await run({
+      heard: () => hints,
       hint: (wanted) => until(() => hints.find(wanted)),
       gone: async (nsid) => {
         await until(() => gone.find((each) => each === nsid));
@@ -88,6 +91,37 @@ if (requireFeature('root', isRoot()) && requireFeature('veth', hasLinkKind('veth
         await fixture.end();
       }
     }));
+
+  test('more notifications than the kernel keeps give one hint: read everything', () =>
+    listening(async ({ hint }) => {
+      // In one synchronous call: nothing is taken from the sockets meanwhile.
+      ipBatch(Array.from({ length: 12_000 }, (_, i) => `link set dev up0 alias n${i}`));
+      const all = await hint((each) => each.kind === 'all');
+      assert.match(all.kind === 'all' ? all.why : '', /ENOBUFS/);
+      ip('link', 'set', 'dev', 'up0', 'alias', 'the last');
+      ip('link', 'add', 'after0', 'type', 'veth', 'peer', 'name', 'after1');
+      await hint((each) => each.kind === 'link' && each.ifname === 'after0');
+    }));
+
+  const [device] = readdirSync('/sys/bus/pci/devices');
+  if (requireFeature('python3', spawnSync('python3', ['--version']).status === 0) && device !== undefined) {
+    test('a uevent that a process sends is not believed', () =>
+      listening(async ({ hint, heard }) => {
+        const script = [
+          'import socket',
+          's = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)',
+          "s.sendto(b'remove@/devices/x\\0ACTION=remove\\0DEVPATH=/devices/x\\0SUBSYSTEM=pci\\0PCI_SLOT_NAME=ffff:ff:1f.7\\0', (0, 1))",
+        ];
+        execFileSync('python3', ['-c', script.join('\n')]);
+        // The kernel's own, asked for behind it, arrives behind it.
+        writeFileSync(`/sys/bus/pci/devices/${device}/uevent`, 'change');
+        await hint((each) => each.kind === 'pci' && each.address === device);
+        assert.deepEqual(
+          heard().filter((each) => each.kind === 'pci' && each.address !== device),
+          [],
+        );
+      }));
+  }
 
   test('stopping closes everything that starting opened', async () => {
     const before = readdirSync('/proc/self/fd').length;

@@ -1,5 +1,7 @@
 /** The contract of the `Kernel` port on the live kernel, and what only the live kernel has. */
 import * as assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import { BerthError } from '../../src/engine/errors.ts';
@@ -130,6 +132,29 @@ if (
       assert.deepEqual(link?.altnames, [altname]);
     } finally {
       ip('link', 'property', 'del', 'dev', fixture.uplink, 'altname', altname);
+      await fixture.end();
+    }
+  });
+
+  test('what is listed while links come and go is consistent, or asked again', async () => {
+    const fixture = await liveFixture();
+    try {
+      const lines = Array.from({ length: 60 }, (_, i) => `link add busy${i} type veth peer name ybus${i}`);
+      const changing = spawn('ip', ['-batch', '-'], { stdio: ['pipe', 'ignore', 'inherit'] });
+      const ended = once(changing, 'exit');
+      changing.stdin.end(lines.join('\n'));
+      let isChanging = true;
+      ended.then(() => {
+        isChanging = false;
+      });
+      while (isChanging) {
+        const names = (await fixture.kernel.host.links()).map((link) => link.name);
+        assert.equal(new Set(names).size, names.length);
+        assert.ok(names.includes(fixture.uplink));
+      }
+      assert.deepEqual(await ended, [0, null]);
+      assert.equal((await fixture.kernel.host.links()).filter((link) => /^(busy|ybus)/.test(link.name)).length, 120);
+    } finally {
       await fixture.end();
     }
   });

@@ -5,6 +5,7 @@
  * The kernel does a request's work inside `send`, so `send` runs on a thread; when it returns all
  * answers are waiting, and are taken on the event loop without waiting.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { BerthError } from '../../engine/errors.ts';
 import { errorFromErrno } from '../ffi/index.ts';
 import { NetlinkSocket, type SocketPlace } from './socket.ts';
@@ -27,7 +28,8 @@ import {
 
 /** Acknowledgements of one exchange wait in the receive buffer (208 KiB, about 750 bytes each): no more than fit with ease. */
 const MOST_PER_SEND = 64;
-const DUMP_ATTEMPTS = 6;
+/** Pauses before each further attempt of a dump: bursts of changes (64 pods at once) are over in 0.1 s. */
+const DUMP_PAUSES_MS = [0, 0, 0, 1, 2, 5, 10, 20, 50, 100, 200, 400, 800];
 const DUMP_BYTES = 32 * 1024;
 const MOST_DUMP_BYTES = 16 * 1024 * 1024;
 
@@ -55,6 +57,12 @@ interface Pending {
   readonly messages: Message[];
   ack: Ack | undefined;
 }
+
+type DumpResult =
+  | { readonly kind: 'complete'; readonly messages: readonly Message[] }
+  | { readonly kind: 'interrupted' }
+  /** A datagram was cut off: it has so many bytes. */
+  | { readonly kind: 'too-small'; readonly bytes: number };
 
 export interface ClientOptions {
   readonly protocol: number;
@@ -98,18 +106,19 @@ export class NetlinkClient {
     return answers;
   }
 
-  /** All messages of a dump, consistent: asked again when something changed meanwhile. */
+  /** All messages of a dump, consistent: asked again, for up to 1.6 s, when something changed meanwhile. */
   async dump(request: Request): Promise<readonly Message[]> {
     let bytes = DUMP_BYTES;
-    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+    for (const pauseMs of DUMP_PAUSES_MS) {
+      if (pauseMs > 0) await pause(pauseMs);
       const result = await this.#withSocket((socket) => this.#dumpOnce(socket, request, bytes));
-      if (typeof result === 'object') return result;
-      if (result > 0) bytes = Math.min(MOST_DUMP_BYTES, Math.max(result, bytes * 2));
+      if (result.kind === 'complete') return result.messages;
+      if (result.kind === 'too-small') bytes = Math.min(MOST_DUMP_BYTES, Math.max(result.bytes, bytes * 2));
     }
     throw new BerthError({
       code: 'Busy',
       reason: 'netlink-dump-interrupted',
-      message: `${request.op}: what is listed changed during each of ${DUMP_ATTEMPTS} attempts`,
+      message: `${request.op}: what is listed changed during each of ${DUMP_PAUSES_MS.length} attempts`,
       op: request.op,
       remedy: 'Try again when fewer interfaces are being created and deleted.',
     });
@@ -129,8 +138,7 @@ export class NetlinkClient {
     let isClean = false;
     try {
       const result = await use(socket);
-      // A number is a dump that was left half-way: its rest would meet the next request.
-      isClean = typeof result !== 'number';
+      isClean = true;
       return result;
     } finally {
       if (isClean && this.#open && this.#idle.length < (this.#options.mostIdle ?? 1)) this.#idle.push(socket);
@@ -170,30 +178,47 @@ export class NetlinkClient {
     });
   }
 
-  /** The messages; or a number when it has to be asked again: the bytes it needs, 0 for "changed meanwhile". */
-  async #dumpOnce(socket: NetlinkSocket, request: Request, bytes: number): Promise<Message[] | number> {
+  /**
+   * One dump, always read to its end: that leaves the socket clean, and a socket that has received
+   * 32 KiB once is sent as much at a time from then on, which makes dumps shorter.
+   */
+  async #dumpOnce(socket: NetlinkSocket, request: Request, bytes: number): Promise<DumpResult> {
     const writer = new AttributeWriter(256);
     const sequence = this.#nextSequence();
     const flags = NLM_F_REQUEST | NLM_F_DUMP | (request.flags ?? 0);
     writeMessage(writer, { type: request.type, flags, sequence }, (into) => request.fill(into));
     await socket.send(writer.bytes(), request.op);
-    const found: Message[] = [];
+    const messages: Message[] = [];
+    let isInterrupted = false;
+    let neededBytes = 0;
+    let parts = 0;
     for (;;) {
       // A new one each time: the messages are views of it.
       const buffer = Buffer.allocUnsafe(bytes);
       const size = await socket.receiveDump(buffer, request.op);
-      if (size > bytes) return size;
+      if (size > bytes) {
+        neededBytes = size;
+        continue;
+      }
+      const found = messages.length;
       for (const message of readMessages(buffer.subarray(0, size))) {
         if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
-        if ((message.flags & NLM_F_DUMP_INTR) !== 0) return 0;
         if (message.type === NLMSG_OVERRUN) throw lost(request);
-        if (message.type === NLMSG_DONE || message.type === NLMSG_ERROR) {
-          const error = errorOf(readAck(message), request);
-          if (error !== undefined) throw error;
-          return found;
+        const wasChanged = (message.flags & NLM_F_DUMP_INTR) !== 0;
+        if (message.type !== NLMSG_DONE && message.type !== NLMSG_ERROR) {
+          isInterrupted ||= wasChanged;
+          messages.push(message);
+          continue;
         }
-        found.push(message);
+        const error = errorOf(readAck(message), request);
+        if (error !== undefined) throw error;
+        if (neededBytes > 0) return { kind: 'too-small', bytes: neededBytes };
+        // What came in one part was listed under one lock: a change after it does not matter.
+        if (messages.length > found) parts += 1;
+        if (isInterrupted || (wasChanged && parts > 1)) return { kind: 'interrupted' };
+        return { kind: 'complete', messages };
       }
+      if (messages.length > found) parts += 1;
     }
   }
 

@@ -73,9 +73,12 @@ export interface VfList {
 /** Everything goes through the thread pool; nothing here holds the event loop for the kernel's work. */
 export interface HostFacts {
   links(): Promise<readonly HostLink[]>;
+  /** One link, without a dump: those start over while links come and go. `undefined` when it is gone. */
+  link(ifindex: number): Promise<HostLink | undefined>;
   /** `undefined` when the link is gone or lists no VFs. Can take 1 to 2 ms per VF on some NICs. */
   vfList(ifindex: number): Promise<VfList | undefined>;
-  addresses(): Promise<readonly HostAddress[]>;
+  /** Of all links, or of one. */
+  addresses(ifindex?: number): Promise<readonly HostAddress[]>;
   /** Interfaces that carry a default route of any table, IPv4 or IPv6. */
   defaultRouteInterfaces(): Promise<ReadonlySet<number>>;
   /** `undefined` when the interface is gone or its driver does not answer. */

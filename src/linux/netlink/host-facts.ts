@@ -36,6 +36,20 @@ export function createHostFacts(): HostFacts {
       return messages.map(({ payload }) => hostLink(readLink(payload)));
     },
 
+    async link(ifindex) {
+      const [message] =
+        (await orUndefined(
+          route.request({
+            type: RTM_GETLINK,
+            op: 'link.get',
+            target: `link ${ifindex}`,
+            fill: (writer) => writeLinkGet(writer, { index: ifindex }),
+          }),
+          'ENODEV',
+        )) ?? [];
+      return message === undefined ? undefined : hostLink(readLink(message.payload));
+    },
+
     async vfList(ifindex) {
       const filter = RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS;
       const [message] =
@@ -53,8 +67,8 @@ export function createHostFacts(): HostFacts {
       return numVfs === undefined || settings.size === 0 ? undefined : { settings, missing };
     },
 
-    async addresses() {
-      const fill = (writer: Parameters<typeof writeAddressDump>[0]): void => writeAddressDump(writer, 0);
+    async addresses(ifindex = 0) {
+      const fill = (writer: Parameters<typeof writeAddressDump>[0]): void => writeAddressDump(writer, ifindex);
       const messages = await route.dump({ type: RTM_GETADDR, op: 'address.list', fill });
       return messages
         .map(({ payload }) => readAddress(payload))

@@ -23,6 +23,8 @@ import {
   write,
 } from '../../../src/linux/ffi/index.ts';
 
+const FFI = new URL('../../../src/linux/ffi/index.ts', import.meta.url).href;
+
 const ERRORS: readonly { errno: string; number: number; code: ErrorCode }[] = [
   { errno: 'ENOENT', number: 2, code: 'NotFound' },
   { errno: 'EAGAIN', number: 11, code: 'Busy' },
@@ -125,13 +127,27 @@ for (const { name, hex, descriptors } of CONTROL) {
   });
 }
 
+test('a process that cannot leave a namespace ends at once, and says so', () => {
+  const script = `
+    const { insideNamespace, open, O_RDONLY } = await import(${JSON.stringify(FFI)});
+    process.on('exit', () => process.stdout.write('handlers ran'));
+    const inside = open('/proc/self/ns/net', O_RDONLY);
+    insideNamespace(inside, 9999, () => process.stdout.write('inside;'));
+    process.stdout.write('outside');
+  `;
+  const ran = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.equal(ran.status, 70);
+  assert.equal(ran.stdout, 'inside;');
+  assert.match(ran.stderr, /cannot leave a sandbox's network namespace \(EBADF\)/);
+});
+
 test('koffi is loaded by the first call, not by the import', () => {
   const script = `
     await import(${JSON.stringify(new URL('../../../src/linux/kernel.ts', import.meta.url).href)});
     const loaded = () => Object.keys(process.report.getReport().sharedObjects).length
       && process.report.getReport().sharedObjects.some((each) => each.includes('koffi'));
     const before = loaded();
-    const { fileSystemType } = await import(${JSON.stringify(new URL('../../../src/linux/ffi/index.ts', import.meta.url).href)});
+    const { fileSystemType } = await import(${JSON.stringify(FFI)});
     fileSystemType(0);
     process.stdout.write(JSON.stringify([before, loaded()]));
   `;

@@ -89,10 +89,6 @@ export function s32(value: Buffer): number {
   return sized(value, 4).readInt32LE(0);
 }
 
-export function u64(value: Buffer): bigint {
-  return sized(value, 8).readBigUInt64LE(0);
-}
-
 /** Text up to its first NUL, which may be missing (NLA_STRING). */
 export function text(value: Buffer): string {
   const end = value.indexOf(0);
