@@ -105,7 +105,7 @@ export function renderInventory(view: InventoryView, format: 'table' | 'wide', c
 
 const TABLE_WIDTH = 100;
 const GAP = 3;
-const LEAST_LAST = 20;
+const LEAST_LAST = 18;
 
 /** Shortens the last column, where long names of pods are, so that the table keeps its width. */
 function fitLast(rows: readonly (readonly string[])[], titles: readonly string[]): readonly (readonly string[])[] {

@@ -13,7 +13,10 @@ export function liveFacts(host: HostFacts): FactSource {
   };
   return {
     links,
-    link: async (ifindex) => (await links()).get(ifindex),
+    link: async (ifindex) => {
+      const [link, addresses] = await Promise.all([host.link(ifindex), host.addresses(ifindex)]);
+      return link === undefined ? undefined : linkFacts(link, addresses);
+    },
     defaultRoutes: () => host.defaultRouteInterfaces(),
     vfSettings: async (pf) => (await host.vfList(pf.ifindex)) ?? 'none',
     driver: (address, netdev) => driverFacts(host, address, netdev),

@@ -69,8 +69,8 @@ export function createHostFacts(): HostFacts {
 
     async addresses(ifindex = 0) {
       const fill = (writer: Parameters<typeof writeAddressDump>[0]): void => writeAddressDump(writer, ifindex);
-      const messages = await route.dump({ type: RTM_GETADDR, op: 'address.list', fill });
-      return messages
+      const messages = await orUndefined(route.dump({ type: RTM_GETADDR, op: 'address.list', fill }), 'ENODEV');
+      return (messages ?? [])
         .map(({ payload }) => readAddress(payload))
         .map((address) => pick(address, 'ifindex', 'address', 'family', 'scope'));
     },

@@ -55,6 +55,12 @@ class FakeNode implements NodeReader, ChangeSource {
     return this.state;
   }
 
+  late: (hint: ChangeHint) => void = () => undefined;
+
+  onLate(listener: (hint: ChangeHint) => void): void {
+    this.late = listener;
+  }
+
   async vfSettings(): Promise<VfSettingsAnswer> {
     this.asked.push('settings');
     return this.settings;
@@ -274,6 +280,15 @@ test('a VF that is new brings the settings of its PF', async () => {
   await withLive(async (_live, node) => {
     node.hint({ kind: 'pci', address: parsePciAddress('0000:10:02.0'), action: 'add' });
     await until(() => node.asked.includes('settings'));
+  });
+});
+
+test('what the reader could only read later is read again', async () => {
+  await withLive(async (live, node) => {
+    const changed = nextChange(live);
+    node.setMtu(9000);
+    node.late(LINK);
+    assert.deepEqual(await changed, ['netdev.mtuBytes']);
   });
 });
 
