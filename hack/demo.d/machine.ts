@@ -1,6 +1,6 @@
 /** What the demo looks at and turns by hand, with the tools that a node admin has: ip, sysfs, ping. */
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 
 const exec = promisify(execFile);
@@ -15,17 +15,6 @@ export function setVfCount(pf: string, count: number): void {
   writeFileSync(`/sys/class/net/${pf}/device/sriov_numvfs`, String(count));
 }
 
-export function vfAddresses(pf: string): string[] {
-  return readdirSync(`/sys/class/net/${pf}/device`)
-    .filter((name) => name.startsWith('virtfn'))
-    .map((name) => addressOf(readFileSync(`/sys/class/net/${pf}/device/${name}/uevent`, 'utf8')))
-    .sort();
-}
-
-function addressOf(uevent: string): string {
-  return /^PCI_SLOT_NAME=(.+)$/m.exec(uevent)?.[1] ?? '';
-}
-
 interface IpLink {
   readonly ifname: string;
   readonly link_type: string;
@@ -34,6 +23,26 @@ interface IpLink {
   readonly flags: readonly string[];
   readonly ifalias?: string;
   readonly vfinfo_list?: readonly unknown[];
+}
+
+/**
+ * Names a PF's VFs after it, `eth0v0` ..., as udev does on a node: the kernel alone would give the
+ * name of a VF that is in a pod to the next one that is made.
+ */
+export async function nameVfs(pf: string): Promise<string[]> {
+  const folder = `/sys/class/net/${pf}/device`;
+  const virtfns = readdirSync(folder).filter((name) => name.startsWith('virtfn'));
+  const names = await eventually(() => {
+    const found = virtfns.map((virtfn) => [virtfn, netdevOf(`${folder}/${virtfn}`)] as const);
+    return found.every(([, name]) => name !== undefined) ? found : undefined;
+  }, 20_000);
+  const renamed = (names ?? []).map(([virtfn, name]) => ({ name: name ?? '', to: virtfn.replace('virtfn', `${pf}v`) }));
+  for (const { name, to } of renamed) await run('ip', 'link', 'set', name, 'name', to);
+  return renamed.map(({ to }) => to).sort();
+}
+
+function netdevOf(folder: string): string | undefined {
+  return existsSync(`${folder}/net`) ? readdirSync(`${folder}/net`)[0] : undefined;
 }
 
 /**

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { NetworkDefinition } from '../../test/standins/runtime/index.ts';
 import { BERTH, type Cluster, type RunningPod, startCluster } from './cluster.ts';
-import { eventually, linkState, run, setVfCount, vfAddresses } from './machine.ts';
+import { eventually, linkState, nameVfs, run, setVfCount } from './machine.ts';
 import { createNarrator, type Narrator } from './narrator.ts';
 
 const json = process.argv.includes('--json');
@@ -51,12 +51,9 @@ async function prepareNode(): Promise<void> {
   narrator.chapter('A node with two SR-IOV NICs, one on each NUMA node');
   for (const pf of ['eth0', 'eth1']) await run('ip', 'link', 'set', pf, 'up');
   setVfCount('eth0', 4);
-  const vfs = await eventually(async () => {
-    const links = Object.keys(await linkState());
-    return links.filter((name) => name.startsWith('eth')).length >= 6 ? links : undefined;
-  }, 20_000);
-  narrator.say('eth0 and eth1 are up; the admin made 4 virtual functions on eth0, and none on eth1.');
-  narrator.claim('the kernel made four VFs with a network device each', vfs !== undefined, vfs);
+  const vfs = await nameVfs('eth0');
+  narrator.say('eth0 and eth1 are up; the admin made 4 virtual functions on eth0, and none on eth1. udev named them.');
+  narrator.claim('the kernel made four VFs with a network device each', vfs.length === 4, vfs);
 }
 
 async function startAgent(): Promise<Cluster> {
@@ -127,7 +124,7 @@ async function growLive(cluster: Cluster): Promise<void> {
     20_000,
   );
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-  narrator.show('echo 3 > /sys/class/net/eth1/device/sriov_numvfs', vfAddresses('eth1').join('\n'));
+  narrator.show('echo 3 > /sys/class/net/eth1/device/sriov_numvfs', (await nameVfs('eth1')).join('\n'));
   narrator.claim(
     `berth.dev/vf grew from 4 to 7 without a restart, ${seconds} s after the write (most of it is the driver making them)`,
     grew === true,

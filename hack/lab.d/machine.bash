@@ -103,7 +103,7 @@ compose_qemu() {
     ((node == last_node)) || slot=0
     last_node=$node
     bus=port$i
-    qemu+=(-netdev "user,id=net$i,restrict=on"
+    qemu+=(-netdev "user,id=net$i,restrict=on,ipv6=off"
       -device "pcie-root-port,id=$bus,bus=host$node,chassis=$((i + 1)),addr=$slot"
       -device "igb,id=nic$i,netdev=net$i,bus=$bus,mac=52:54:00:be:57:0$i,romfile=")
     slot=$((slot + 1))

@@ -268,9 +268,14 @@ export class World {
   }
 
   #devName(namespace: WorldNamespace): IfName {
+    return this.#freeName(namespace, 'dev%d');
+  }
+
+  /** What the kernel makes of a name with `%d`: the lowest number that is free. */
+  #freeName(namespace: WorldNamespace, pattern: string): IfName {
     let number = 0;
-    while (this.byName(namespace, `dev${number}`) !== undefined) number += 1;
-    return `dev${number}` as IfName;
+    while (this.byName(namespace, pattern.replace('%d', String(number))) !== undefined) number += 1;
+    return pattern.replace('%d', String(number)) as IfName;
   }
 
   #place(namespace: WorldNamespace, link: WorldLink): void {
@@ -352,11 +357,12 @@ export class World {
       this.#tellPfItsMac(link);
     }
     if (operation.name !== undefined && operation.name !== link.name) {
-      const holder = this.byName(at, operation.name);
+      const name = operation.name.includes('%d') ? this.#freeName(at, operation.name) : operation.name;
+      const holder = this.byName(at, name);
       // The move, if there was one, has happened: that is what the kernel does.
       if (holder !== undefined && holder !== link) throw kernelError(op, 'EEXIST');
       if (link.up) throw kernelError(op, 'EBUSY');
-      link.name = operation.name;
+      link.name = name;
     }
     if (operation.alias !== undefined) {
       if (operation.alias === '') delete link.alias;

@@ -6,6 +6,7 @@
 
 import type { Link } from '../attachments/port.ts';
 import { BerthError, toBerthError } from '../errors.ts';
+import type { IfName } from '../values.ts';
 import type { LinkContext, RestoreInput, RestoreOutcome } from './link-driver.ts';
 import { ZERO_MAC } from './mac.ts';
 import { bringHome } from './vf-home.ts';
@@ -35,7 +36,10 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
     const home = await bringHome(context, fn, made, sandbox, signal);
     ({ detached, link } = home);
     problems.push(...home.problems);
-    if (link !== undefined) problems.push(...(await restoreIdentity(context, link, netdev)));
+    if (link !== undefined) {
+      const nameIsTaken = await isNameTaken(context, link, netdev.ifname);
+      problems.push(...(await restoreIdentity(context, link, netdev, nameIsTaken)));
+    }
   }
   // As long as the VF can be in a living pod its VLAN stays: untagged, the pod would be in another network.
   if (!detached) return { detached, problems };
@@ -44,11 +48,26 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
   return { detached, problems: [...new Set(problems)] };
 }
 
+/**
+ * While the VF was in a pod the kernel may have given its name to a link that was made meanwhile: it
+ * hands out `eth0`, `eth1` ... lowest first. That link keeps it.
+ */
+async function isNameTaken(context: LinkContext, link: Link, ifname: IfName): Promise<boolean> {
+  const holder = await context.kernel.host.link({ name: ifname });
+  return holder !== undefined && holder.index !== link.index;
+}
+
+/** `eth%d` for `eth3`: the kernel fills in the lowest free number (dev_alloc_name, net/core/dev.c). */
+function anotherName(ifname: IfName): IfName {
+  return `${ifname.replace(/[0-9]*$/, '').slice(0, 12)}%d` as IfName;
+}
+
 /** Down, its own name, alias and MTU again. Before the MACs: igbvf resets the VF for a new MTU, and tells the PF its MAC anew. */
 async function restoreIdentity(
   context: LinkContext,
   link: Link,
   was: NonNullable<VfState['baseline']['netdev']>,
+  nameIsTaken: boolean,
 ): Promise<string[]> {
   const { host } = context.kernel;
   const problems: string[] = [];
@@ -61,9 +80,11 @@ async function restoreIdentity(
   if (link.name !== was.ifname) {
     problems.push(
       ...(await step(`naming ${link.name} ${was.ifname} again`, () =>
-        host.apply([{ op: 'link.set', index: link.index, name: was.ifname }]),
+        host.apply([{ op: 'link.set', index: link.index, name: nameIsTaken ? anotherName(was.ifname) : was.ifname }]),
       )),
     );
+    if (nameIsTaken)
+      context.log.warn({ was: was.ifname }, 'the name of a VF belongs to another link now; it gets a new one');
   }
   if ((link.alias ?? '') !== (was.alias ?? '')) {
     problems.push(
@@ -136,7 +157,9 @@ async function restoreNetdev(
   const after = await host.link({ index });
   if (after === undefined) return [...problems, `${was.ifname} vanished while it was restored`];
   const left = [
-    ...(after.name === was.ifname ? [] : [`name is ${after.name}, not ${was.ifname}`]),
+    ...(after.name === was.ifname || (await isNameTaken(context, after, was.ifname))
+      ? []
+      : [`name is ${after.name}, not ${was.ifname}`]),
     ...(was.mac === undefined || after.mac === was.mac
       ? []
       : [`hardware address is ${after.mac ?? 'none'}, not ${was.mac}`]),

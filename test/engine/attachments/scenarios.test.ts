@@ -295,6 +295,26 @@ test('two VFs that came home with the same name are both restored', async () => 
   assert.is(node.snapshot(), before);
 });
 
+test('a VF whose name was given to another link meanwhile comes home under a new one, and that link keeps its own', async () => {
+  const node = createPodNode();
+  const device = node.device(0);
+  const name = linkOf(device).name;
+  const before = node.snapshot();
+  await node.attach('c1', vf(device, { vlan: 3 }));
+  const foreign = node.world.addLink(node.world.host, { name, kind: 'veth', up: true });
+  await node.detach('c1');
+  assert.is(node.engine.list().length, 0);
+  assert.is(node.world.byName(node.world.host, name)?.kind, 'veth');
+  const renamed = linkOf(device).name;
+  assert.is.not(renamed, name);
+  assert.ok(renamed.startsWith(name.replace(/[0-9]+$/, '')));
+  // All but the name is as it was.
+  node.world.destroySandbox('/run/netns/c1');
+  node.world.host.links.delete(foreign.index);
+  linkOf(device).name = name;
+  assert.is(node.snapshot(), before);
+});
+
 test('a VF in its pod is not taken for one that came home', async () => {
   const node = createPodNode();
   await node.attach('c1', vf(node.device(0)));
