@@ -1,6 +1,6 @@
 /**
- * The inner half of `hack/bench`: the first process of a private node. Furnishes it, runs the
- * benchmarks and prints the measurements as JSON. Everything it leaves ends with the node.
+ * The inner half of `hack/bench`: the first process of a private node. Furnishes it, runs one
+ * benchmark and prints the measurements as JSON. Everything it leaves ends with the node.
  *
  * It is started by main.ts with its options as one JSON argument, which is ours and not checked.
  */
@@ -13,7 +13,7 @@ import { furnishNode, WORK_DIR } from './private-node.ts';
 import { Spawner } from './spawner.ts';
 
 export interface InsideOptions {
-  readonly names: readonly BenchmarkName[];
+  readonly name: BenchmarkName;
   readonly runs: number;
   readonly sides: readonly Side[];
   readonly programs: Programs;
@@ -21,7 +21,7 @@ export interface InsideOptions {
 
 const SANDBOXES = 64;
 
-/** Loaded when they are run, so that one benchmark does not carry another's modules. */
+/** Loaded when they are run, so that no benchmark carries another's modules. */
 const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
   cni: async () => (await import('./cni.ts')).benchCni,
   shim: async () => (await import('./shim.ts')).benchShim,
@@ -46,9 +46,8 @@ async function main(options: InsideOptions): Promise<Measurement[]> {
     say: (line) => process.stderr.write(`${line}\n`),
   };
   try {
-    const measurements: Measurement[] = [];
-    for (const name of options.names) measurements.push(...(await (await BENCHMARKS[name]())(bench)));
-    return measurements;
+    const run = await BENCHMARKS[options.name]();
+    return await run(bench);
   } finally {
     await spawner.close();
   }

@@ -5,8 +5,8 @@
 import { parseArgs } from 'node:util';
 import type { Programs } from './bench.ts';
 import type { InsideOptions } from './inside.ts';
-import { parseMeasurements, SIDES, type Side } from './measurement.ts';
-import { BENCHMARK_NAMES, type BenchmarkName } from './names.ts';
+import { type Measurement, parseMeasurements, SIDES, type Side } from './measurement.ts';
+import { ALL, BENCHMARK_NAMES, type BenchmarkName } from './names.ts';
 import { table } from './output.ts';
 import { runInPrivateNode } from './private-node.ts';
 import { cacheFolder, compiled } from './programs.ts';
@@ -51,7 +51,7 @@ function parse(argv: readonly string[]): Options | 'help' {
   if (!Number.isInteger(runs) || runs < 1 || runs > MOST_RUNS) {
     throw new UsageError(`--runs ${values.runs}: not a number from 1 to ${MOST_RUNS}`);
   }
-  const names = positionals.includes('all') ? BENCHMARK_NAMES : positionals;
+  const names = positionals.includes('all') ? ALL : positionals;
   const { json, sources } = values;
   return { names: names.map(benchmarkName), json, runs, sides: values.sides.split(',').map(side), sources };
 }
@@ -83,15 +83,15 @@ function programs(sources: boolean): Programs {
   };
 }
 
+/** Each benchmark has a node of its own, so that none meets what another has left. */
 async function run(options: Options, signal: AbortSignal): Promise<void> {
-  const inside: InsideOptions = {
-    names: options.names,
-    runs: options.runs,
-    sides: options.sides,
-    programs: programs(options.sources),
-  };
-  const argv = [process.execPath, `${import.meta.dirname}/inside.ts`, JSON.stringify(inside)];
-  const measurements = parseMeasurements(await runInPrivateNode(argv, signal));
+  const { runs, sides } = options;
+  const measurements: Measurement[] = [];
+  for (const name of options.names) {
+    const inside: InsideOptions = { name, runs, sides, programs: programs(options.sources) };
+    const argv = [process.execPath, `${import.meta.dirname}/inside.ts`, JSON.stringify(inside)];
+    measurements.push(...parseMeasurements(await runInPrivateNode(argv, signal)));
+  }
   process.stdout.write(options.json ? `${JSON.stringify(measurements, null, 2)}\n` : table(measurements));
 }
 

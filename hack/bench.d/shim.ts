@@ -18,17 +18,19 @@ const SOCKET = `${WORK_DIR}/responder.sock`;
 const RUNS_FACTOR = 5;
 const WARM_UP_ROUNDS = 5;
 
-/** `hack/bench shim`, and the last rows of `hack/bench cni`. */
+/** `hack/bench shim`; its rows are the last of `hack/bench cni` too. */
 export async function benchShim(bench: Bench): Promise<Measurement[]> {
   const runs = bench.runs * RUNS_FACTOR;
   bench.say(`shim: ${runs} starts of each program`);
   const responder = spawn(bench.programs.responder, [SOCKET], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(responder, 'exit');
   try {
-    await once(responder.stdout, 'data');
+    const ready = await Promise.race([once(responder.stdout, 'data'), ended.then(() => undefined)]);
+    if (ready === undefined) throw new BenchError('the responder ended before it listened');
     return await rows(bench, runs);
   } finally {
     responder.kill();
-    await once(responder, 'exit');
+    await ended;
   }
 }
 
