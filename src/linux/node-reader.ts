@@ -94,6 +94,7 @@ class TreeReader implements NodeReader {
     );
     const virtual = await this.#virtual(scan, links, known);
     const node = await this.#node(scan);
+    this.#tree.forget();
     return await this.#named({ node, nics, virtual, findings: [], unread: scan.notes.list() });
   }
 

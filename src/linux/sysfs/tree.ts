@@ -61,6 +61,7 @@ export interface Tree {
 /** A sysfs attribute is at most one page (fs/sysfs/file.c). */
 const ATTRIBUTE_LIMIT_BYTES = 4096;
 const FOLDER_LIMIT_ENTRIES = 65_536;
+const FOLDERS_KEPT = 16;
 /** As the kernel's MAXSYMLINKS. */
 const LINKS_LIMIT = 40;
 const PATH_LIMIT = 4096;
@@ -191,7 +192,11 @@ class ConfinedTree extends FileTree {
   readonly #root: string;
   /** Folders by path, and where they really are. */
   readonly #folders = new Map<string, string | undefined>();
-  /** Entries of devices' folders: one listing tells of all attributes which exist and what they are. */
+  /**
+   * Entries of the folders read last: one listing tells of all attributes which exist and what they
+   * are. A device's attributes are read in a row; keeping the listings of all would cost the
+   * garbage collector 20 ms at a time.
+   */
   readonly #entries = new Map<string, ReadonlyMap<string, Dirent>>();
 
   constructor(root: string, io: TreeIo) {
@@ -223,6 +228,7 @@ class ConfinedTree extends FileTree {
     const known = this.#entries.get(home);
     if (known !== undefined) return known;
     const entries = new Map(this.io.readdir(`${this.#root}/${home}`).map((entry) => [entry.name, entry]));
+    if (this.#entries.size >= FOLDERS_KEPT) this.#entries.clear();
     this.#entries.set(home, entries);
     return entries;
   }
