@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import { ip, leaveMachine } from '../kernel/own-namespace.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
-import { type AgentNode, createAgentNode, eventually } from '../standins/agent-node.ts';
+import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
+import { eventually } from '../standins/eventually.ts';
 import { PluginFailure, type Pod } from '../standins/runtime/index.ts';
 
 const test = suite<{ node: AgentNode }>('agent');

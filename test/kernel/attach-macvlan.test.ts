@@ -1,4 +1,5 @@
 /** The attachment engine with macvlan on the live kernel, read back with iproute2. */
+import { writeFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AttachmentEngine, createAttachments } from '../../src/engine/attachments/index.ts';
@@ -11,9 +12,10 @@ import { createOwnedAddresses } from '../../src/linux/files/owned-addresses.ts';
 import { createRecordStore } from '../../src/linux/files/record-store.ts';
 import { createReservationStore } from '../../src/linux/files/reservation-store.ts';
 import { hasLinkKind, requireFeature } from '../runner/features.ts';
+import { eventually } from '../standins/eventually.ts';
 import { createPrivateNode, type PrivateNode } from '../standins/private-node.ts';
 import { waitingClock } from '../standins/waiting-clock.ts';
-import { leaveMachine } from './own-namespace.ts';
+import { ip, leaveMachine } from './own-namespace.ts';
 
 interface Context {
   node: PrivateNode;
@@ -108,6 +110,31 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
   test.after.each(async (context) => {
     await context.engine.stop();
     context.node.remove();
+  });
+
+  test('neighbours hear of the addresses, of both families, without being asked', async (context) => {
+    const { node } = context;
+    // A neighbour that learns from whoever announces; the file is that of the test's own namespace.
+    writeFileSync('/proc/sys/net/ipv4/conf/up1/arp_accept', '1');
+    writeFileSync('/proc/sys/net/ipv6/conf/up1/accept_untracked_na', '1');
+    writeFileSync('/proc/sys/net/ipv6/conf/up1/forwarding', '1');
+    ip('address', 'add', '10.77.0.250/24', 'dev', 'up1');
+    ip('address', 'add', 'fd00:77::250/64', 'dev', 'up1', 'nodad');
+    const rangeSets = [[{ subnet: '10.77.0.0/24' }], [{ subnet: 'fd00:77::/64' }]];
+    const both = { ...ipam(node), rangeSets } as IpamSpec;
+    await attach(context, 'n', node.addSandbox('n'), { mac: MAC }, both);
+    const heard = (family: string) =>
+      JSON.parse(ip('-j', family, 'neigh', 'show', 'dev', 'up1')) as readonly { dst: string; lladdr?: string }[];
+    await eventually(
+      () => {
+        assert.ok(heard('-4').some(({ dst, lladdr }) => dst === '10.77.0.2' && lladdr === MAC));
+        assert.ok(heard('-6').some(({ dst, lladdr }) => dst === 'fd00:77::2' && lladdr === MAC));
+      },
+      5000,
+      () => 'the neighbour to hear of both addresses',
+    );
+    await detach(context, 'n');
+    ip('address', 'flush', 'dev', 'up1', 'scope', 'global');
   });
 
   test('ADD gives the link its name, mark, MAC, MTU, address and route; DEL takes all of it away', async (context) => {

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import type { AgentStatus, InventoryView } from '../../src/engine/view.ts';
 import { getFromAgent } from '../../src/http/client.ts';
 import { buildShim, temporaryFolder } from '../shim/built-shim.ts';
+import { eventually } from './eventually.ts';
 import { createKubelet, type StandInKubelet } from './kubelet/index.ts';
 import { createRuntime, type NetworkDefinition, type Runtime } from './runtime/index.ts';
 
@@ -120,17 +121,4 @@ export async function createAgentNode(config: string): Promise<AgentNode> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** Tries until `attempt` does not throw; gives up with what was awaited, and the last failure. */
-export async function eventually<T>(attempt: () => Promise<T> | T, limitMs: number, awaited: () => string): Promise<T> {
-  const until = performance.now() + limitMs;
-  for (;;) {
-    try {
-      return await attempt();
-    } catch (error) {
-      if (performance.now() > until) throw new Error(`waited ${limitMs} ms for ${awaited()}`, { cause: error });
-      await new Promise((next) => setTimeout(next, 20));
-    }
-  }
 }

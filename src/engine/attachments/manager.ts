@@ -258,7 +258,6 @@ export class AttachmentManager implements Attachments {
         ...(ipam === undefined ? [] : [`addresses.reserve ${ipam.type}`]),
         `link.attach ${link.kind}`,
         'link.configure',
-        'announce',
       ],
       link,
       ...(ipam?.type === 'host-local' ? { addresses: { type: 'host-local', dataDir: ipam.dataDir } } : {}),

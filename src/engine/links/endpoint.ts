@@ -41,7 +41,8 @@ export interface EndpointPlan {
 
 /**
  * Names, marks, addresses and raises the link, then adds its routes, in one `apply`. Addresses come
- * before `up`, so that the kernel's own announcement (arp_notify) already has them.
+ * before `up`, so that the kernel announces them itself when the link comes up (arp_notify,
+ * ndisc_notify): a packet socket for that would cost more than all the rest, its close waits for RCU.
  */
 export async function configureEndpoint(context: LinkContext, sandbox: Namespace, plan: EndpointPlan): Promise<void> {
   const { index, ifname, addressing } = plan;
@@ -62,8 +63,9 @@ export async function configureEndpoint(context: LinkContext, sandbox: Namespace
   try {
     if (hasV6) {
       await sandbox.apply([named]);
-      await enableIpv6(context, sandbox, ifname);
+      const kernelAnnounces = await enableIpv6(context, sandbox, ifname);
       await sandbox.apply(rest);
+      if (!kernelAnnounces) await announceIpv6(context, sandbox, plan);
     } else {
       await sandbox.apply([named, ...rest]);
     }
@@ -85,20 +87,17 @@ export function endpointRoutes(addressing: IpamResult): readonly Route[] {
 }
 
 /** Tells the neighbours; an announcement that cannot be sent does not fail an ADD. */
-export async function announce(
+async function announceIpv6(
   context: LinkContext,
   sandbox: Namespace,
-  index: number,
-  mac: MacAddress | undefined,
-  addressing: IpamResult,
+  { index, addressing }: EndpointPlan,
 ): Promise<void> {
-  if (mac === undefined || addressing.addresses.length === 0) return;
+  const addresses = addressing.addresses
+    .map((entry) => entry.address)
+    .filter((address) => addressFamily(address) === 6);
   try {
-    await sandbox.announce(
-      index,
-      mac,
-      addressing.addresses.map((entry) => entry.address),
-    );
+    const mac = (await sandbox.link({ index }))?.mac;
+    if (mac !== undefined) await sandbox.announce(index, mac, addresses);
   } catch (error) {
     context.log.warn({ err: error, index }, 'announcing the addresses failed');
   }
@@ -141,14 +140,17 @@ export async function compareEndpoint(
   return differences;
 }
 
-async function enableIpv6(context: LinkContext, sandbox: Namespace, ifname: IfName): Promise<void> {
+/** Answers whether the kernel will announce the addresses itself. */
+async function enableIpv6(context: LinkContext, sandbox: Namespace, ifname: IfName): Promise<boolean> {
   const disabled = await sandbox.readSysctl(['ipv6', 'conf', ifname, 'disable_ipv6']);
   if (disabled?.trim() === '1') await sandbox.writeSysctl(['ipv6', 'conf', ifname, 'disable_ipv6'], '0');
   try {
     await sandbox.writeSysctl(['ipv6', 'conf', ifname, 'ndisc_notify'], '1');
+    return true;
   } catch (error) {
-    // Only a later change of the MAC would go unannounced; a read-only /proc/sys is the common cause.
+    // A read-only /proc/sys is the common cause.
     context.log.debug({ err: error, ifname }, 'ndisc_notify could not be set');
+    return false;
   }
 }
 

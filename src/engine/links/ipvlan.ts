@@ -8,7 +8,7 @@ import type { IpvlanLinkSpec } from '../attachments/model.ts';
 import type { Link, LinkOperation } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
 import type { IfName } from '../values.ts';
-import { announce, compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -96,7 +96,6 @@ export async function attach(
     alias: made.alias,
     addressing: input.addressing,
   });
-  await announce(context, sandbox, born.index, born.mac, input.addressing);
   return { hasNetdev: true, index: born.index, mtu: born.mtu, ...(born.mac === undefined ? {} : { mac: born.mac }) };
 }
 

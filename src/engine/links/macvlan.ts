@@ -7,7 +7,7 @@ import type { MacvlanLinkSpec } from '../attachments/model.ts';
 import type { Link, LinkOperation } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
 import type { IfName, MacAddress } from '../values.ts';
-import { announce, compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -101,7 +101,6 @@ export async function attach(
     alias: made.alias,
     addressing: input.addressing,
   });
-  await announce(context, sandbox, born.index, born.mac, input.addressing);
   return {
     hasNetdev: true,
     index: born.index,

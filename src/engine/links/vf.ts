@@ -8,7 +8,7 @@ import type { VfLinkSpec } from '../attachments/model.ts';
 import type { Link, LinkOperation, PciFunction } from '../attachments/port.ts';
 import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
-import { announce, compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -157,7 +157,6 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
     ...(spec.mac === undefined || moved.mac === spec.mac ? {} : { mac: spec.mac }),
   });
   const mac = spec.mac ?? moved.mac;
-  await announce(context, sandbox, moved.index, mac, input.addressing);
   return {
     hasNetdev: true,
     index: moved.index,
