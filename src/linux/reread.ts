@@ -230,7 +230,7 @@ export class Reread {
 
   async #readRole(place: FunctionPlace, netdev: Netdev | undefined, before: Nic | Vf | undefined): Promise<void> {
     const pf = physfnOf(this.#scan, place);
-    if (pf !== undefined && (this.#nics.has(pf) || functionPlace(this.#scan, pf) !== undefined)) {
+    if (pf !== undefined && (this.#nics.has(pf) || this.#isNetworkFunction(pf))) {
       this.#readVf(place, pf, netdev, before);
       return;
     }
@@ -247,6 +247,11 @@ export class Reread {
       ...(vfSettings === undefined ? {} : { vfSettings }),
     });
     if (nic !== undefined) this.#nics.set(nic.address, nic);
+  }
+
+  #isNetworkFunction(address: PciAddress): boolean {
+    const place = functionPlace(this.#scan, address);
+    return place !== undefined && isNetworkClass(classOf(this.#scan, place));
   }
 
   #readVf(place: FunctionPlace, pf: PciAddress, netdev: Netdev | undefined, before: Nic | Vf | undefined): void {

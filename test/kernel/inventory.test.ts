@@ -1,7 +1,7 @@
 /** The inventory of a namespace with links of its own, through the kernel's real files and messages. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
@@ -11,7 +11,7 @@ if (
   requireFeature('bridge', hasLinkKind('bridge')) &&
   requireFeature('macvlan', hasLinkKind('macvlan'))
 ) {
-  const program = join(import.meta.dirname, 'inventory-of-own-machine.ts');
+  const program = fileURLToPath(import.meta.resolve('./inventory-of-own-machine.ts'));
   // sysfs shows the network namespace of whoever mounted it.
   const script = 'mount -t sysfs berth /sys && exec "$@"';
   const output = execFileSync('unshare', ['--net', '--mount', 'sh', '-c', script, 'sh', process.execPath, program]);

@@ -4,7 +4,7 @@
  */
 import type { PciFunction } from '../../engine/attachments/port.ts';
 import { BerthError } from '../../engine/errors.ts';
-import { asIfName, type IfName, type PciAddress } from '../../engine/values.ts';
+import type { IfName, PciAddress } from '../../engine/values.ts';
 import { markExtra, netdevHome, netdevsBelow } from './netdev-homes.ts';
 import { createPacer } from './pacer.ts';
 import { count, word } from './parse.ts';
@@ -62,7 +62,7 @@ function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
 /** The function's own netdev in the namespace that /sys shows; not a representor's or another port's. */
 function ownIfname(scan: Scan, place: FunctionPlace): IfName | undefined {
   const names = netdevsBelow(scan, place.home).map((below) => below.ifname);
-  if (names.length <= 1) return names[0] === undefined ? undefined : asIfName(names[0]);
+  if (names.length <= 1) return names[0];
   const homes = names.map((name) => netdevHome(scan, name)).filter((home) => home !== undefined);
   return markExtra(scan, homes).find((home) => home.extra === undefined)?.ifname;
 }
