@@ -24,6 +24,7 @@ export interface InventoryDocument {
   readonly unread: Inventory['unread'];
 }
 
+/** The inventory with the pool and the owner of each device put in. */
 export function inventoryDocument({ inventory, owners, pools }: InventoryView): InventoryDocument {
   const owned = <T extends Nic | Vf>(device: T): Owned<T> => {
     const pool = pools[device.address];

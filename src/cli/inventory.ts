@@ -5,6 +5,7 @@ import { inventoryDocument, renderInventory, renderUnread } from './inventory-ou
 import type { Output, ProgramDeps } from './port.ts';
 import { printable } from './table.ts';
 
+/** Options of the command. */
 export interface InventoryQuery {
   readonly output: string;
   readonly root: string;

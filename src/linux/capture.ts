@@ -15,6 +15,7 @@ import { createNodeReader } from './node-reader.ts';
 import { RecordingTree } from './sysfs/recording.ts';
 import { openTree, reasonOf } from './sysfs/tree.ts';
 
+/** What was written. */
 export interface CaptureSummary {
   readonly files: number;
   readonly bytes: number;

@@ -32,6 +32,7 @@ import { SlowSlots } from './sysfs/slow-reads.ts';
 import { openTree, type Tree } from './sysfs/tree.ts';
 import { parseVpd, type VitalProductData, VPD_LIMIT_BYTES } from './sysfs/vpd.ts';
 
+/** What to read, and whom to ask for what files do not tell. */
 export interface NodeReaderOptions {
   /** `/` or the folder of a captured tree. */
   readonly root: string;

@@ -2,6 +2,7 @@
 import type { Inventory, Nic, Vf, VirtualLink } from './model.ts';
 import { isSame } from './share.ts';
 
+/** All that differs. */
 export interface InventoryDiff {
   readonly nics: Changes<Nic>;
   readonly vfs: Changes<Vf>;
@@ -11,12 +12,14 @@ export interface InventoryDiff {
   readonly unread: boolean;
 }
 
+/** Devices by what happened to them; the same device is known by its address or index. */
 export interface Changes<T> {
   readonly added: readonly T[];
   readonly removed: readonly T[];
   readonly changed: readonly Change<T>[];
 }
 
+/** A device that stayed and differs. */
 export interface Change<T> {
   readonly before: T;
   readonly after: T;
@@ -35,6 +38,7 @@ export function diffInventories(before: Inventory, after: Inventory): InventoryD
   };
 }
 
+/** True when nothing differs. */
 export function isEmptyDiff(diff: InventoryDiff): boolean {
   const lists = [diff.nics, diff.vfs, diff.virtual];
   return (

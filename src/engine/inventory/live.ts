@@ -16,6 +16,7 @@ import type { ChangeHint, ChangeSource, NodeReader } from './port.ts';
 import { shareInventory } from './share.ts';
 import { withVfSettings } from './vf-settings.ts';
 
+/** What is watched, and how eagerly. */
 export interface LiveInventoryOptions {
   readonly reader: NodeReader;
   /** Without one only scans see changes (a captured tree). */
@@ -29,6 +30,7 @@ export interface LiveInventoryOptions {
   readonly onNamespaceGone?: (nsid: number) => void;
 }
 
+/** Called synchronously; what it throws is logged. */
 export type InventoryListener = (diff: InventoryDiff, inventory: Inventory) => void;
 
 const RETRY_MS = { first: 500, last: 60_000 } as const;

@@ -2,6 +2,7 @@
 import { asMacAddress, asPciAddress } from '../values.ts';
 import type { Inventory, Netdev, Nic, Vf, VirtualLink } from './model.ts';
 
+/** What a name stands for. */
 export type FoundDevice =
   | { readonly kind: 'nic'; readonly nic: Nic }
   | { readonly kind: 'vf'; readonly vf: Vf; readonly nic: Nic }

@@ -27,8 +27,10 @@ export interface NodeReader {
   vfSettings?(pf: PfRef): Promise<VfSettingsAnswer>;
 }
 
+/** `none`: the driver lists no VFs; `undefined`: unknown. */
 export type VfSettingsAnswer = VfSettingsList | 'none' | undefined;
 
+/** PF-side settings as far as the kernel listed them. */
 export interface VfSettingsList {
   /** By VF index. */
   readonly settings: ReadonlyMap<number, VfSettings>;

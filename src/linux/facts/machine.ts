@@ -5,6 +5,7 @@
  */
 import type { NodeFacts } from '../../engine/inventory/model.ts';
 
+/** The facts that may come from here. */
 export type MachineFacts = Pick<NodeFacts, 'machine' | 'cpus' | 'memoryBytes'>;
 
 /** Facts of this machine. Throws what `systeminformation` throws. */

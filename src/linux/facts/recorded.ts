@@ -9,6 +9,7 @@ import { asMacAddress, asPciAddress } from '../../engine/values.ts';
 import { reasonOf, type Tree } from '../sysfs/tree.ts';
 import type { DriverFacts, FactSource, LinkFacts } from './source.ts';
 
+/** Below the root of the tree. */
 export const FACTS_PATH = 'berth/facts.json';
 /** 2,048 VFs with all their settings and links make 1 MB. */
 const LIMIT_BYTES = 16 * 2 ** 20;

@@ -6,6 +6,7 @@
 import type { VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import type { MacAddress, PciAddress } from '../../engine/values.ts';
 
+/** See the head of this file for "unknown" and failure. */
 export interface FactSource {
   /** All links of the node's namespace by index. */
   links(): Promise<ReadonlyMap<number, LinkFacts> | undefined>;
@@ -22,11 +23,13 @@ export interface FactSource {
   driver(address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts | undefined>;
 }
 
+/** A netdev of the node's own namespace. */
 export interface LinkRef {
   readonly ifindex: number;
   readonly ifname: string;
 }
 
+/** What netlink tells of one link; absent facts were not told. */
 export interface LinkFacts {
   readonly ifindex: number;
   readonly altnames: readonly string[];
@@ -40,6 +43,7 @@ export interface LinkFacts {
   readonly addresses: readonly string[];
 }
 
+/** What a driver says of itself and of its device. */
 export interface DriverFacts {
   readonly driverVersion?: string;
   readonly firmware?: string;

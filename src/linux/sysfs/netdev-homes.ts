@@ -10,6 +10,7 @@ import { asIfName, asPciAddress, type IfName, type PciAddress } from '../../engi
 import { count } from './parse.ts';
 import { attributeOf, entriesOf, type Place, realOf, type Scan, textOf } from './scan.ts';
 
+/** A netdev's folder, and the PCI function it lies below. */
 export interface NetdevHome extends Place {
   readonly ifname: IfName;
   /** The function it lies below, however deep. */

@@ -4,6 +4,7 @@
  * event loop for most of a second.
  */
 
+/** The slices of one piece of work. */
 export interface Pacer {
   /** True when the slice is used up: `if (pacer.due()) await pacer.pause()` costs nothing in between. */
   due(): boolean;
@@ -16,6 +17,7 @@ export interface Pacer {
 
 const SLICE_MS = 4;
 
+/** A first slice begins now. `signal` ends the work at its next pause. */
 export function createPacer(signal?: AbortSignal, sliceMs: number = SLICE_MS): Pacer {
   const waiting: (() => void)[] = [];
   let start = performance.now();

@@ -29,6 +29,7 @@ export function hexNumber(text: string): number | undefined {
   return /^0x[0-9a-fA-F]{1,8}$/.test(text) ? Number.parseInt(text, 16) : undefined;
 }
 
+/** `1` or `0`. */
 export function flag(text: string): boolean | undefined {
   if (text === '1') return true;
   return text === '0' ? false : undefined;

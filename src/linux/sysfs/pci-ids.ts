@@ -8,11 +8,13 @@ import { access } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 
+/** Names as the file writes them. */
 export interface PciName {
   readonly vendorName?: string;
   readonly deviceName?: string;
 }
 
+/** Names of the devices asked for. */
 export interface PciNames {
   /** Reads the file for the pairs not yet known. Throws when the file is there and cannot be read. */
   load(pairs: Iterable<PciPair>): Promise<void>;
@@ -20,6 +22,7 @@ export interface PciNames {
   get(pair: PciPair): PciName;
 }
 
+/** Vendor and device id, four lower-case hexadecimal digits each. */
 export interface PciPair {
   readonly vendor: string;
   readonly device: string;

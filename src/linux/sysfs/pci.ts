@@ -8,8 +8,10 @@ import { asPciAddress, type PciAddress } from '../../engine/values.ts';
 import { count, hexId, integer, pciClass, word } from './parse.ts';
 import { attributeOf, entriesOf, linkNameOf, type Place, parsed, realOf, type Scan } from './scan.ts';
 
+/** Where the kernel lists all PCI functions. */
 export const PCI_DEVICES = 'sys/bus/pci/devices';
 
+/** A function's folder. */
 export interface FunctionPlace extends Place {
   readonly address: PciAddress;
 }

@@ -10,6 +10,7 @@ import type { Pacer } from './pacer.ts';
 import type { SlowReads } from './slow-reads.ts';
 import { reasonOf, type Tree } from './tree.ts';
 
+/** One full read or re-read. */
 export interface Scan {
   readonly tree: Tree;
   readonly notes: Notes;

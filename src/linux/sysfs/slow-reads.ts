@@ -15,6 +15,7 @@ export interface SlowReads {
   read<T>(path: string, read: () => Promise<T>, onLate?: () => void): Promise<T>;
 }
 
+/** A file has not answered in time; its message is what `unread` says. */
 export class SlowReadError extends Error {
   override readonly name = 'SlowReadError';
 }

@@ -38,6 +38,7 @@ export interface TreeIo {
   readonly readLater: (path: string, limitBytes: number) => Promise<Buffer>;
 }
 
+/** Reads below one root. See the head of this file for paths and errors. */
 export interface Tree {
   /** True for `/`. */
   readonly live: boolean;
@@ -69,6 +70,7 @@ const PATH_LIMIT = 4096;
 /** Errors that mean "not there": a device may go away between two system calls. */
 const ABSENT: ReadonlySet<string> = new Set(['ENOENT', 'ENODEV', 'ENXIO']);
 
+/** The machine's own files. */
 export const nodeIo: TreeIo = {
   open: (path, flags) => openSync(path, flags),
   read: (fd, into) => readSync(fd, into, 0, into.length, null),

@@ -7,6 +7,7 @@
 /** The kernel shows at most this much (include/linux/pci.h, PCI_VPD_MAX_SIZE). */
 export const VPD_LIMIT_BYTES = 32_768;
 
+/** The fields that the inventory shows. */
 export interface VitalProductData {
   /** Keyword SN. */
   readonly serial?: string;
