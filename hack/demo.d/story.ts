@@ -142,7 +142,7 @@ async function deletePods(
   const left = JSON.parse(await berth('attachments', '-o', 'json')) as { attachments: readonly unknown[] };
   narrator.claim('no attachment is left', left.attachments.length === 0, left);
   const after = await linkState();
-  for (const [name, state] of Object.entries(before)) {
+  for (const [name, state] of Object.entries(before).filter(([link]) => link !== 'lo')) {
     const now = name === 'eth1' ? withoutVfs(after[name]) : after[name];
     const then = name === 'eth1' ? withoutVfs(state) : state;
     narrator.claim(
