@@ -40,7 +40,10 @@ test('stops waiting when it is told to', async ({ folder }) => {
 
 test('says what it needs when the run directory is not there', async ({ folder }) => {
   const missing = takeAgentLock(join(folder, 'none', 'agent.lock'), forever, never);
-  await assert.rejects(missing, (error) => error instanceof BerthError && error.reason === 'agent-lock' && /--run-dir/.test(error.remedy ?? ''));
+  await assert.rejects(
+    missing,
+    (error) => error instanceof BerthError && error.reason === 'agent-lock' && /--run-dir/.test(error.remedy ?? ''),
+  );
 });
 
 test.run();
