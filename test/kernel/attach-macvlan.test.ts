@@ -65,15 +65,16 @@ async function attach(
   path: string,
   spec: Partial<MacvlanLinkSpec> = {},
   addressing: IpamSpec = ipam(node),
+  ifname = 'net1',
 ): Promise<AttachResult> {
   const opened = await node.kernel.open(path);
   assert.ok(opened);
   try {
-    const key = { containerId: parseContainerId(sandbox), ifname: parseIfName('net1') };
+    const key = { containerId: parseContainerId(sandbox), ifname: parseIfName(ifname) };
     return await engine.attach(
       {
         key,
-        network: parseNetworkName('net'),
+        network: parseNetworkName(ifname),
         sandbox: opened,
         sandboxPath: path,
         link: { kind: 'macvlan', uplink: 'up0', mode: 'bridge', ...spec },
@@ -159,6 +160,15 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
     await detach(context, 'a');
     assert.equal(linksIn(node, 'a'), []);
     assert.equal(context.engine.list(), []);
+  });
+
+  test('a second network may bring a default route too, as with the reference plugins', async (context) => {
+    const { node } = context;
+    const path = node.addSandbox('a');
+    await attach(context, 'a', path);
+    await attach(context, 'a', path, {}, ipam(node, '10.78.0.0/24'), 'net2');
+    const routes = node.ip(['route', 'show', 'default'], 'a') as readonly { dev: string; gateway?: string }[];
+    assert.equal(routes.map(({ dev, gateway }) => `${dev} ${gateway}`).sort(), ['net1 10.77.0.1', 'net2 10.78.0.1']);
   });
 
   test('IPv6 addresses are usable when ADD answers', async (context) => {

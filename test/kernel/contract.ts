@@ -235,6 +235,36 @@ export function kernelContract(name: string, define: Define, makeFixture: () => 
     );
   });
 
+  contract('a route to one place is added beside that of another link, and once', async (scene) => {
+    const { sandbox } = scene;
+    const first = await makeMacvlan(scene, net1);
+    const second = await makeMacvlan(scene, net2);
+    const plan = [
+      { index: first.index, address: '10.77.0.2/24', six: 'fd00:77::2/64', via: '10.77.0.1', via6: 'fd00:77::1' },
+      { index: second.index, address: '10.78.0.2/24', six: 'fd00:78::2/64', via: '10.78.0.1', via6: 'fd00:78::1' },
+    ];
+    for (const { index, address, six, via, via6 } of plan) {
+      const routes: LinkOperation[] = [
+        { op: 'route.add', index, dst: '0.0.0.0/0', gateway: via },
+        { op: 'route.add', index, dst: '::/0', gateway: via6 },
+      ];
+      await sandbox.apply([
+        { op: 'link.set', index, up: true },
+        { op: 'address.add', index, address },
+        { op: 'address.add', index, address: six, noDad: true },
+        ...routes,
+      ]);
+      await sandbox.apply(routes);
+    }
+    for (const { index, via, via6 } of plan) {
+      const found = (await sandbox.routes(index)).filter((entry) => entry.dst.endsWith('/0'));
+      assert.deepEqual(found.map((entry) => `${entry.dst} ${entry.gateway}`).sort(), [
+        `0.0.0.0/0 ${via}`,
+        `::/0 ${via6}`,
+      ]);
+    }
+  });
+
   contract('a route is removed as it was added', async (scene) => {
     const { sandbox } = scene;
     const { index } = await makeMacvlan(scene);

@@ -3,6 +3,7 @@
  * attachments run into. It knows no port; `fake-kernel.ts` is its face.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Link, LinkAddress, LinkOperation, Route, VfState } from '../../src/engine/attachments/port.ts';
 import { BerthError, type ErrorCode } from '../../src/engine/errors.ts';
 import { addressFamily, asIp, asPrefix, contains, sameAddress, sameNetwork } from '../../src/engine/ipam/ip.ts';
@@ -438,7 +439,7 @@ export class World {
       link.routes.splice(present, 1);
       return;
     }
-    if (present >= 0) throw kernelError(op, 'EEXIST');
+    if (present >= 0 && isDeepStrictEqual(link.routes[present], route)) return;
     if (!link.up) throw kernelError(op, 'ENETDOWN');
     const gateway = route.gateway === undefined ? undefined : asIp(route.gateway);
     const reachable =
@@ -448,6 +449,6 @@ export class World {
         return prefix !== undefined && contains(prefix, gateway);
       });
     if (!reachable) throw kernelError(op, 'ENETUNREACH', 'Nexthop has invalid gateway');
-    link.routes.push(route);
+    link.routes.unshift(route);
   }
 }

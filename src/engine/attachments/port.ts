@@ -165,6 +165,7 @@ export type LinkOperation =
       readonly address: string /** IFA_F_NODAD */;
       readonly noDad?: boolean;
     }
+  /** Added beside other routes to the same place; one that is there already, the same in every respect, stays as it is. */
   | ({ readonly op: 'route.add' | 'route.delete'; readonly index: number } & Route);
 
 export interface Kernel {

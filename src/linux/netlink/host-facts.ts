@@ -86,7 +86,7 @@ export function createHostFacts(): HostFacts {
         .map(({ payload }) => readRoute(payload))
         .filter((entry) => entry !== undefined)
         .filter((entry) => entry.isDefault && entry.unicast && !entry.cached);
-      return new Set(found.flatMap((entry) => entry.ifindexes));
+      return new Set(found.flatMap((entry) => entry.hops.map((hop) => hop.ifindex)));
     },
 
     driverInfo: getDriverInfo,

@@ -2,7 +2,14 @@
 import type { Route } from '../../engine/attachments/port.ts';
 import { AF_INET, AF_INET6 } from '../ffi/index.ts';
 import { ipFromBytes, ipToBytes, prefixToBytes } from './ip-address.ts';
-import { type AttributeWriter, findAttribute, malformed, readAttributes, u32 } from './wire/attribute.ts';
+import {
+  type Attribute,
+  type AttributeWriter,
+  findAttribute,
+  malformed,
+  readAttributes,
+  u32,
+} from './wire/attribute.ts';
 
 export const RTM_NEWROUTE = 24;
 export const RTM_DELROUTE = 25;
@@ -26,12 +33,18 @@ const RT_SCOPE_LINK = 253;
 const RT_SCOPE_NOWHERE = 255;
 export const RT_TABLE_MAIN = 254;
 const RTM_F_CLONED = 0x200;
-/** struct rtnexthop: length, flags, hops, interface. */
+/** struct rtnexthop: length, flags, hops, interface; attributes behind it. */
 const RTNEXTHOP_BYTES = 8;
 
+/** One way that a route takes. */
+export interface NextHop {
+  readonly ifindex: number;
+  readonly gateway?: string;
+}
+
 export interface RouteMessage extends Route {
-  /** Output devices: one, or those of a multipath route. */
-  readonly ifindexes: readonly number[];
+  /** One, or those of a multipath route: what IPv6 makes of two routes to one place. */
+  readonly hops: readonly NextHop[];
   /** RTN_UNICAST: not local, broadcast, multicast, blackhole and the like. */
   readonly unicast: boolean;
   /** An entry of the kernel's cache, not a route somebody made. */
@@ -52,8 +65,7 @@ export function readRoute(payload: Buffer): RouteMessage | undefined {
   };
   const dst = get(RTA_DST);
   const any = family === AF_INET ? '0.0.0.0' : '::';
-  const via = get(RTA_VIA)?.subarray(2) ?? get(RTA_GATEWAY);
-  const gateway = via === undefined ? undefined : ipFromBytes(via);
+  const gateway = gatewayOf(attributes);
   const metrics = readMetrics(get(RTA_METRICS));
   const priority = number(RTA_PRIORITY);
   const oif = number(RTA_OIF);
@@ -65,11 +77,19 @@ export function readRoute(payload: Buffer): RouteMessage | undefined {
     unicast: payload.readUInt8(7) === RTN_UNICAST,
     cached: (payload.readUInt32LE(8) & RTM_F_CLONED) !== 0,
     isDefault: prefixLength === 0,
-    ifindexes: oif === undefined ? readNextHops(get(RTA_MULTIPATH)) : [oif],
+    hops:
+      oif === undefined
+        ? readNextHops(get(RTA_MULTIPATH))
+        : [{ ifindex: oif, ...(gateway === undefined ? {} : { gateway }) }],
     ...(gateway === undefined ? {} : { gateway }),
     ...(priority === undefined ? {} : { priority }),
     ...metrics,
   };
+}
+
+function gatewayOf(attributes: readonly Attribute[]): string | undefined {
+  const via = findAttribute(attributes, RTA_VIA)?.subarray(2) ?? findAttribute(attributes, RTA_GATEWAY);
+  return via === undefined ? undefined : ipFromBytes(via);
 }
 
 function readMetrics(nest: Buffer | undefined): Pick<Route, 'mtu' | 'advmss'> {
@@ -83,14 +103,15 @@ function readMetrics(nest: Buffer | undefined): Pick<Route, 'mtu' | 'advmss'> {
   };
 }
 
-function readNextHops(list: Buffer | undefined): number[] {
+function readNextHops(list: Buffer | undefined): NextHop[] {
   if (list === undefined) return [];
-  const found: number[] = [];
+  const found: NextHop[] = [];
   for (let at = 0; at < list.length; ) {
     if (at + RTNEXTHOP_BYTES > list.length) throw malformed('next hop that is cut off');
     const length = list.readUInt16LE(at);
     if (length < RTNEXTHOP_BYTES || at + length > list.length) throw malformed(`next hop of ${length} bytes`);
-    found.push(list.readInt32LE(at + 4));
+    const gateway = gatewayOf(readAttributes(list.subarray(at + RTNEXTHOP_BYTES, at + length)));
+    found.push({ ifindex: list.readInt32LE(at + 4), ...(gateway === undefined ? {} : { gateway }) });
     at += (length + 3) & ~3;
   }
   return found;

@@ -147,7 +147,7 @@ export class KernelNamespace implements Namespace {
       .map(({ payload }) => readRoute(payload))
       .filter((route) => route !== undefined)
       .filter((route) => route.unicast && !route.cached && route.table !== RT_TABLE_LOCAL)
-      .filter((route) => route.ifindexes.includes(index))
+      .flatMap((route) => route.hops.filter((hop) => hop.ifindex === index).map((hop) => ({ ...route, ...hop })))
       .map((route) => pick(route, 'dst', 'gateway', 'mtu', 'advmss', 'priority', 'table', 'scope'));
   }
 
@@ -164,7 +164,9 @@ export class KernelNamespace implements Namespace {
     const leave = [...others].map((other) => other.hold());
     try {
       const answers = await this.#using(() => this.#client.batch(requests));
-      const failed = answers.find((answer) => answer.error !== undefined);
+      const failed = answers.find(
+        ({ error }, at) => error !== undefined && !(error.errno === 'EEXIST' && requests[at]?.op === 'route.add'),
+      );
       if (failed?.error !== undefined) throw failed.error;
     } finally {
       for (const each of leave) each();

@@ -165,10 +165,11 @@ function addressRequest(operation: Operation<'address.add' | 'address.delete'>):
 
 function routeRequest(operation: Operation<'route.add' | 'route.delete'>): Request {
   const isAdd = operation.op === 'route.add';
+  // Not NLM_F_EXCL, which would refuse every further route to one place, whichever link it goes through.
   const via = operation.gateway === undefined ? '' : ` via ${operation.gateway}`;
   return {
     type: isAdd ? RTM_NEWROUTE : RTM_DELROUTE,
-    flags: isAdd ? NLM_F_CREATE | NLM_F_EXCL : 0,
+    flags: isAdd ? NLM_F_CREATE : 0,
     op: operation.op,
     target: `${operation.dst}${via} on link ${operation.index}`,
     fill: (writer) => writeRoute(writer, operation.index, operation, isAdd ? 'add' : 'delete'),

@@ -71,17 +71,19 @@ test('addresses and routes are asked for by interface', () => {
 
 test('routes are read with gateway, metrics and what they are', () => {
   const [connected, through, local] = readMessages(bytes(recorded.routes)).map(({ payload }) => readRoute(payload));
-  const plain = { unicast: true, cached: false, isDefault: false, ifindexes: [3], table: 254 };
-  assert.deepEqual(connected, { ...plain, dst: '10.9.0.0/24', scope: 253 });
+  const plain = { unicast: true, cached: false, isDefault: false, table: 254 };
+  assert.deepEqual(connected, { ...plain, dst: '10.9.0.0/24', scope: 253, hops: [{ ifindex: 3 }] });
   const metrics = { mtu: 1400, advmss: 1360, priority: 9 };
-  assert.deepEqual(through, { ...plain, dst: '10.20.0.0/16', gateway: '10.9.0.1', scope: 0, ...metrics });
+  const gateway = '10.9.0.1';
+  const hops = [{ ifindex: 3, gateway }];
+  assert.deepEqual(through, { ...plain, dst: '10.20.0.0/16', gateway, scope: 0, hops, ...metrics });
   assert.deepEqual([local?.unicast, local?.table, local?.scope], [false, 255, 254]);
 });
 
-test('a default route over two interfaces names both', () => {
-  const hops = '0800000005000000' + '0800000007000000';
-  const route = readRoute(bytes(`02000000fe0300010000000014000900${hops}`));
-  assert.deepEqual(route?.ifindexes, [5, 7]);
+test('a default route over two interfaces names both, each with its gateway', () => {
+  const hops = '0800000005000000' + '1000000007000000' + '080005000a090001';
+  const route = readRoute(bytes(`02000000fe030001000000001c000900${hops}`));
+  assert.deepEqual(route?.hops, [{ ifindex: 5 }, { ifindex: 7, gateway: '10.9.0.1' }]);
   assert.equal(route?.isDefault, true);
   assert.equal(route?.dst, '0.0.0.0/0');
 });
