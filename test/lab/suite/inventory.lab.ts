@@ -67,6 +67,15 @@ async function seen(what: string, isSo: (inventory: Inventory) => boolean): Prom
   });
 }
 
+/** Reads until nothing is missing: on a busy machine slow files miss their deadline, and the inventory says so. */
+async function complete(read: () => Promise<Inventory>): Promise<Inventory> {
+  const until = performance.now() + GIVE_UP_MS;
+  for (;;) {
+    const inventory = await read();
+    if (inventory.unread.length === 0 || performance.now() > until) return inventory;
+  }
+}
+
 function pf(ifname: string, inventory: Inventory = live.current): Nic {
   const nic = inventory.nics.find((candidate) => candidate.ifname === ifname);
   assert.ok(nic, `${ifname} is in the inventory`);
@@ -205,9 +214,13 @@ test('a stacked link is seen from both sides', async () => {
 });
 
 test('what was followed change by change equals what is read at once', async () => {
+  await seen('everything', ({ unread }) => unread.length === 0);
   const followed = live.current;
-  await live.refresh();
-  assert.deepEqual(live.current, followed);
+  const refreshed = await complete(async () => {
+    await live.refresh();
+    return live.current;
+  });
+  assert.deepEqual(refreshed, followed);
 });
 
 test('a captured tree tells the same as the node', async () => {
@@ -215,7 +228,7 @@ test('a captured tree tells the same as the node', async () => {
   try {
     await captureTree('/', join(folder, 'tree'), liveFacts(host));
     const captured = await createNodeReader({ root: join(folder, 'tree') }).read();
-    assert.deepEqual(captured, await reader.read());
+    assert.deepEqual(captured, await complete(() => reader.read()));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
