@@ -10,7 +10,7 @@ import { type AttachmentEngine, createAttachments } from '../engine/attachments/
 import { systemClock } from '../engine/clock.ts';
 import { createLiveInventory, type LiveInventory } from '../engine/inventory/live.ts';
 import type { Logger } from '../engine/logger.ts';
-import { holdsOf } from '../engine/pools/holds.ts';
+import { holdsOf, laterHoldsOf } from '../engine/pools/holds.ts';
 import { createPoolSet, type PoolSet } from '../engine/pools/pool-set.ts';
 import { serveApi } from '../http/server.ts';
 import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
@@ -161,7 +161,7 @@ function startPools(
     log,
   });
   inventory.subscribe((_diff, current) => pools.update({ inventory: current }));
-  attachments.subscribe(() => pools.update({ holds: holdsOf(attachments.list()) }));
+  attachments.subscribe(() => pools.update({ holds: laterHoldsOf(() => attachments.list()) }));
   configuration.subscribe((config) => pools.update({ specs: config.pools }));
   return pools;
 }

@@ -1,8 +1,8 @@
 /** The agent's configuration over its life: the newest good one, and what is wrong with a newer one. */
 import { existsSync } from 'node:fs';
-import type { ConfigProblem } from '../cli/port.ts';
 import { type Config, DEFAULT_CONFIG_FILE, watchConfig, zeroConfig } from '../config/index.ts';
 import type { Logger } from '../engine/logger.ts';
+import { describeProblem } from '../engine/view.ts';
 
 export interface FollowedConfiguration {
   readonly current: Config;
@@ -31,7 +31,7 @@ export async function followConfiguration(file: string | undefined, log: Logger)
       for (const listener of listeners) listener(config);
     },
     onProblems: (problems) => {
-      const fields = { file: path, problems: problems.map((problem) => describe(path, problem)) };
+      const fields = { file: path, problems: problems.map((problem) => describeProblem(path, problem)) };
       if (problems.length === 0) log.info(fields, 'configuration is good again');
       else log.error(fields, 'configuration is broken; what ran before runs on');
     },
@@ -45,14 +45,9 @@ export async function followConfiguration(file: string | undefined, log: Logger)
       return file !== undefined || existsSync(path) ? path : 'built-in';
     },
     get problems() {
-      return watch.problems.map((problem) => describe(path, problem));
+      return watch.problems.map((problem) => describeProblem(path, problem));
     },
     subscribe: (listener) => void listeners.push(listener),
     stop: () => watch.stop(),
   };
-}
-
-function describe(file: string, { path, line, message, hint }: ConfigProblem): string {
-  const where = line === undefined ? file : `${file}:${line}`;
-  return `${where}: ${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : ` (${hint})`}`;
 }

@@ -1,12 +1,12 @@
 /** Reading a node: live, or from a captured tree. For the agent, and for commands without one. */
-import type { CaptureReport, ConfigProblem, NodeAccess } from '../cli/port.ts';
+import type { CaptureReport, NodeAccess } from '../cli/port.ts';
 import { type Config, DEFAULT_CONFIG_FILE, readConfig, zeroConfig } from '../config/index.ts';
 import type { NodeReader } from '../engine/inventory/port.ts';
 import { evaluate } from '../engine/pools/evaluate.ts';
 import { explain } from '../engine/pools/explain.ts';
 import { NO_HOLDS } from '../engine/pools/holds.ts';
 import type { PoolContext } from '../engine/pools/model.ts';
-import { unknownDevice } from '../engine/view.ts';
+import { type ConfigProblem, unknownDevice } from '../engine/view.ts';
 import { captureTree } from '../linux/capture.ts';
 import { liveFacts } from '../linux/facts/live.ts';
 import { askMachine } from '../linux/facts/machine.ts';

@@ -2,8 +2,8 @@
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { Plan, PoolState, UnusedDevice } from '../engine/pools/model.ts';
-import type { AgentStatus, Explanation } from '../engine/view.ts';
-import type { ConfigProblem, Output, ProgramDeps } from './port.ts';
+import { type AgentStatus, type ConfigProblem, describeProblem, type Explanation } from '../engine/view.ts';
+import type { Output, ProgramDeps } from './port.ts';
 import { renderAttachments, renderExplanation, renderPlan, renderStatus } from './status-output.ts';
 import { printable } from './table.ts';
 
@@ -74,7 +74,7 @@ export function lintCommand(deps: ProgramDeps) {
     const problems = await deps.node.lint(file);
     if (output === 'json') print(deps.output, output, { problems }, () => '');
     else if (problems.length === 0) deps.output.err(`${file}: no problems\n`);
-    else for (const problem of problems) deps.output.out(problemLine(file, problem));
+    else for (const problem of problems) deps.output.out(`${printable(describeProblem(file, problem))}\n`);
     return problems.length === 0 ? 0 : 1;
   };
 }
@@ -104,10 +104,5 @@ function print(output: Output, format: string, document: unknown, text: () => st
 }
 
 function report(output: Output, problems: readonly ConfigProblem[], file: string | undefined): void {
-  for (const problem of problems) output.err(problemLine(file ?? 'configuration', problem));
-}
-
-function problemLine(file: string, { line, path, message, hint }: ConfigProblem): string {
-  const where = line === undefined ? file : `${file}:${line}`;
-  return `${where}: ${path === '' ? '' : `${path}: `}${printable(message)}${hint === undefined ? '' : ` (${hint})`}\n`;
+  for (const problem of problems) output.err(`${printable(describeProblem(file ?? 'configuration', problem))}\n`);
 }

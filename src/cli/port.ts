@@ -1,6 +1,6 @@
 /** What the commands need from outside: injected by `src/main.ts`, faked by tests. */
 import type { Plan } from '../engine/pools/model.ts';
-import type { Explanation, InventoryView } from '../engine/view.ts';
+import type { ConfigProblem, Explanation, InventoryView } from '../engine/view.ts';
 
 export interface Output {
   /** Data. */
@@ -18,13 +18,6 @@ export interface NodeAccess {
   explain(root: string, configPath: string | undefined, device: string): Promise<Explanation>;
   lint(configPath: string): Promise<readonly ConfigProblem[]>;
   capture(root: string, directory: string): Promise<CaptureReport>;
-}
-
-export interface ConfigProblem {
-  readonly path: string;
-  readonly line?: number;
-  readonly message: string;
-  readonly hint?: string;
 }
 
 export interface CaptureReport {

@@ -1,12 +1,5 @@
-/** What is wrong with a configuration file. The shape is the stable output of `berth lint -o json`. */
-export interface ConfigProblem {
-  /** Where in the document, `pools[1].capacity`; empty for the whole. */
-  readonly path: string;
-  /** First line is 1; absent when the file could not be read. */
-  readonly line?: number;
-  readonly message: string;
-  readonly hint?: string;
-}
+/** Where in a configuration file a problem is. */
+export type { ConfigProblem } from '../engine/view.ts';
 
 /** Keys and indexes from the top of the document. */
 export type DocumentPath = readonly (string | number)[];

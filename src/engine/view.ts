@@ -82,6 +82,22 @@ export interface AgentView {
   explain(name: string): Explanation;
 }
 
+/** What is wrong with a configuration file; the stable shape of `berth lint -o json`. */
+export interface ConfigProblem {
+  /** Where in the document, `pools[1].capacity`; empty for the whole. */
+  readonly path: string;
+  /** First line is 1; absent when the file could not be read. */
+  readonly line?: number;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** `config.yaml:3: pools[0].nam: unknown key (did you mean "name"?)` */
+export function describeProblem(file: string, { path, line, message, hint }: ConfigProblem): string {
+  const where = line === undefined ? file : `${file}:${line}`;
+  return `${where}: ${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : ` (${hint})`}`;
+}
+
 /** For `explain` of something that the node does not have. */
 export function unknownDevice(name: string): BerthError {
   return new BerthError({

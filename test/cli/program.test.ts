@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
-import type { AgentOptions, ConfigProblem, ProgramDeps } from '../../src/cli/port.ts';
+import type { AgentOptions, ProgramDeps } from '../../src/cli/port.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import type { AttachmentSummary } from '../../src/engine/attachments/model.ts';
 import { BerthError } from '../../src/engine/errors.ts';
 import type { Plan } from '../../src/engine/pools/model.ts';
 import { parseContainerId, parseIfName, parseNetworkName, parsePciAddress } from '../../src/engine/values.ts';
-import type { AgentStatus, Explanation } from '../../src/engine/view.ts';
+import type { AgentStatus, ConfigProblem, Explanation } from '../../src/engine/view.ts';
 
 const NOW = new Date('2026-01-01T00:10:00Z');
 const SINCE = '2026-01-01T00:05:00Z';

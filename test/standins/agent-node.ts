@@ -1,22 +1,28 @@
 /**
  * A node with the whole program on it: the agent as a process, the compiled shim, the stand-ins for
  * kubelet and runtime, and a veth uplink, all in namespaces of the test's own. `leaveMachine` must
- * have been called. The agent has a mount namespace with a sysfs of the test's network, in which
- * named sandboxes appear as they do on a node (mounts propagate from outside).
+ * have been called.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { AgentStatus, InventoryView } from '../../src/engine/view.ts';
+import type { AgentStatus } from '../../src/engine/view.ts';
 import { getFromAgent } from '../../src/http/client.ts';
 import { buildShim, temporaryFolder } from '../shim/built-shim.ts';
 import { eventually } from './eventually.ts';
 import { createKubelet, type StandInKubelet } from './kubelet/index.ts';
-import { createRuntime, type NetworkDefinition, type Runtime } from './runtime/index.ts';
+import { createRuntime, type NetworkDefinition, type Pod, type Runtime } from './runtime/index.ts';
 
 const BERTH = join(import.meta.dirname, '..', '..', 'bin', 'berth');
-const START_MS = 30_000;
+/** In the lab a process starts some 20 times slower. */
+const START_MS = 60_000;
+
+/** A mount namespace in which /sys is that of the network namespace; sandboxes that are made later appear in it. */
+const OWN_SYSFS = [
+  ...['unshare', '--mount', '--propagation', 'slave'],
+  ...['sh', '-c', 'mount -t sysfs sysfs /sys && exec "$@"', 'sh'],
+];
 
 let shim: string | undefined;
 
@@ -30,8 +36,7 @@ export interface AgentNode {
   /** Sends the signal and resolves with the exit status, or the signal's name. */
   endAgent(agent: ChildProcess, signal: NodeJS.Signals): Promise<number | string>;
   status(): Promise<AgentStatus>;
-  inventory(): Promise<InventoryView>;
-  /** Files below the folder of host-local's reservations, lock and last address left out. */
+  /** What all agents on this node have logged. */
   agentLog(): string;
   /** A macvlan network whose addresses are reserved below `folder`. */
   network(name: string, more?: Readonly<Record<string, unknown>>): NetworkDefinition;
@@ -39,7 +44,14 @@ export interface AgentNode {
   remove(): Promise<void>;
 }
 
-export async function createAgentNode(config: string): Promise<AgentNode> {
+export interface AgentNodeOptions {
+  /** Device ids by resource that kubelet gave to the pod; none when absent. */
+  readonly devicesOf?: (pod: Pod) => ReadonlyMap<string, readonly string[]>;
+  /** The agent's network is that of the machine (the lab), whose sysfs it sees anyway. */
+  readonly onMachine?: boolean;
+}
+
+export async function createAgentNode(config: string, options: AgentNodeOptions = {}): Promise<AgentNode> {
   // Short, because socket paths have 107 bytes at most.
   const folder = mkdtempSync('/tmp/berth-a-');
   const configFile = join(folder, 'config.yaml');
@@ -52,7 +64,7 @@ export async function createAgentNode(config: string): Promise<AgentNode> {
   mkdirSync(join(folder, 'state'));
   const runtime = createRuntime({
     shimPath,
-    devicesOf: () => Promise.resolve(new Map()),
+    devicesOf: (pod) => Promise.resolve(options.devicesOf?.(pod) ?? new Map()),
     inherited: {
       BERTH_CNI_SOCKET: join(runDir, 'cni.sock'),
       BERTH_SPOOL_FOLDER: join(folder, 'state', 'spool'),
@@ -69,16 +81,13 @@ export async function createAgentNode(config: string): Promise<AgentNode> {
     return agent.exitCode ?? agent.signalCode ?? 'unknown';
   };
   const startAgent = async (when: 'serving' | 'started' = 'serving'): Promise<ChildProcess> => {
-    const agent = spawn(
-      'unshare',
-      [
-        ...['--mount', '--propagation', 'slave', 'sh', '-c', 'mount -t sysfs sysfs /sys && exec "$@"', 'sh'],
-        ...[BERTH, 'agent', '--config', configFile, '--log-level', 'debug'],
-        ...['--run-dir', runDir, '--state-dir', join(folder, 'state'), '--kubelet-dir', join(folder, 'k')],
-        ...['--device-info-dir', join(folder, 'devinfo')],
-      ],
-      { stdio: ['ignore', 'inherit', 'pipe'] },
-    );
+    const words = [
+      ...[BERTH, 'agent', '--config', configFile, '--log-level', 'debug'],
+      ...['--run-dir', runDir, '--state-dir', join(folder, 'state'), '--kubelet-dir', join(folder, 'k')],
+      ...['--device-info-dir', join(folder, 'devinfo')],
+    ];
+    const command = options.onMachine === true ? words : [...OWN_SYSFS, ...words];
+    const agent = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'inherit', 'pipe'] });
     agents.add(agent);
     agent.stderr.pipe(createWriteStream(join(folder, 'agent.log'), { flags: 'a' }));
     if (when === 'started') return agent;
@@ -100,7 +109,6 @@ export async function createAgentNode(config: string): Promise<AgentNode> {
     startAgent,
     endAgent,
     status,
-    inventory: () => getFromAgent(join(runDir, 'api.sock'), '/v1/inventory'),
     agentLog: () => readFileSync(join(folder, 'agent.log'), 'utf8'),
     network: (name, more = {}) => ({
       namespace: 'default',

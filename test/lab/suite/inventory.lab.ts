@@ -226,8 +226,12 @@ test('what was followed change by change equals what is read at once', async () 
 test('a captured tree tells the same as the node', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'berth-capture-'));
   try {
-    await captureTree('/', join(folder, 'tree'), liveFacts(host));
-    const captured = await createNodeReader({ root: join(folder, 'tree') }).read();
+    let tree = '';
+    for (let tries = 0; tries < 10; tries += 1) {
+      tree = join(folder, `tree-${tries}`);
+      if ((await captureTree('/', tree, liveFacts(host))).notes.length === 0) break;
+    }
+    const captured = await createNodeReader({ root: tree }).read();
     assert.deepEqual(captured, await complete(() => reader.read()));
   } finally {
     rmSync(folder, { recursive: true, force: true });
