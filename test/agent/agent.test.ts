@@ -1,6 +1,6 @@
 /** The whole program: agent process, compiled shim, live kernel; kubelet and runtime are stand-ins. */
 import assert from 'node:assert/strict';
-import { readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { ip, leaveMachine } from '../kernel/own-namespace.ts';
@@ -54,6 +54,24 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     assert.equal(await attachmentCount(node), 0);
     assert.deepEqual(reservations(node, 'lan'), []);
     assert.equal(await node.endAgent(agent, 'SIGTERM'), 0);
+  });
+
+  test('the capabilities that the systemd unit names are enough', async (context) => {
+    await context.node.remove();
+    const unit = readFileSync(new URL('../../deploy/systemd/berth.service', import.meta.url), 'utf8');
+    const named = /^CapabilityBoundingSet=(.+)$/m.exec(unit)?.[1]?.split(' ') ?? [];
+    const bounding = named.map((name) => `+${name.replace('CAP_', '').toLowerCase()}`);
+    assert.deepEqual(bounding.toSorted(), ['+net_admin', '+net_raw', '+sys_admin']);
+    context.node = await createAgentNode(CONFIG, {
+      startedBy: ['setpriv', '--inh-caps=-all', `--bounding-set=-all,${bounding.join(',')}`],
+    });
+    const { node } = context;
+    await node.startAgent();
+    await node.kubelet.until(() => node.kubelet.node().allocatable[RESOURCE] === 8, 'eight slots', LIMIT_MS);
+    await node.runtime.addPod(pod('app'), [{ network: node.network('lan') }]);
+    await node.runtime.checkPod(pod('app'));
+    await node.runtime.deletePod(pod('app'));
+    assert.deepEqual(reservations(node, 'lan'), []);
   });
 
   test('kubelet hears of an uplink that goes down, and of its return', async ({ node }) => {

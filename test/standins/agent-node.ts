@@ -47,6 +47,8 @@ export interface AgentNode {
 export interface AgentNodeOptions {
   /** Device ids by resource that kubelet gave to the pod; none when absent. */
   readonly devicesOf?: (pod: Pod) => ReadonlyMap<string, readonly string[]>;
+  /** A program with its arguments that starts the agent, for example with fewer privileges. */
+  readonly startedBy?: readonly string[];
   /** The agent's network is that of the machine (the lab), whose sysfs it sees anyway. */
   readonly onMachine?: boolean;
 }
@@ -82,7 +84,7 @@ export async function createAgentNode(config: string, options: AgentNodeOptions 
   };
   const startAgent = async (when: 'serving' | 'started' = 'serving'): Promise<ChildProcess> => {
     const words = [
-      ...[BERTH, 'agent', '--config', configFile, '--log-level', 'debug'],
+      ...[...(options.startedBy ?? []), BERTH, 'agent', '--config', configFile, '--log-level', 'debug'],
       ...['--run-dir', runDir, '--state-dir', join(folder, 'state'), '--kubelet-dir', join(folder, 'k')],
       ...['--device-info-dir', join(folder, 'devinfo')],
     ];
