@@ -3,7 +3,7 @@
  * the result or the error. Knows no socket, and never throws: whatever goes wrong becomes a CNI
  * error. To debug, look for the request id of an error's `details` in the agent's log.
  */
-import { randomBytes } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { AttachmentKey, Attachments, LinkKind, OperationContext } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
 import { type DecodedConfig, decodeConfig, parseName, parseNetwork } from './config.ts';
@@ -291,12 +291,12 @@ function decodeOrError(stdin: Buffer): DecodedConfig | BerthError {
   }
 }
 
-/** trace-id and parent-id of a W3C traceparent, where a runtime passes one; else eight random bytes. */
+/** trace-id and parent-id of a W3C traceparent, where a runtime passes one; else 16 digits of a random UUID, which Node has in store. */
 function requestIdOf(environment: ReadonlyMap<string, string>): string {
   const trace = /^[0-9a-f]{2}-(?<trace>[0-9a-f]{32})-(?<parent>[0-9a-f]{16})-[0-9a-f]{2}/.exec(
     environment.get('TRACEPARENT') ?? '',
   )?.groups;
-  return trace === undefined ? randomBytes(8).toString('hex') : `${trace.trace}-${trace.parent}`;
+  return trace === undefined ? randomUUID().replaceAll('-', '').slice(-16) : `${trace.trace}-${trace.parent}`;
 }
 
 function podPart(args: CniArgs): Pick<CniArgs, 'pod'> {

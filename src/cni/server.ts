@@ -93,9 +93,11 @@ export function createCniServer(options: CniServerOptions): CniServer {
 
   /** Never rejects. */
   const converse = async (socket: Socket, gone: AbortController): Promise<void> => {
-    socket.once('close', () => gone.abort(wentAway()));
+    const leave = (): void => gone.abort(wentAway());
+    socket.once('close', leave);
     try {
       const reply = await receiveAndHandle(socket, gone.signal);
+      socket.off('close', leave);
       if (reply !== undefined) end(socket, reply);
       else socket.destroy();
     } catch (error) {

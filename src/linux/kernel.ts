@@ -96,6 +96,7 @@ export function createKernel(options: KernelOptions): LinuxKernel {
         await host.request({
           type: RTM_GETNSID,
           op: 'nsid.get',
+          pace: 'lock-free',
           target: `nsid ${nsid}`,
           fill: (writer) => writeNsidGet(writer, { nsid }),
         });
@@ -112,12 +113,12 @@ export function createKernel(options: KernelOptions): LinuxKernel {
 
 async function assignedNsid(host: KernelNamespace, fd: number): Promise<number> {
   const [assigned, asked] = await host.batch([
-    { type: RTM_NEWNSID, op: 'nsid.assign', fill: (writer) => writeNsidAssign(writer, fd) },
-    { type: RTM_GETNSID, op: 'nsid.get', fill: (writer) => writeNsidGet(writer, { fd }) },
+    { type: RTM_NEWNSID, op: 'nsid.assign', pace: 'lock-free', fill: (writer) => writeNsidAssign(writer, fd) },
+    { type: RTM_GETNSID, op: 'nsid.get', pace: 'lock-free', fill: (writer) => writeNsidGet(writer, { fd }) },
   ]);
   // EEXIST: it has one already.
-  if (assigned?.error !== undefined && assigned.error.errno !== 'EEXIST') throw assigned.error;
-  if (asked?.error !== undefined) throw asked.error;
+  const error = (assigned?.errno === 'EEXIST' ? undefined : assigned?.error()) ?? asked?.error();
+  if (error !== undefined) throw error;
   const message = asked?.messages[0];
   const nsid = message === undefined ? undefined : readNsid(message.payload);
   if (nsid === undefined) throw malformed('a namespace without an id right after it was assigned one');

@@ -146,6 +146,8 @@ export type LinkOperation =
       readonly masterIndex?: number;
       /** Move there, under `name` when given; do it only after looking that the name is free. */
       readonly moveTo?: Namespace;
+      /** It is a macvlan or ipvlan: no driver or firmware is asked, so this is quick. */
+      readonly isSoftware?: boolean;
     }
   | { readonly op: 'link.delete'; readonly index: number }
   /** `op` on the PF's netdev `index`. Each given field is one IFLA_VF_* attribute. */

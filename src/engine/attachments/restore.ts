@@ -61,6 +61,7 @@ async function restoreRecord(
     try {
       const outcome = await driverOf(record.link.kind).restore(context, {
         state: record.link,
+        ifname: record.key.ifname,
         sandbox: sandbox.view,
         authority: options.authority,
         signal: options.signal,

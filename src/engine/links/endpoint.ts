@@ -37,6 +37,8 @@ export interface EndpointPlan {
   readonly alias: string;
   readonly mac?: MacAddress;
   readonly addressing: IpamResult;
+  /** As in {@link LinkOperation}. */
+  readonly isSoftware: boolean;
 }
 
 /**
@@ -45,7 +47,7 @@ export interface EndpointPlan {
  * ndisc_notify): a packet socket for that would cost more than all the rest, its close waits for RCU.
  */
 export async function configureEndpoint(context: LinkContext, sandbox: Namespace, plan: EndpointPlan): Promise<void> {
-  const { index, ifname, addressing } = plan;
+  const { index, ifname, addressing, isSoftware } = plan;
   const hasV6 = addressing.addresses.some((entry) => addressFamily(entry.address) === 6);
   const named: LinkOperation = {
     op: 'link.set',
@@ -53,11 +55,12 @@ export async function configureEndpoint(context: LinkContext, sandbox: Namespace
     name: ifname,
     alias: plan.alias,
     arpNotify: true,
+    isSoftware,
     ...(plan.mac === undefined ? {} : { mac: plan.mac }),
   };
   const rest: LinkOperation[] = [
     ...addressing.addresses.map(({ address }): LinkOperation => ({ op: 'address.add', index, address })),
-    { op: 'link.set', index, up: true },
+    { op: 'link.set', index, up: true, isSoftware },
     ...endpointRoutes(addressing).map((route): LinkOperation => ({ op: 'route.add', index, ...route })),
   ];
   try {

@@ -95,6 +95,7 @@ export async function attach(
     ifname: input.ifname,
     alias: made.alias,
     addressing: input.addressing,
+    isSoftware: true,
   });
   return { hasNetdev: true, index: born.index, mtu: born.mtu, ...(born.mac === undefined ? {} : { mac: born.mac }) };
 }

@@ -88,6 +88,8 @@ export type SandboxView =
 
 export interface RestoreInput<State> {
   readonly state: State;
+  /** What the link was called in the sandbox; somebody may have renamed it. */
+  readonly ifname: IfName;
   readonly sandbox: SandboxView;
   /**
    * `runtime`: the runtime asked (DEL), its word that the sandbox is gone counts for links that die

@@ -100,6 +100,7 @@ export async function attach(
     ifname: input.ifname,
     alias: made.alias,
     addressing: input.addressing,
+    isSoftware: true,
   });
   return {
     hasNetdev: true,

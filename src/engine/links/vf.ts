@@ -154,6 +154,7 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
     ifname: input.ifname,
     alias: made.alias,
     addressing: input.addressing,
+    isSoftware: false,
     ...(spec.mac === undefined || moved.mac === spec.mac ? {} : { mac: spec.mac }),
   });
   const mac = spec.mac ?? moved.mac;

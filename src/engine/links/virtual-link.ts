@@ -1,4 +1,5 @@
 /** Taking away a link that Berth made: it is deleted where it is, by proof of ownership only, and dies with its sandbox otherwise. */
+import type { Link, Namespace } from '../attachments/port.ts';
 import { toBerthError } from '../errors.ts';
 import type { LinkContext, OwnershipMarks, RestoreInput, RestoreOutcome } from './link-driver.ts';
 import { isOurs } from './ownership.ts';
@@ -21,8 +22,7 @@ export async function deleteOwnLink(
     return { detached: true, problems: [] };
   }
   try {
-    for (const link of await sandbox.namespace.links()) {
-      if (!isOurs(link, kind, state)) continue;
+    for (const link of await ownLinks(sandbox.namespace, kind, input)) {
       await sandbox.namespace.apply([{ op: 'link.delete', index: link.index }]);
     }
     return { detached: true, problems: [] };
@@ -31,4 +31,15 @@ export async function deleteOwnLink(
     if (failure.errno === 'ENODEV') return { detached: true, problems: [] };
     return { detached: false, problems: [`deleting the ${kind} failed: ${failure.message}`] };
   }
+}
+
+/** Mostly it is where it was put; only a link that is not there has to be looked for under every name. */
+async function ownLinks(
+  sandbox: Namespace,
+  kind: string,
+  { state, ifname }: RestoreInput<OwnershipMarks>,
+): Promise<readonly Link[]> {
+  const expected = await sandbox.link({ name: ifname });
+  if (expected !== undefined && isOurs(expected, kind, state)) return [expected];
+  return (await sandbox.links()).filter((link) => isOurs(link, kind, state));
 }

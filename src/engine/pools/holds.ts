@@ -11,6 +11,23 @@ export interface Holds {
 
 export const NO_HOLDS: Holds = { devices: new Map(), uplinks: new Map() };
 
+/** {@link holdsOf} what `list` answers, asked when it is first read: many attachments change before that. */
+export function laterHoldsOf(list: () => readonly AttachmentSummary[]): Holds {
+  let made: Holds | undefined;
+  const holds = (): Holds => {
+    made ??= holdsOf(list());
+    return made;
+  };
+  return {
+    get devices() {
+      return holds().devices;
+    },
+    get uplinks() {
+      return holds().uplinks;
+    },
+  };
+}
+
 /**
  * Every attachment holds its device, whatever its state: an unfinished restore as well.
  * `resourceOf` tells the pool that a VF was given from, where that is known.

@@ -34,6 +34,19 @@ interface Loaded {
   readonly library: Koffi.LibraryHandle;
 }
 
+/**
+ * Memory that koffi maps for calls: stacks that C code runs on, heaps for text (paths). System calls
+ * need little. What is beyond the resident pools is mapped and unmapped at each call, which costs
+ * more than the call (32 is koffi's most).
+ */
+const CALL_MEMORY = {
+  sync_stack_size: 64 * 1024,
+  sync_heap_size: 64 * 1024,
+  async_stack_size: 64 * 1024,
+  async_heap_size: 16 * 1024,
+  resident_async_pools: 32,
+} as const;
+
 let loaded: Loaded | undefined;
 
 function load(): Loaded {
@@ -41,6 +54,7 @@ function load(): Loaded {
     try {
       // Not `import`: that would load it with the program, and could not be done synchronously later.
       const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
+      koffi.config(CALL_MEMORY);
       loaded = { koffi, library: koffi.load(null) };
     } catch (cause) {
       throw new BerthError({

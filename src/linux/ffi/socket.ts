@@ -19,7 +19,6 @@ export const SO_RCVBUFFORCE = 33;
 export const SO_NETNS_COOKIE = 71;
 export const SCM_RIGHTS = 1;
 export const MSG_CTRUNC = 0x8;
-export const MSG_PEEK = 0x2;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
@@ -100,6 +99,9 @@ export function setsockoptInt(fd: number, level: number, name: number, value: nu
   checked(setsockoptCall.now(fd, level, name, bytes, bytes.length), 'socket.set-option', `${level}/${name}`);
 }
 
+/** Grows to the largest message asked for. Shared: what came is copied out before anything else can run. */
+let received = Buffer.alloc(0);
+
 /** Bytes of struct msghdr (bits/socket.h): name, namelen, iov, iovlen, control, controllen, flags. */
 const MSGHDR_BYTES = 56;
 /** Bytes of struct cmsghdr: len, level, type. */
@@ -120,7 +122,8 @@ export interface ReceivedMessage {
  * `undefined` when nothing has arrived yet. No bytes means that the peer has closed.
  */
 export function receiveMessage(fd: number, mostBytes: number): ReceivedMessage | undefined {
-  const data = Buffer.alloc(mostBytes);
+  if (received.length < mostBytes) received = Buffer.alloc(mostBytes);
+  const data = received.subarray(0, mostBytes);
   const control = Buffer.alloc(CMSGHDR_BYTES + MOST_DESCRIPTORS * 4 + 4);
   const iov = Buffer.alloc(16);
   iov.writeBigUInt64LE(addressOf(data), 0);
@@ -135,7 +138,7 @@ export function receiveMessage(fd: number, mostBytes: number): ReceivedMessage |
   checked(got, 'socket.receive', `descriptor ${fd}`);
   const controlLength = Number(header.readBigUInt64LE(40));
   return {
-    bytes: data.subarray(0, got),
+    bytes: Buffer.from(data.subarray(0, got)),
     descriptors: descriptorsIn(control.subarray(0, controlLength)),
     truncated: (header.readInt32LE(48) & MSG_CTRUNC) !== 0,
   };

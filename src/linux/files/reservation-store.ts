@@ -81,7 +81,9 @@ class LockedFolder implements ReservationFolder {
     const names = new Set<string>();
     for (const name of this.#attempt('listing', () => readdirSync(this.#folder))) {
       if (name.startsWith(TEMPORARY)) rmSync(join(this.#folder, name), { force: true });
-      else if (asIp(name) !== undefined) names.add(name);
+      else if (this.#contents.has(name)) names.add(name);
+      // Asked last: parsing what is no address, or hundreds that are, would be most of an ADD.
+      else if (name !== LOCK_FILE && !name.startsWith(LAST_RESERVED) && asIp(name) !== undefined) names.add(name);
     }
     for (const name of this.#contents.keys()) if (!names.has(name)) this.#contents.delete(name);
     this.#names = names;

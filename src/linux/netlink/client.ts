@@ -2,12 +2,13 @@
  * Requests to the kernel over netlink sockets of one namespace. Each exchange has a socket of its
  * own for its time, so answers never mix; idle ones are kept for the next.
  *
- * The kernel does a request's work inside `send`, so `send` runs on a thread; when it returns all
- * answers are waiting, and are taken on the event loop without waiting.
+ * The kernel does a request's work inside `send`: when it returns all answers are waiting, and are
+ * taken on the event loop without waiting. On which thread `send` runs `pace.ts` decides.
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import { BerthError } from '../../engine/errors.ts';
-import { errorFromErrno } from '../ffi/index.ts';
+import { errnoName, errorFromErrno } from '../ffi/index.ts';
+import { type Pace, rtnlPace, type SendPace, slowest } from './pace.ts';
 import { NetlinkSocket, type SocketPlace } from './socket.ts';
 import { AttributeWriter } from './wire/attribute.ts';
 import {
@@ -26,7 +27,7 @@ import {
   writeMessage,
 } from './wire/message.ts';
 
-/** Acknowledgements of one exchange wait in the receive buffer (208 KiB, about 750 bytes each): no more than fit with ease. */
+/** Answers of one exchange wait in the receive buffer (208 KiB, about 750 bytes each): no more than fit with ease. */
 const MOST_PER_SEND = 64;
 /** Pauses before each further attempt of a dump: bursts of changes (64 pods at once) are over in 0.1 s. */
 const DUMP_PAUSES_MS = [0, 0, 0, 1, 2, 5, 10, 20, 50, 100, 200, 400, 800];
@@ -36,20 +37,24 @@ const MOST_DUMP_BYTES = 16 * 1024 * 1024;
 export interface Request {
   /** RTM_*, or a generic family's id. */
   readonly type: number;
-  /** NLM_F_* beside NLM_F_REQUEST and NLM_F_ACK. */
+  /** NLM_F_* beside NLM_F_REQUEST and, for the last of an exchange, NLM_F_ACK. */
   readonly flags?: number;
   /** `noun.verb`, for errors. */
   readonly op: string;
   /** What it is done to, for errors. */
   readonly target?: string;
+  /** How long the kernel works on it; `slow` when absent. */
+  readonly pace?: Pace;
   fill(writer: AttributeWriter): void;
 }
 
 export interface Answer {
   /** What came before the acknowledgement. */
   readonly messages: readonly Message[];
-  /** `undefined` on success. */
-  readonly error: BerthError | undefined;
+  /** `ENODEV` and the like; `undefined` on success. */
+  readonly errno: string | undefined;
+  /** What `errno` stands for, with the kernel's words; `undefined` on success. Made when asked for: its stack is dear. */
+  error(): BerthError | undefined;
 }
 
 interface Pending {
@@ -71,10 +76,13 @@ export interface ClientOptions {
   readonly first?: NetlinkSocket;
   /** Idle sockets kept; 1 when absent. */
   readonly mostIdle?: number;
+  /** The program's when absent. */
+  readonly pace?: SendPace;
 }
 
 export class NetlinkClient {
   readonly #options: ClientOptions;
+  readonly #pace: SendPace;
   readonly #idle: NetlinkSocket[];
   #open = true;
   #sequence = 0;
@@ -82,6 +90,7 @@ export class NetlinkClient {
 
   constructor(options: ClientOptions) {
     this.#options = options;
+    this.#pace = options.pace ?? rtnlPace;
     this.#idle = options.first === undefined ? [] : [options.first];
   }
 
@@ -89,7 +98,8 @@ export class NetlinkClient {
   async request(request: Request): Promise<readonly Message[]> {
     const [answer] = await this.batch([request]);
     if (answer === undefined) throw lost(request);
-    if (answer.error !== undefined) throw answer.error;
+    const error = answer.error();
+    if (error !== undefined) throw error;
     return answer.messages;
   }
 
@@ -150,31 +160,32 @@ export class NetlinkClient {
     const pending = new Map<number, Pending>();
     const writer = this.#writers.pop() ?? new AttributeWriter(1024);
     writer.clear();
+    let left = requests.length;
     for (const request of requests) {
+      left -= 1;
       const sequence = this.#nextSequence();
-      const flags = NLM_F_REQUEST | NLM_F_ACK | (request.flags ?? 0);
+      // Failures are always answered, and in order: once the last answer is there, silence was success.
+      const flags = NLM_F_REQUEST | (left === 0 ? NLM_F_ACK : 0) | (request.flags ?? 0);
       writeMessage(writer, { type: request.type, flags, sequence }, (into) => request.fill(into));
       pending.set(sequence, { request, messages: [], ack: undefined });
     }
-    await socket.send(writer.bytes(), requests[0]?.op ?? 'netlink.send');
+    const pace = slowest(requests.map((request) => request.pace ?? 'slow'));
+    await this.#send(socket, writer.bytes(), requests[0]?.op ?? 'netlink.send', pace);
     this.#writers.push(writer);
-    let open = pending.size;
-    while (open > 0) {
+    const last = [...pending.values()].at(-1);
+    while (last !== undefined && last.ack === undefined) {
       const datagram = socket.receive();
-      if (datagram === undefined || datagram === 'overrun') break;
+      if (datagram === undefined || datagram === 'overrun') throw lost(last.request);
       for (const message of readMessages(datagram)) {
         const entry = pending.get(message.sequence);
         if (entry === undefined || entry.ack !== undefined || message.type === NLMSG_NOOP) continue;
         if (message.type !== NLMSG_ERROR) entry.messages.push(message);
-        else {
-          entry.ack = readAck(message);
-          open -= 1;
-        }
+        else entry.ack = readAck(message);
       }
     }
     return [...pending.values()].map(({ request, messages, ack }) => {
-      if (ack === undefined) throw lost(request);
-      return { messages, error: errorOf(ack, request) };
+      if (ack === undefined || ack.errno === 0) return { messages, errno: undefined, error: () => undefined };
+      return { messages, errno: errnoName(ack.errno), error: () => errorOf(ack, request) };
     });
   }
 
@@ -187,7 +198,8 @@ export class NetlinkClient {
     const sequence = this.#nextSequence();
     const flags = NLM_F_REQUEST | NLM_F_DUMP | (request.flags ?? 0);
     writeMessage(writer, { type: request.type, flags, sequence }, (into) => request.fill(into));
-    await socket.send(writer.bytes(), request.op);
+    const pace = request.pace ?? 'slow';
+    await this.#send(socket, writer.bytes(), request.op, pace);
     const messages: Message[] = [];
     let isInterrupted = false;
     let neededBytes = 0;
@@ -195,7 +207,7 @@ export class NetlinkClient {
     for (;;) {
       // A new one each time: the messages are views of it.
       const buffer = Buffer.allocUnsafe(bytes);
-      const size = await socket.receiveDump(buffer, request.op);
+      const size = await socket.receiveDump(buffer, request.op, (here, pooled) => this.#pace.run(pace, here, pooled));
       if (size > bytes) {
         neededBytes = size;
         continue;
@@ -220,6 +232,10 @@ export class NetlinkClient {
       }
       if (messages.length > found) parts += 1;
     }
+  }
+
+  async #send(socket: NetlinkSocket, messages: Buffer, op: string, pace: Pace): Promise<void> {
+    await socket.send(messages, op, (here, pooled) => this.#pace.run(pace, here, pooled));
   }
 
   #nextSequence(): number {

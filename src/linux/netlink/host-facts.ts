@@ -42,6 +42,7 @@ export function createHostFacts(): HostFacts {
           route.request({
             type: RTM_GETLINK,
             op: 'link.get',
+            pace: 'quick',
             target: `link ${ifindex}`,
             fill: (writer) => writeLinkGet(writer, { index: ifindex }),
           }),

@@ -13,7 +13,6 @@ import {
   getsockopt,
   insideNamespace,
   MSG_DONTWAIT,
-  MSG_PEEK,
   MSG_TRUNC,
   recvfrom,
   recvfromPooled,
@@ -21,6 +20,7 @@ import {
   SO_RCVBUFFORCE,
   SOCK_RAW,
   SOL_SOCKET,
+  sendto,
   sendtoPooled,
   setsockoptInt,
   socket,
@@ -44,9 +44,14 @@ export interface SocketPlace {
   readonly home: number;
 }
 
-/** Shared by all sockets: a datagram is copied out before anything else can run. */
-const scratch = Buffer.alloc(64 * 1024);
-const peeked = Buffer.alloc(1);
+/** Does a system call on this thread or on one of the pool, and answers its result. */
+export type ChooseThread = (here: () => number, pooled: () => Promise<number>) => number | Promise<number>;
+
+/**
+ * Shared by all sockets: a datagram is copied out before anything else can run. Larger than any that
+ * is no dump's: the largest attribute, a list of VFs, has 64 KiB.
+ */
+const scratch = Buffer.alloc(256 * 1024);
 const source = Buffer.alloc(SOCKADDR_NL_BYTES);
 
 function openSocket(protocol: number): number {
@@ -99,39 +104,45 @@ export class NetlinkSocket {
     return value.readBigUInt64LE(0).toString();
   }
 
-  /** Sends on a thread: the kernel does the work of a request inside `send`, waiting for RTNL. */
-  async send(messages: Buffer, op: string): Promise<void> {
-    const sent = await sendtoPooled(this.descriptor, messages, 0, null);
+  /** Sends, on the thread that `choose` chooses: the kernel does the work of a request inside `send`. */
+  async send(messages: Buffer, op: string, choose: ChooseThread): Promise<void> {
+    const sent = await choose(
+      () => sendto(this.descriptor, messages, 0, null),
+      () => sendtoPooled(this.descriptor, messages, 0, null),
+    );
     if (sent < 0) throw errorFromErrno(-sent, op);
     if (sent !== messages.length) throw malformed(`${sent} of ${messages.length} bytes were sent`);
   }
 
   /**
-   * The next datagram that waits, sized beforehand; `undefined` when none does, `'overrun'` when
+   * The next datagram that waits; `undefined` when none does, `'overrun'` when
    * the kernel had to drop some (ENOBUFS). What did not come from the kernel is passed over.
    */
   receive(): Buffer | 'overrun' | undefined {
     for (;;) {
-      const size = recvfrom(this.descriptor, peeked, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT, source);
+      const size = recvfrom(this.descriptor, scratch, MSG_TRUNC | MSG_DONTWAIT, source);
       if (size === -errnoOf('EINTR')) continue;
       if (size === -errnoOf('EAGAIN')) return undefined;
       if (size === -errnoOf('ENOBUFS')) return 'overrun';
       if (size < 0) throw errorFromErrno(-size, 'netlink.receive');
-      const buffer = size <= scratch.length ? scratch : Buffer.allocUnsafe(size);
-      const got = recvfrom(this.descriptor, buffer, MSG_DONTWAIT, source);
-      if (got < 0) throw errorFromErrno(-got, 'netlink.receive');
-      if (isFromKernel(source)) return Buffer.from(buffer.subarray(0, got));
+      if (!isFromKernel(source)) continue;
+      if (size > scratch.length) throw malformed(`datagram of ${size} bytes`);
+      return Buffer.from(scratch.subarray(0, size));
     }
   }
 
   /**
-   * The next datagram of a dump, on a thread: taking one makes the kernel fill the next, under
-   * RTNL. Answers the datagram's size; more than `buffer` holds means that it was cut off.
+   * The next datagram of a dump. Taking one makes the kernel fill the next, under RTNL, so `choose`
+   * chooses the thread. Answers the datagram's size; more than `buffer` holds means that it was cut off.
    */
-  async receiveDump(buffer: Buffer, op: string): Promise<number> {
+  async receiveDump(buffer: Buffer, op: string, choose: ChooseThread): Promise<number> {
     const from = Buffer.alloc(SOCKADDR_NL_BYTES);
+    const flags = MSG_TRUNC | MSG_DONTWAIT;
     for (;;) {
-      const size = await recvfromPooled(this.descriptor, buffer, MSG_TRUNC | MSG_DONTWAIT, from);
+      const size = await choose(
+        () => recvfrom(this.descriptor, buffer, flags, from),
+        () => recvfromPooled(this.descriptor, buffer, flags, from),
+      );
       if (size === -errnoOf('EINTR')) continue;
       if (size < 0) throw errorFromErrno(-size, op);
       if (isFromKernel(from)) return size;

@@ -36,6 +36,7 @@ import {
   writeLinkDump,
   writeLinkGet,
 } from '../netlink/link.ts';
+import { type Pace, rtnlPace } from '../netlink/pace.ts';
 import { RTM_GETROUTE, readRoute, writeRouteDump } from '../netlink/route.ts';
 import { NETLINK_ROUTE, NetlinkSocket } from '../netlink/socket.ts';
 import { readVfList } from '../netlink/vf.ts';
@@ -68,6 +69,7 @@ export class KernelNamespace implements Namespace {
   readonly #client: NetlinkClient;
   readonly #place: SysctlPlace;
   readonly #onLateError: (error: unknown) => void;
+  readonly #endOperation: (() => void) | undefined;
   #users = 1;
   #open = true;
 
@@ -86,6 +88,7 @@ export class KernelNamespace implements Namespace {
       close(descriptor);
       throw error;
     }
+    this.#endOperation = isHost ? undefined : rtnlPace.begin();
     this.#client = new NetlinkClient({
       protocol: NETLINK_ROUTE,
       first,
@@ -102,18 +105,20 @@ export class KernelNamespace implements Namespace {
 
   async link(ref: { readonly name: string } | { readonly index: number }): Promise<Link | undefined> {
     const target = 'name' in ref ? ref.name : `link ${ref.index}`;
-    const message = await this.#getLink(ref, target, RTEXT_FILTER_SKIP_STATS);
+    const message = await this.#getLink(ref, target, RTEXT_FILTER_SKIP_STATS, 'quick');
     return message === undefined ? undefined : linkView(readLink(message.payload));
   }
 
   async links(): Promise<readonly Link[]> {
-    const messages = await this.#dump({ type: RTM_GETLINK, op: 'link.list', fill: writeLinkDump });
+    // A sandbox has a few links, the host hundreds.
+    const pace = this.isHost ? 'slow' : 'quick';
+    const messages = await this.#dump({ type: RTM_GETLINK, op: 'link.list', pace, fill: writeLinkDump });
     return messages.filter(({ type }) => type === RTM_NEWLINK).map(({ payload }) => linkView(readLink(payload)));
   }
 
   async vfSettings(pfIndex: number, vf: number): Promise<VfState | undefined> {
     const filter = RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS;
-    const message = await this.#getLink({ index: pfIndex }, `link ${pfIndex}`, filter);
+    const message = await this.#getLink({ index: pfIndex }, `link ${pfIndex}`, filter, 'slow');
     const settings = message === undefined ? undefined : readVfList(message.payload).settings.get(vf);
     return settings === undefined ? undefined : vfView(settings);
   }
@@ -165,9 +170,10 @@ export class KernelNamespace implements Namespace {
     try {
       const answers = await this.#using(() => this.#client.batch(requests));
       const failed = answers.find(
-        ({ error }, at) => error !== undefined && !(error.errno === 'EEXIST' && requests[at]?.op === 'route.add'),
+        ({ errno }, at) => errno !== undefined && !(errno === 'EEXIST' && requests[at]?.op === 'route.add'),
       );
-      if (failed?.error !== undefined) throw failed.error;
+      const error = failed?.error();
+      if (error !== undefined) throw error;
     } finally {
       for (const each of leave) each();
     }
@@ -230,21 +236,17 @@ export class KernelNamespace implements Namespace {
     ref: { readonly name: string } | { readonly index: number },
     target: string,
     filter: number,
+    pace: Pace,
   ): Promise<Message | undefined> {
     // The kernel refuses both with EINVAL, and such a link does not exist.
     if ('name' in ref ? ref.name === '' : ref.index <= 0) return undefined;
-    try {
-      const messages = await this.request({
-        type: RTM_GETLINK,
-        op: 'link.get',
-        target,
-        fill: (writer) => writeLinkGet(writer, ref, filter),
-      });
-      return messages.find(({ type }) => type === RTM_NEWLINK);
-    } catch (error) {
-      if (error instanceof BerthError && error.errno === 'ENODEV') return undefined;
-      throw error;
-    }
+    const [answer] = await this.batch([
+      { type: RTM_GETLINK, op: 'link.get', pace, target, fill: (writer) => writeLinkGet(writer, ref, filter) },
+    ]);
+    if (answer === undefined || answer.errno === 'ENODEV') return undefined;
+    const error = answer.error();
+    if (error !== undefined) throw error;
+    return answer.messages.find(({ type }) => type === RTM_NEWLINK);
   }
 
   #dump(request: Request): Promise<readonly Message[]> {
@@ -290,6 +292,7 @@ export class KernelNamespace implements Namespace {
   #leave(): void {
     this.#users -= 1;
     if (this.#users > 0) return;
+    this.#endOperation?.();
     this.#client.close();
     close(this.#place.inside);
   }

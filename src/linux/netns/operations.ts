@@ -13,6 +13,7 @@ import {
   writeLinkDelete,
   writeVfChange,
 } from '../netlink/link.ts';
+import type { Pace } from '../netlink/pace.ts';
 import { RTM_DELROUTE, RTM_NEWROUTE, writeRoute } from '../netlink/route.ts';
 import { type VfSetting, writeVfSetting } from '../netlink/vf.ts';
 import { NLM_F_CREATE, NLM_F_EXCL } from '../netlink/wire/message.ts';
@@ -60,6 +61,7 @@ function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: N
     type: RTM_NEWLINK,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     op: `link.create ${operation.kind}`,
+    pace: 'change',
     target: name,
     fill: (writer) =>
       writeLinkCreate(writer, {
@@ -86,6 +88,8 @@ function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: N
  */
 function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namespace) => number): readonly Request[] {
   const { index, name, mac, mtu, up, alias, arpNotify, masterIndex, moveTo } = operation;
+  // Down waits for RCU, a move for more, and a device's driver perhaps for firmware.
+  const pace = operation.isSoftware === true && up !== false && moveTo === undefined ? 'change' : 'slow';
   const rest: LinkChange = {
     index,
     ...(name === undefined ? {} : { name }),
@@ -97,17 +101,18 @@ function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namesp
     ...(moveTo === undefined ? {} : { namespaceFd: descriptorOf(moveTo) }),
   };
   const hasRest = Object.keys(rest).length > 1;
-  if (up === undefined) return hasRest ? [setRequest(rest)] : [];
-  if (!hasRest) return [setRequest({ index, up })];
-  if (!up) return [setRequest({ index, up }), setRequest(rest)];
+  if (up === undefined) return hasRest ? [setRequest(rest, pace)] : [];
+  if (!hasRest) return [setRequest({ index, up }, pace)];
+  if (!up) return [setRequest({ index, up }, pace), setRequest(rest, pace)];
   // After a move the index may be another: then up has to be in the same message.
-  if (arpNotify === true && moveTo === undefined) return [setRequest(rest), setRequest({ index, up })];
-  return [setRequest({ ...rest, up })];
+  if (arpNotify === true && moveTo === undefined) return [setRequest(rest, pace), setRequest({ index, up }, pace)];
+  return [setRequest({ ...rest, up }, pace)];
 }
 
-function setRequest(change: LinkChange): Request {
+function setRequest(change: LinkChange, pace: Pace): Request {
   return {
     type: RTM_NEWLINK,
+    pace,
     op: change.namespaceFd === undefined ? 'link.set' : 'link.move',
     target: change.name === undefined ? `link ${change.index}` : `link ${change.index} (${change.name})`,
     fill: (writer) => writeLinkChange(writer, change),
@@ -158,6 +163,7 @@ function addressRequest(operation: Operation<'address.add' | 'address.delete'>):
     type: isAdd ? RTM_NEWADDR : RTM_DELADDR,
     flags: isAdd ? NLM_F_CREATE | NLM_F_EXCL : 0,
     op: operation.op,
+    pace: 'change',
     target: `${operation.address} on link ${operation.index}`,
     fill: (writer) => writeAddress(writer, operation.index, address, operation.noDad ?? false),
   };
@@ -171,6 +177,7 @@ function routeRequest(operation: Operation<'route.add' | 'route.delete'>): Reque
     type: isAdd ? RTM_NEWROUTE : RTM_DELROUTE,
     flags: isAdd ? NLM_F_CREATE : 0,
     op: operation.op,
+    pace: 'change',
     target: `${operation.dst}${via} on link ${operation.index}`,
     fill: (writer) => writeRoute(writer, operation.index, operation, isAdd ? 'add' : 'delete'),
   };
