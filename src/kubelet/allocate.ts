@@ -3,15 +3,19 @@
  * for good, so it is thrown only where the container would get a wrong device or one it cannot use.
  */
 import { BerthError } from '../engine/errors.ts';
-import type { PoolState } from '../engine/pools/model.ts';
+import type { PoolFunction, PoolSpec, PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
-import { isUserspace } from '../engine/pools/vf-candidates.ts';
+import { selectorOf } from '../engine/pools/selectors.ts';
+import { isUserspace } from '../engine/pools/userspace.ts';
 import { environmentOf, type GivenDevice, VFIO_CONTAINER } from './environment.ts';
 import type { ContainerAllocateResponse, DeviceSpec } from './gen/deviceplugin/v1beta1/device_plugin.ts';
 
-/** The devices of a request as the pool knows them now, in the order of their ids. Throws `NotFound` (`device-unknown`). */
+/**
+ * The devices of a request as the pool knows them now, in the order of their ids. Throws `NotFound`
+ * (`device-unknown`), and `Unsupported` (`device-node-missing`) for a device whose RDMA device is away.
+ */
 export function resolveDevices(
-  pools: Pick<PoolSet, 'vf'>,
+  pools: Pick<PoolSet, 'functionAt'>,
   state: PoolState,
   ids: readonly string[],
 ): readonly GivenDevice[] {
@@ -20,9 +24,23 @@ export function resolveDevices(
     const device = offered.get(id);
     if (device === undefined) throw unknownDevice(state, id, 'is not in the pool');
     if (device.pci === undefined) return { id };
-    const found = pools.vf(device.pci);
+    const found = pools.functionAt(device.pci);
     if (found === undefined) throw unknownDevice(state, id, 'is gone from the node');
-    return { id, function: found };
+    const rdma = rdmaOf(state.spec, id, found);
+    return { id, function: found, ...(rdma === undefined ? {} : { rdma }) };
+  });
+}
+
+/** What the selector promises that brought the device into the pool. */
+function rdmaOf(spec: PoolSpec, id: string, given: PoolFunction): readonly string[] | undefined {
+  if (spec.kind !== 'vf' || selectorOf(spec, given)?.isRdma !== true) return undefined;
+  const { rdma } = given.pci.deviceNodes;
+  if (rdma !== undefined) return rdma;
+  throw new BerthError({
+    code: 'Unsupported',
+    reason: 'device-node-missing',
+    message: `device ${id} is given with RDMA, but its RDMA device is not on the node`,
+    remedy: 'Wait until the pod that has it in exclusive mode is gone, and create the pod again.',
   });
 }
 
@@ -35,7 +53,7 @@ function unknownDevice({ spec }: PoolState, id: string, why: string): BerthError
   });
 }
 
-/** Throws `Unsupported` (`device-node-missing`) for a VF on vfio-pci without a group. */
+/** Throws `Unsupported` (`device-node-missing`) for a function on vfio-pci without a group. */
 export function allocateContainer(state: PoolState, devices: readonly GivenDevice[]): ContainerAllocateResponse {
   return {
     envs: environmentOf(state.spec, devices),
@@ -48,12 +66,13 @@ export function allocateContainer(state: PoolState, devices: readonly GivenDevic
 
 function deviceNodesOf(devices: readonly GivenDevice[]): readonly string[] {
   const nodes = new Set<string>();
-  for (const { id, function: pci } of devices) {
-    if (pci === undefined || !isUserspace(pci.vf)) continue;
-    const { vfio, uio } = pci.vf.deviceNodes;
+  for (const { id, function: given, rdma } of devices) {
+    for (const node of rdma ?? []) nodes.add(node);
+    if (given === undefined || !isUserspace(given.pci)) continue;
+    const { vfio, uio } = given.pci.deviceNodes;
     if (vfio !== undefined) nodes.add(VFIO_CONTAINER).add(vfio);
     if (uio !== undefined) nodes.add(uio);
-    if (vfio === undefined && uio === undefined && pci.vf.driver === 'vfio-pci') {
+    if (vfio === undefined && uio === undefined && given.pci.driver === 'vfio-pci') {
       throw new BerthError({
         code: 'Unsupported',
         reason: 'device-node-missing',

@@ -6,12 +6,12 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Nic, Vf } from '../engine/inventory/model.ts';
 import type { Logger } from '../engine/logger.ts';
+import type { PoolFunction } from '../engine/pools/model.ts';
 
 export interface DeviceInfoFolder {
   /** Replaces the device's file at once for readers. Throws what the file system says. */
-  write(resource: string, vf: Vf, pf: Nic): Promise<void>;
+  write(resource: string, given: PoolFunction): Promise<void>;
   /**
    * Removes the files of these resources whose device is not to be kept. Files of other resources
    * are other people's, and are left alone.
@@ -25,17 +25,17 @@ const SUFFIX = '-device.json';
 export function createDeviceInfoFolder(root: string, log: Logger): DeviceInfoFolder {
   const directory = join(root, 'dp');
   return {
-    write: async (resource, vf, pf) => {
+    write: async (resource, { pci, pf }) => {
       await mkdir(directory, { recursive: true });
       const content = {
         type: 'pci',
         version: '1.1.0',
-        pci: { 'pci-address': vf.address, 'pf-pci-address': pf.address },
+        pci: { 'pci-address': pci.address, ...(pf === undefined ? {} : { 'pf-pci-address': pf.address }) },
       };
       const temporary = join(directory, `.${randomBytes(6).toString('hex')}`);
       try {
         await writeFile(temporary, JSON.stringify(content), { mode: 0o444, flag: 'wx' });
-        await rename(temporary, join(directory, fileName(resource, vf.address)));
+        await rename(temporary, join(directory, fileName(resource, pci.address)));
       } catch (error) {
         await rm(temporary, { force: true });
         throw error;

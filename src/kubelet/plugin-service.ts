@@ -167,7 +167,10 @@ export class PluginService {
   /** What devices are packed by: PF or uplink. */
   #groupOf(id: string): string | undefined {
     const address = asPciAddress(id);
-    if (address !== undefined) return this.#options.pools.vf(address)?.pf.address;
+    if (address !== undefined) {
+      const found = this.#options.pools.functionAt(address);
+      return (found?.pf ?? found?.pci)?.address;
+    }
     return id.slice(0, id.lastIndexOf('-'));
   }
 
@@ -178,10 +181,10 @@ export class PluginService {
     for (const { devicesIds } of containerRequests) {
       const devices = resolveDevices(pools, state, devicesIds);
       containerResponses.push(allocateContainer(state, devices));
-      for (const { id, function: pci } of devices) {
-        if (pci === undefined) continue;
+      for (const { id, function: given } of devices) {
+        if (given === undefined) continue;
         try {
-          await deviceInfo.write(resource, pci.vf, pci.pf);
+          await deviceInfo.write(resource, given);
         } catch (error) {
           // The pod works without the file; only its network status lacks the device.
           log.warn({ resource, device: id, err: error }, 'device-info file not written');

@@ -164,7 +164,8 @@ test('pruning knows resources that begin alike, and leaves the files of others',
   const root = mkdtempSync(join(tmpdir(), 'berth-'));
   const folder = createDeviceInfoFolder(root, silentLogger);
   const pf = nic('eth0');
-  for (const resource of ['berth.dev/vf', 'berth.dev/vf-vfio', 'intel.com/vf']) await folder.write(resource, vf(0), pf);
+  for (const resource of ['berth.dev/vf', 'berth.dev/vf-vfio', 'intel.com/vf'])
+    await folder.write(resource, { pci: vf(0), pf });
   const asked: string[] = [];
   await folder.prune(['berth.dev/vf', 'berth.dev/vf-vfio'], (resource, id) => {
     asked.push(`${resource} ${id}`);

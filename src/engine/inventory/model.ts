@@ -118,6 +118,8 @@ export interface Nic extends PciFacts {
   readonly driverVersion?: string;
   readonly pcieNow?: PcieLink;
   readonly pcieBest?: PcieLink;
+  /** The index that firmware gave the function (ACPI _DSM, drivers/pci/pci-label.c), the same at every boot. */
+  readonly acpiIndex?: number;
   /** Set when the function can have VFs. */
   readonly sriov?: SriovFacts;
   readonly vfs: readonly Vf[];

@@ -3,14 +3,14 @@
  * takes it. Pure; pool-set.ts calls it again whenever something changed. A device that a pod holds
  * stays with the pool it was given from, whatever the configuration says now.
  */
-import type { Nic, Vf } from '../inventory/model.ts';
 import type { PciAddress } from '../values.ts';
-import { driverProblem, uplinkProblem, vfProblem } from './health.ts';
+import { driverProblem, functionProblem, uplinkProblem } from './health.ts';
 import { indexLinks, type LinkIndex, type NodeLink, numaNodeOf } from './links.ts';
 import type {
   Plan,
   PoolContext,
   PoolDevice,
+  PoolFunction,
   PoolSpec,
   PoolState,
   SlotPoolSpec,
@@ -21,14 +21,15 @@ import type {
 import { whyUplinkDiffers } from './selectors.ts';
 import { formatSlot } from './slot.ts';
 import { decideUplink } from './uplinks.ts';
-import { decideVf } from './vf-candidates.ts';
+import { decideFunction } from './vf-candidates.ts';
 
 /** Kinds that people would miss among the unused; nobody asks why a veth is in no pool. */
 const LISTED_WHEN_UNUSED = new Set(['nic', 'bond', 'team', 'vlan']);
 
 /** Who has what, and why the others do not; built by going through the pools in order. */
 interface Assignment {
-  readonly vfOwners: Map<PciAddress, string>;
+  /** Resource by address, of functions that are given away whole and of VFs that are uplinks. */
+  readonly owners: Map<PciAddress, string>;
   /** Per pool; one uplink may serve a macvlan pool and an ipvlan pool, but not two of a kind. */
   readonly uplinks: Map<SlotPoolSpec, NodeLink[]>;
   readonly misses: Map<string, string[]>;
@@ -39,45 +40,62 @@ export function evaluate(specs: readonly PoolSpec[], context: PoolContext): Plan
   const index = indexLinks(context.inventory);
   const assignment = assign(specs, context, index);
   const pools = specs.map((spec) =>
-    spec.kind === 'vf' ? vfState(spec, assignment, context, index) : slotState(spec, assignment, context, index),
+    spec.kind === 'vf' ? functionState(spec, assignment, context, index) : slotState(spec, assignment, context, index),
   );
   return { pools, unused: listUnused(context, assignment) };
 }
 
 function assign(specs: readonly PoolSpec[], context: PoolContext, index: LinkIndex): Assignment {
-  const assignment: Assignment = { vfOwners: new Map(), uplinks: new Map(), misses: new Map() };
-  const { vfOwners } = assignment;
+  const assignment: Assignment = { owners: new Map(), uplinks: new Map(), misses: new Map() };
+  const { owners } = assignment;
   const vfSpecs = new Map(specs.filter((spec) => spec.kind === 'vf').map((spec) => [spec.resource, spec]));
   for (const [address, hold] of context.heldDevices) {
     const resource = hold.resource ?? context.previous?.get(address)?.resource;
-    if (resource !== undefined && vfSpecs.has(resource)) vfOwners.set(address, resource);
+    if (resource !== undefined && vfSpecs.has(resource)) owners.set(address, resource);
   }
   for (const spec of specs) {
-    if (spec.kind === 'vf') assignVfs(spec, assignment, context, index);
+    if (spec.kind === 'vf') assignFunctions(spec, assignment, context, index);
     else assignUplinks(spec, assignment, index);
   }
   // Only now: a VF that lost its driver here may be what another pool waits for.
-  for (const [address, { vf }] of index.vfs) {
-    if (vfOwners.has(address)) continue;
+  for (const [address, candidate] of index.functions) {
+    if (owners.has(address)) continue;
     const before = context.previous?.get(address);
     const spec = before === undefined ? undefined : vfSpecs.get(before.resource);
-    if (spec !== undefined && driverProblem(spec, vf, context) !== undefined) vfOwners.set(address, spec.resource);
+    if (spec !== undefined && driverProblem(spec, candidate, context) !== undefined) owners.set(address, spec.resource);
   }
   return assignment;
 }
 
-function assignVfs(spec: VfPoolSpec, { vfOwners, misses }: Assignment, context: PoolContext, index: LinkIndex): void {
-  for (const [address, { vf, pf }] of index.vfs) {
-    if (vfOwners.has(address)) continue;
-    const decision = decideVf(spec, vf, pf, context, index);
-    if (decision.takes) vfOwners.set(address, spec.resource);
-    else addMiss(misses, address, `${spec.resource}: ${decision.why}`);
+function assignFunctions(spec: VfPoolSpec, assignment: Assignment, context: PoolContext, index: LinkIndex): void {
+  const { owners, misses } = assignment;
+  for (const [address, candidate] of index.functions) {
+    if (owners.has(address)) continue;
+    if (candidate.pf === undefined) {
+      // A pool of VFs is not asked about every NIC; nobody wonders why it is not in there.
+      if (spec.candidates !== 'functions' || isUplink(candidate, assignment)) continue;
+    }
+    const decision = decideFunction(spec, candidate, context, index);
+    if (decision.takes) owners.set(address, spec.resource);
+    else addMiss(misses, missKey(candidate), `${spec.resource}: ${decision.why}`);
   }
 }
 
-function assignUplinks(spec: SlotPoolSpec, { vfOwners, uplinks, misses }: Assignment, index: LinkIndex): void {
+/** An earlier pool offers slots on the NIC. */
+function isUplink({ pci }: PoolFunction, { uplinks }: Assignment): boolean {
+  return [...uplinks.values()].some((links) => links.some((link) => link.nic?.address === pci.address));
+}
+
+/** What pools say of a NIC as a function and as an uplink belongs together. */
+function missKey({ pci, pf }: PoolFunction): string {
+  return pf === undefined ? (pci.netdev?.ifname ?? pci.address) : pci.address;
+}
+
+function assignUplinks(spec: SlotPoolSpec, { owners, uplinks, misses }: Assignment, index: LinkIndex): void {
   const mine: NodeLink[] = [];
   for (const link of index.links.values()) {
+    // Some earlier pool gives the NIC away whole.
+    if (link.nic !== undefined && owners.has(link.nic.address)) continue;
     // VFs have to be named; a node with thousands of them is not asked about each.
     if (link.vf !== undefined && spec.uplinks.length === 0) continue;
     const decision = decideUplink(spec, link, index);
@@ -86,9 +104,9 @@ function assignUplinks(spec: SlotPoolSpec, { vfOwners, uplinks, misses }: Assign
       continue;
     }
     if (link.vf !== undefined) {
-      const owner = vfOwners.get(link.vf.address);
+      const owner = owners.get(link.vf.address);
       if (owner !== undefined && owner !== spec.resource) continue;
-      vfOwners.set(link.vf.address, spec.resource);
+      owners.set(link.vf.address, spec.resource);
     }
     if (!isTaken(link, spec, uplinks)) mine.push(link);
   }
@@ -108,26 +126,27 @@ function addMiss(misses: Map<string, string[]>, key: string, why: string): void 
   else list.push(why);
 }
 
-function vfState(spec: VfPoolSpec, { vfOwners }: Assignment, context: PoolContext, index: LinkIndex): PoolState {
+function functionState(spec: VfPoolSpec, { owners }: Assignment, context: PoolContext, index: LinkIndex): PoolState {
   const devices: PoolDevice[] = [];
-  for (const [address, { vf, pf }] of index.vfs) {
-    if (vfOwners.get(address) === spec.resource) devices.push(vfDevice(spec, vf, pf, context, index));
+  for (const [address, candidate] of index.functions) {
+    if (owners.get(address) === spec.resource) devices.push(functionDevice(spec, candidate, context, index));
   }
-  for (const [address, owner] of vfOwners) {
-    if (owner !== spec.resource || index.vfs.has(address)) continue;
+  for (const [address, owner] of owners) {
+    if (owner !== spec.resource || index.functions.has(address)) continue;
     devices.push({ id: address, pci: address, healthy: false, reason: 'the device is gone while a pod holds it' });
   }
   return { spec, devices, notes: [] };
 }
 
-function vfDevice(spec: VfPoolSpec, vf: Vf, pf: Nic, context: PoolContext, index: LinkIndex): PoolDevice {
-  let reason = driverProblem(spec, vf, context);
+function functionDevice(spec: VfPoolSpec, candidate: PoolFunction, context: PoolContext, index: LinkIndex): PoolDevice {
+  const { pci } = candidate;
+  let reason = driverProblem(spec, candidate, context);
   // Another driver that the pool wants as well matters only to the pod that has the device now.
-  if (reason !== undefined && !context.heldDevices.has(vf.address)) {
-    if (decideVf(spec, vf, pf, context, index).takes) reason = undefined;
+  if (reason !== undefined && !context.heldDevices.has(pci.address)) {
+    if (decideFunction(spec, candidate, context, index).takes) reason = undefined;
   }
-  reason ??= vf.driver === undefined ? 'no driver is bound to it' : vfProblem(spec, vf, pf, context);
-  return device(vf.address, reason, vf.numaNode, { pci: vf.address });
+  reason ??= pci.driver === undefined ? 'no driver is bound to it' : functionProblem(spec, candidate, context);
+  return device(pci.address, reason, pci.numaNode, { pci: pci.address });
 }
 
 function slotState(spec: SlotPoolSpec, { uplinks }: Assignment, context: PoolContext, index: LinkIndex): PoolState {
@@ -172,17 +191,20 @@ function missingUplinks(selector: UplinkSelector, index: LinkIndex): readonly st
   return notes;
 }
 
-function listUnused(context: PoolContext, { vfOwners, uplinks, misses }: Assignment): readonly UnusedDevice[] {
+function listUnused(context: PoolContext, { owners, uplinks, misses }: Assignment): readonly UnusedDevice[] {
   const shared = new Set([...uplinks.values()].flat().map((link) => link.netdev.ifname as string));
   const unused: UnusedDevice[] = [];
   for (const nic of context.inventory.nics) {
+    // Given away whole, and then it has no VFs.
+    if (owners.has(nic.address)) continue;
     if (nic.netdev === undefined) {
-      unused.push({ address: nic.address, reasons: ['it has no network device on the node, and is not a VF'] });
+      const reasons = misses.get(nic.address) ?? ['it has no network device on the node, and is not a VF'];
+      unused.push({ address: nic.address, reasons });
     } else if (!shared.has(nic.netdev.ifname)) {
       unused.push({ address: nic.address, ifname: nic.netdev.ifname, reasons: reasonsFor(nic.netdev.ifname, misses) });
     }
     for (const vf of nic.vfs) {
-      if (vfOwners.has(vf.address)) continue;
+      if (owners.has(vf.address)) continue;
       const ifname = vf.netdev === undefined ? {} : { ifname: vf.netdev.ifname };
       unused.push({ address: vf.address, ...ifname, reasons: reasonsFor(vf.address, misses) });
     }

@@ -1,13 +1,12 @@
 /** Why a device is in a pool or not: what `berth explain` shows. The same decisions as evaluate.ts, put into words. */
-import type { PciAddress } from '../values.ts';
 import { asPciAddress } from '../values.ts';
 import { evaluate } from './evaluate.ts';
 import { indexLinks, type LinkIndex, type NodeLink } from './links.ts';
-import type { PoolContext, PoolDevice, PoolSpec, Verdict } from './model.ts';
+import type { PoolContext, PoolDevice, PoolFunction, PoolSpec, Verdict } from './model.ts';
 import { carriesNode } from './node-carrier.ts';
 import { parseSlot } from './slot.ts';
 import { decideUplink } from './uplinks.ts';
-import { decideVf } from './vf-candidates.ts';
+import { decideFunction } from './vf-candidates.ts';
 
 /** One device and the verdict of every pool on it. */
 export interface DeviceExplanation {
@@ -39,34 +38,45 @@ export function explain(specs: readonly PoolSpec[], context: PoolContext, name: 
   const address = asPciAddress(name) ?? asPciAddress(`0000:${name}`);
   const slot = parseSlot(name);
   const link = index.find(name) ?? (slot === undefined ? undefined : index.find(slot.uplink));
-  const vfAddress = address !== undefined && index.vfs.has(address) ? address : link?.vf?.address;
-  if (vfAddress !== undefined) return explainVf(specs, context, index, vfAddress);
-  const nic = address === undefined ? undefined : index.nics.get(address);
-  const uplink = link ?? (nic?.netdev === undefined ? undefined : index.links.get(nic.netdev.ifname));
+  const functionAddress = address ?? link?.vf?.address;
+  const found = functionAddress === undefined ? undefined : index.functions.get(functionAddress);
+  if (found?.pf !== undefined) return explainVf(specs, context, index, found);
+  const uplink = link ?? (found?.pci.netdev === undefined ? undefined : index.links.get(found.pci.netdev.ifname));
   if (uplink !== undefined) return explainLink(specs, context, index, uplink);
-  if (nic === undefined) return undefined;
-  const why = 'it has no network device on the node, and is not a VF';
-  return {
-    device: nic.address,
-    kind: 'nic',
-    what: 'NIC',
-    verdicts: specs.map(({ resource }) => ({ resource, takes: false, why })),
-    offered: [],
-  };
+  return found === undefined ? undefined : explainBareNic(specs, context, index, found);
+}
+
+/** A NIC without a netdev on the node. */
+function explainBareNic(
+  specs: readonly PoolSpec[],
+  context: PoolContext,
+  index: LinkIndex,
+  nic: PoolFunction,
+): DeviceExplanation {
+  const { address } = nic.pci;
+  const decisions = specs.map((spec): Verdict => {
+    const { resource } = spec;
+    if (spec.kind === 'vf' && spec.candidates === 'functions') {
+      return { resource, ...decideFunction(spec, nic, context, index) };
+    }
+    return { resource, takes: false, why: 'it has no network device on the node, and is not a VF' };
+  });
+  const offered = offersOf(specs, context, (device) => device.pci === address);
+  const verdicts = withPrecedence(decisions, offered, () => true);
+  return { device: address, kind: 'nic', what: 'NIC', verdicts, offered };
 }
 
 function explainVf(
   specs: readonly PoolSpec[],
   context: PoolContext,
   index: LinkIndex,
-  address: PciAddress,
-): DeviceExplanation | undefined {
-  const found = index.vfs.get(address);
-  if (found === undefined) return undefined;
-  const { vf, pf } = found;
+  found: Extract<PoolFunction, { readonly pf: object }>,
+): DeviceExplanation {
+  const { pci: vf, pf } = found;
+  const { address } = vf;
   const link = vf.netdev === undefined ? undefined : index.links.get(vf.netdev.ifname);
   const decisions = specs.map((spec): Verdict => {
-    if (spec.kind === 'vf') return { resource: spec.resource, ...decideVf(spec, vf, pf, context, index) };
+    if (spec.kind === 'vf') return { resource: spec.resource, ...decideFunction(spec, found, context, index) };
     if (link !== undefined) return { resource: spec.resource, ...decideUplink(spec, link, index) };
     return { resource: spec.resource, takes: false, why: 'it has no network device on the node' };
   });
@@ -89,24 +99,30 @@ function explainLink(
   index: LinkIndex,
   link: NodeLink,
 ): DeviceExplanation {
-  const isNic = link.nic !== undefined;
+  const { nic } = link;
   const decisions = specs.map((spec): Verdict => {
     if (spec.kind !== 'vf') return { resource: spec.resource, ...decideUplink(spec, link, index) };
-    const why = isNic
-      ? `${link.netdev.ifname} is not a VF; only its VFs can be in this pool`
-      : `${link.netdev.ifname} is a ${link.kind} link, not a VF`;
+    if (nic !== undefined) return { resource: spec.resource, ...decideFunction(spec, { pci: nic }, context, index) };
+    const why = `${link.netdev.ifname} is a ${link.kind} link, not a VF`;
     return { resource: spec.resource, takes: false, why };
   });
-  const offered = offersOf(specs, context, (device) => device.uplink === link.netdev.ifname);
+  const offered = offersOf(
+    specs,
+    context,
+    (device) => device.uplink === link.netdev.ifname || (nic !== undefined && device.pci === nic.address),
+  );
   const carries = carriesNode(link, index);
   const kinds = new Map(specs.map((spec) => [spec.resource, spec.kind]));
+  // A NIC that is given away whole carries nothing, and one that carries slots is not given away.
+  const compete = (a: string, b: string): boolean =>
+    kinds.get(a) === kinds.get(b) || kinds.get(a) === 'vf' || kinds.get(b) === 'vf';
   return {
-    device: link.nic?.address ?? link.netdev.ifname,
+    device: nic?.address ?? link.netdev.ifname,
     ifname: link.netdev.ifname,
-    kind: isNic ? 'nic' : 'virtual',
-    what: isNic ? 'NIC' : link.kind,
+    kind: nic === undefined ? 'virtual' : 'nic',
+    what: nic !== undefined ? 'NIC' : link.kind,
     ...(carries === undefined ? {} : { carriesNode: carries }),
-    verdicts: withPrecedence(decisions, offered, (a, b) => kinds.get(a) === kinds.get(b)),
+    verdicts: withPrecedence(decisions, offered, compete),
     offered,
   };
 }

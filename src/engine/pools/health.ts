@@ -3,9 +3,9 @@
  * explain`, the log and events; kubelet gets only Healthy or Unhealthy. A fact that the kernel does
  * not tell condemns nothing.
  */
-import type { Netdev, Nic, Vf } from '../inventory/model.ts';
+import type { Netdev } from '../inventory/model.ts';
 import type { LinkIndex, NodeLink } from './links.ts';
-import type { HealthPolicy, PoolContext, SlotPoolSpec, VfPoolSpec } from './model.ts';
+import type { HealthPolicy, PoolContext, PoolFunction, SlotPoolSpec, VfPoolSpec } from './model.ts';
 
 /** A cable out or a driver lost takes devices out of use until it is back. */
 export const DEFAULT_HEALTH: HealthPolicy = { linkDown: 'unhealthy', driverChanged: 'unhealthy' };
@@ -18,29 +18,34 @@ const KIND_OF_UPPER: ReadonlyMap<string, 'macvlan' | 'ipvlan'> = new Map([
   ['ipvtap', 'ipvlan'],
 ]);
 
-/** Why a listed VF is unhealthy; `undefined` when it is healthy. */
-export function vfProblem(spec: VfPoolSpec, vf: Vf, pf: Nic, context: PoolContext): string | undefined {
-  const hold = context.heldDevices.get(vf.address);
-  const owner = hold === undefined ? undefined : (hold.resource ?? context.previous?.get(vf.address)?.resource);
+/** Why a listed function is unhealthy; `undefined` when it is healthy. */
+export function functionProblem(spec: VfPoolSpec, { pci, pf }: PoolFunction, context: PoolContext): string | undefined {
+  const hold = context.heldDevices.get(pci.address);
+  const owner = hold === undefined ? undefined : (hold.resource ?? context.previous?.get(pci.address)?.resource);
   if (owner !== undefined && owner !== spec.resource) return `a pod still holds it as ${owner}`;
-  if (spec.health.linkDown === 'ignore' || pf.netdev === undefined) return undefined;
+  if (spec.health.linkDown === 'ignore') return undefined;
+  if (pf === undefined) {
+    // An idle NIC is usually down, and without carrier for that; whoever gets it brings it up.
+    return pci.netdev?.adminUp === true ? whyDown(pci.netdev) : undefined;
+  }
+  if (pf.netdev === undefined) return undefined;
   // `link-state enable` tells the NIC to serve the VF whatever the wire does.
-  if (vf.settings?.linkState === 'enable') return undefined;
+  if (pci.settings?.linkState === 'enable') return undefined;
   const down = whyDown(pf.netdev);
   return down === undefined ? undefined : `its PF ${down}`;
 }
 
 /**
- * Why a VF that lost the driver its pool offered it with is unhealthy; `undefined` when it did not,
+ * Why a function that lost the driver its pool offered it with is unhealthy; `undefined` when it did not,
  * or the policy is to let it leave the pool.
  */
-export function driverProblem(spec: VfPoolSpec, vf: Vf, context: PoolContext): string | undefined {
-  const before = context.previous?.get(vf.address);
+export function driverProblem(spec: VfPoolSpec, { pci }: PoolFunction, context: PoolContext): string | undefined {
+  const before = context.previous?.get(pci.address);
   if (spec.health.driverChanged === 'ignore') return undefined;
-  if (before === undefined || before.resource !== spec.resource || before.driver === vf.driver) return undefined;
-  return vf.driver === undefined
+  if (before === undefined || before.resource !== spec.resource || before.driver === pci.driver) return undefined;
+  return pci.driver === undefined
     ? `its driver ${before.driver} is not bound any more`
-    : `its driver was ${before.driver} and is ${vf.driver} now`;
+    : `its driver was ${before.driver} and is ${pci.driver} now`;
 }
 
 /** Why the slots of an uplink are unhealthy; `undefined` when they are healthy. */

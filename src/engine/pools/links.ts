@@ -4,6 +4,7 @@
  */
 import type { Inventory, Netdev, Nic, Vf } from '../inventory/model.ts';
 import type { PciAddress } from '../values.ts';
+import type { PoolFunction } from './model.ts';
 
 /** A network device and the thing it belongs to. */
 export interface NodeLink {
@@ -18,32 +19,39 @@ export interface NodeLink {
 export interface LinkIndex {
   /** By interface name. */
   readonly links: ReadonlyMap<string, NodeLink>;
-  readonly vfs: ReadonlyMap<PciAddress, { readonly vf: Vf; readonly pf: Nic }>;
-  readonly nics: ReadonlyMap<PciAddress, Nic>;
+  /** Every NIC followed by its VFs. */
+  readonly functions: ReadonlyMap<PciAddress, PoolFunction>;
   /** The link with that interface name or alternative name. */
   find(name: string): NodeLink | undefined;
+}
+
+/** Every PCI function of an inventory by address, each NIC followed by its VFs. */
+export function functionsOf(inventory: Inventory): ReadonlyMap<PciAddress, PoolFunction> {
+  const functions = new Map<PciAddress, PoolFunction>();
+  for (const nic of inventory.nics) {
+    functions.set(nic.address, { pci: nic });
+    for (const vf of nic.vfs) functions.set(vf.address, { pci: vf, pf: nic });
+  }
+  return functions;
 }
 
 /** Builds the tables. */
 export function indexLinks(inventory: Inventory): LinkIndex {
   const links = new Map<string, NodeLink>();
-  const vfs = new Map<PciAddress, { readonly vf: Vf; readonly pf: Nic }>();
-  const nics = new Map<PciAddress, Nic>();
+  const functions = functionsOf(inventory);
   const byAltname = new Map<string, NodeLink>();
   const add = (link: NodeLink): void => {
     links.set(link.netdev.ifname, link);
     for (const altname of link.netdev.altnames) byAltname.set(altname, link);
   };
   for (const nic of inventory.nics) {
-    nics.set(nic.address, nic);
     if (nic.netdev !== undefined) add({ netdev: nic.netdev, kind: 'nic', nic });
     for (const vf of nic.vfs) {
-      vfs.set(vf.address, { vf, pf: nic });
       if (vf.netdev !== undefined) add({ netdev: vf.netdev, kind: 'vf', vf });
     }
   }
   for (const link of inventory.virtual) add({ netdev: link, kind: link.kind });
-  return { links, vfs, nics, find: (name) => links.get(name) ?? byAltname.get(name) };
+  return { links, functions, find: (name) => links.get(name) ?? byAltname.get(name) };
 }
 
 /**

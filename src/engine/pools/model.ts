@@ -3,7 +3,7 @@
  * kernel type. The kubelet front end turns a `PoolState` into ListAndWatch messages.
  */
 
-import type { Inventory } from '../inventory/model.ts';
+import type { Inventory, Nic, Vf } from '../inventory/model.ts';
 import type { PciAddress } from '../values.ts';
 
 export type PoolKind = 'vf' | 'macvlan' | 'ipvlan';
@@ -18,6 +18,16 @@ interface PoolBase {
 
 export interface VfPoolSpec extends PoolBase {
   readonly kind: 'vf';
+  /**
+   * What can be in the pool at all: VFs (when absent), or every function that can be given away
+   * whole, that is VFs, NICs without SR-IOV and PFs that have no VFs.
+   */
+  readonly candidates?: 'vfs' | 'functions';
+  /**
+   * How the names of environment variables treat a `-` of the resource: it is kept, or (when absent)
+   * the variable is given with `_` as well. Only kept are `a-b` and `a_b` two names.
+   */
+  readonly hyphens?: 'kept' | 'doubled';
   /** In order; AND within one, OR within a list. The first pool that matches a device takes it. */
   readonly selectors: readonly VfSelector[];
   readonly health: HealthPolicy;
@@ -41,13 +51,22 @@ export interface VfSelector {
   readonly devices?: readonly string[];
   readonly drivers?: readonly string[];
   readonly pciAddresses?: readonly PciAddress[];
-  /** PF by interface name, with optional VF indexes. */
+  /** Index that firmware gave the function, in decimal digits; VFs have none. */
+  readonly acpiIndexes?: readonly string[];
+  /** PF by interface name, with optional VF indexes; like `rootDevices` it matches VFs only. */
   readonly pfNames?: readonly VfRange[];
   /** PF by PCI address, with optional VF indexes. */
   readonly rootDevices?: readonly VfRange[];
+  /** Link type of its netdev: `ether`, `infiniband` ... */
+  readonly linkTypes?: readonly string[];
+  /** `true`: only functions with an RDMA device; its character devices go into the container. */
+  readonly isRdma?: boolean;
   /** Only VFs with a kernel netdev that is idle (the zero-configuration `vf` pool). */
   readonly idleNetdev?: boolean;
 }
+
+/** A PCI function that a pool gives away whole: a VF with its PF, or a NIC itself. */
+export type PoolFunction = { readonly pci: Vf; readonly pf: Nic } | { readonly pci: Nic; readonly pf?: undefined };
 
 export interface VfRange {
   readonly pf: string;
@@ -73,13 +92,13 @@ export interface HealthPolicy {
 
 /** One device of a pool, as kubelet will see it. */
 export interface PoolDevice {
-  /** PCI address for VFs, `<uplink>-<n>` for slots. */
+  /** PCI address for VFs and other functions, `<uplink>-<n>` for slots. */
   readonly id: string;
   readonly healthy: boolean;
   /** Why it is unhealthy; absent when healthy. */
   readonly reason?: string;
   readonly numaNode?: number;
-  /** Set for VFs. */
+  /** Set for VFs and other PCI functions. */
   readonly pci?: PciAddress;
   /** Set for slots: name of the uplink's interface. */
   readonly uplink?: string;
@@ -118,7 +137,7 @@ export interface PoolContext {
   readonly heldDevices: ReadonlyMap<PciAddress, { readonly resource?: string }>;
   /** Uplinks in use by live attachments: macvlan and ipvlan exclude each other on one uplink. */
   readonly uplinkUse: ReadonlyMap<string, 'macvlan' | 'ipvlan'>;
-  /** How VFs stood when they were last offered; without it nothing is known to have changed. */
+  /** How functions stood when they were last offered; without it nothing is known to have changed. */
   readonly previous?: ReadonlyMap<PciAddress, { readonly resource: string; readonly driver: string }>;
   /**
    * VFs whose netdev is on its way between the node and a pod: it is gone, and the news of who has

@@ -5,13 +5,14 @@
  * `berth plan` shows `plan()`, and each change is logged at level debug.
  */
 import { type Clock, systemClock } from '../clock.ts';
-import type { Inventory, Nic, Vf } from '../inventory/model.ts';
+import type { Inventory } from '../inventory/model.ts';
 import type { Logger } from '../logger.ts';
 import type { PciAddress } from '../values.ts';
 import { evaluate } from './evaluate.ts';
 import { type DeviceExplanation, explain } from './explain.ts';
 import { type Holds, NO_HOLDS } from './holds.ts';
-import type { Plan, PoolContext, PoolDevice, PoolSpec, PoolState } from './model.ts';
+import { functionsOf } from './links.ts';
+import type { Plan, PoolContext, PoolDevice, PoolFunction, PoolSpec, PoolState } from './model.ts';
 
 /** Pools whose device list is another one now, and resources that are no pool any more. */
 export interface PoolChange {
@@ -30,8 +31,8 @@ export interface PoolSet {
   update(news: PoolSetUpdate): void;
   plan(): Plan;
   state(resource: string): PoolState | undefined;
-  /** The VF and its PF as the newest inventory has them. */
-  vf(address: PciAddress): { readonly vf: Vf; readonly pf: Nic } | undefined;
+  /** The function as the newest inventory has it. */
+  functionAt(address: PciAddress): PoolFunction | undefined;
   /** True while an attachment holds the VF. */
   isHeld(address: PciAddress): boolean;
   explain(name: string): DeviceExplanation | undefined;
@@ -69,7 +70,7 @@ class LivePoolSet implements PoolSet {
   #specs: readonly PoolSpec[];
   #inventory: Inventory;
   #holds: Holds;
-  #vfs: ReadonlyMap<PciAddress, { readonly vf: Vf; readonly pf: Nic }>;
+  #functions: ReadonlyMap<PciAddress, PoolFunction>;
   #plan: Plan = { pools: [], unused: [] };
   #states: ReadonlyMap<string, PoolState> = new Map();
   #pending: NodeJS.Timeout | undefined;
@@ -83,14 +84,14 @@ class LivePoolSet implements PoolSet {
     this.#specs = options.specs;
     this.#inventory = options.inventory;
     this.#holds = options.holds ?? NO_HOLDS;
-    this.#vfs = vfsOf(options.inventory);
+    this.#functions = functionsOf(options.inventory);
     this.#evaluate();
   }
 
   update(news: PoolSetUpdate): void {
     if (news.inventory !== undefined && news.inventory !== this.#inventory) {
       this.#inventory = news.inventory;
-      this.#vfs = vfsOf(news.inventory);
+      this.#functions = functionsOf(news.inventory);
     }
     this.#specs = news.specs ?? this.#specs;
     this.#holds = news.holds ?? this.#holds;
@@ -107,8 +108,8 @@ class LivePoolSet implements PoolSet {
     return this.#states.get(resource);
   }
 
-  vf(address: PciAddress): { readonly vf: Vf; readonly pf: Nic } | undefined {
-    return this.#vfs.get(address);
+  functionAt(address: PciAddress): PoolFunction | undefined {
+    return this.#functions.get(address);
   }
 
   isHeld(address: PciAddress): boolean {
@@ -176,8 +177,8 @@ class LivePoolSet implements PoolSet {
     clearTimeout(this.#settling);
     let nextMs = Number.POSITIVE_INFINITY;
     for (const [address, { driver }] of this.#previous) {
-      const vf = this.#vfs.get(address)?.vf;
-      const isAbsent = vf !== undefined && vf.driver === driver && vf.netdev === undefined;
+      const pci = this.#functions.get(address)?.pci;
+      const isAbsent = pci !== undefined && pci.driver === driver && pci.netdev === undefined;
       if (!isAbsent || this.#holds.devices.has(address)) {
         this.#absentSince.delete(address);
         continue;
@@ -198,7 +199,7 @@ class LivePoolSet implements PoolSet {
       for (const device of devices) {
         if (device.pci === undefined) continue;
         offered.add(device.pci);
-        const driver = this.#vfs.get(device.pci)?.vf.driver;
+        const driver = this.#functions.get(device.pci)?.pci.driver;
         const before = this.#previous.get(device.pci);
         // While a pod holds it, and while it is unhealthy, the past is what it is compared with.
         const keeps = before !== undefined && (this.#holds.devices.has(device.pci) || !device.healthy);
@@ -211,10 +212,6 @@ class LivePoolSet implements PoolSet {
       this.#absentSince.delete(address);
     }
   }
-}
-
-function vfsOf(inventory: Inventory): ReadonlyMap<PciAddress, { readonly vf: Vf; readonly pf: Nic }> {
-  return new Map(inventory.nics.flatMap((pf) => pf.vfs.map((vf) => [vf.address, { vf, pf }] as const)));
 }
 
 /** The same for kubelet, that is: ids, health and the hint where they are. */

@@ -4,20 +4,30 @@
  * vf-candidates.ts and uplinks.ts.
  */
 import ipaddr from 'ipaddr.js';
-import type { Nic, Vf } from '../inventory/model.ts';
+import type { Nic } from '../inventory/model.ts';
 import type { NodeLink } from './links.ts';
-import type { UplinkSelector, VfRange, VfSelector } from './model.ts';
+import type { PoolFunction, UplinkSelector, VfPoolSpec, VfRange, VfSelector } from './model.ts';
+import { isUserspace } from './userspace.ts';
 
-/** `undefined` when the selector matches the VF, else the first field that does not, in words. */
-export function whyVfDiffers(selector: VfSelector, vf: Vf, pf: Nic): string | undefined {
+/** `undefined` when the selector matches the function, else the first field that does not, in words. */
+export function whyFunctionDiffers(selector: VfSelector, candidate: PoolFunction): string | undefined {
+  const { pci } = candidate;
   return (
-    notListed('vendors', vf.vendor, selector.vendors) ??
-    notListed('devices', vf.device, selector.devices) ??
-    notListed('drivers', vf.driver, selector.drivers) ??
-    notListed('pciAddresses', vf.address, selector.pciAddresses) ??
-    notInRanges('pfNames', pfNamesOf(pf), vf.index, selector.pfNames) ??
-    notInRanges('rootDevices', [pf.address], vf.index, selector.rootDevices)
+    notListed('vendors', pci.vendor, selector.vendors) ??
+    notListed('devices', pci.device, selector.devices) ??
+    notListed('drivers', pci.driver, selector.drivers) ??
+    notListed('pciAddresses', pci.address, selector.pciAddresses) ??
+    notListed('acpiIndexes', acpiIndexOf(candidate), selector.acpiIndexes) ??
+    notBelow('pfNames', candidate, pfNamesOf, selector.pfNames) ??
+    notBelow('rootDevices', candidate, (pf) => [pf.address], selector.rootDevices) ??
+    notListed('linkTypes', linkTypeOf(candidate), selector.linkTypes) ??
+    (selector.isRdma === true && !hasRdma(candidate) ? 'isRdma: it has no RDMA device' : undefined)
   );
+}
+
+/** The first selector of the pool that matches: what it asks for besides goes into the container. */
+export function selectorOf(spec: VfPoolSpec, candidate: PoolFunction): VfSelector | undefined {
+  return spec.selectors.find((selector) => whyFunctionDiffers(selector, candidate) === undefined);
 }
 
 /** `undefined` when the selector matches the link, else the first field that does not, in words. */
@@ -38,6 +48,25 @@ export function namesItsUplinks(selector: UplinkSelector): boolean {
   return selector.names !== undefined || selector.altnames !== undefined || selector.pciAddresses !== undefined;
 }
 
+function acpiIndexOf({ pci, pf }: PoolFunction): string | undefined {
+  return pf === undefined && pci.acpiIndex !== undefined ? String(pci.acpiIndex) : undefined;
+}
+
+/** A VF whose netdev is in a namespace of its own is judged by its PF, which stays here. */
+function isElsewhere({ pci, pf }: PoolFunction): boolean {
+  return pf !== undefined && pci.netdev === undefined && !isUserspace(pci);
+}
+
+function linkTypeOf(candidate: PoolFunction): string | undefined {
+  return isElsewhere(candidate) ? candidate.pf?.netdev?.linkType : candidate.pci.netdev?.linkType;
+}
+
+/** With RDMA in exclusive mode a VF's RDMA device is in the pod as well. */
+function hasRdma(candidate: PoolFunction): boolean {
+  if (candidate.pci.deviceNodes.rdma !== undefined) return true;
+  return isElsewhere(candidate) && candidate.pf?.deviceNodes.rdma !== undefined;
+}
+
 function pfNamesOf(pf: Nic): readonly string[] {
   return pf.netdev === undefined ? [] : [pf.netdev.ifname, ...pf.netdev.altnames];
 }
@@ -52,13 +81,16 @@ function noneListed(field: string, values: readonly string[], list: readonly str
   return `${field}: ${values.length === 0 ? 'none' : values.join(', ')} is not in [${list.join(', ')}]`;
 }
 
-function notInRanges(
+function notBelow(
   field: string,
-  pfNames: readonly string[],
-  index: number,
+  { pci, pf }: PoolFunction,
+  namesOf: (pf: Nic) => readonly string[],
   list: readonly VfRange[] | undefined,
 ): string | undefined {
   if (list === undefined) return undefined;
+  if (pf === undefined) return `${field}: ${pci.ifname ?? pci.address} is not a VF, and ${field} matches VFs only`;
+  const { index } = pci;
+  const pfNames = namesOf(pf);
   const ofPf = list.filter((entry) => pfNames.includes(entry.pf));
   if (ofPf.some((entry) => entry.ranges?.some(([first, last]) => index >= first && index <= last) ?? true)) {
     return undefined;

@@ -29,6 +29,7 @@ export function readNic(scan: Scan, place: FunctionPlace, extras: NicExtras): Ni
   const pcieNow = pcieLink(textOf(scan, place, 'current_link_speed'), textOf(scan, place, 'current_link_width'));
   const pcieBest = pcieLink(textOf(scan, place, 'max_link_speed'), textOf(scan, place, 'max_link_width'));
   const sriov = readSriov(scan, place, extras.listedVfs, extras.vfSettings);
+  const acpiIndex = attributeOf(scan, place, 'acpi_index', count);
   const serial = extras.vpd?.serial ?? extras.driver?.serial;
   return {
     ...facts,
@@ -39,6 +40,7 @@ export function readNic(scan: Scan, place: FunctionPlace, extras: NicExtras): Ni
     ...(extras.driver?.driverVersion === undefined ? {} : { driverVersion: extras.driver.driverVersion }),
     ...(pcieNow === undefined ? {} : { pcieNow }),
     ...(pcieBest === undefined ? {} : { pcieBest }),
+    ...(acpiIndex === undefined ? {} : { acpiIndex }),
     ...(sriov === undefined ? {} : { sriov }),
     vfs: extras.vfs,
   };

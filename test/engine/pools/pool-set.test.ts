@@ -166,8 +166,8 @@ test('VFs that are destroyed leave the list, those in pods stay as unhealthy', (
 
 test('the VF and its PF are found by address, and whether a pod holds it', () => {
   const pools = poolSet(inventory([nic('eth0', [vf(0)])]));
-  assert.equal(pools.vf(ADDRESS)?.pf.ifname, 'eth0');
-  assert.equal(pools.vf(parsePciAddress('0000:99:10.0')), undefined);
+  assert.equal(pools.functionAt(ADDRESS)?.pf?.ifname, 'eth0');
+  assert.equal(pools.functionAt(parsePciAddress('0000:99:10.0')), undefined);
   assert.equal(pools.isHeld(ADDRESS), false);
   pools.update({ holds: held });
   assert.equal(pools.isHeld(ADDRESS), true);

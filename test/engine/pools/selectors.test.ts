@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import type { UplinkSelector, VfSelector } from '../../../src/engine/pools/model.ts';
-import { formatRange, whyUplinkDiffers, whyVfDiffers } from '../../../src/engine/pools/selectors.ts';
+import { formatRange, whyFunctionDiffers, whyUplinkDiffers } from '../../../src/engine/pools/selectors.ts';
 import { parsePciAddress } from '../../../src/engine/values.ts';
 import { netdev, nic, vf } from './build.ts';
 
@@ -62,14 +62,14 @@ const vfCases: readonly (readonly [VfSelector, string | undefined])[] = [
 ];
 for (const [selector, expected] of vfCases) {
   test(`VF 3 of eth0 against ${JSON.stringify(selector)}: ${expected ?? 'matches'}`, () => {
-    assert.equal(whyVfDiffers(selector, vf(3), pf), expected);
+    assert.equal(whyFunctionDiffers(selector, { pci: vf(3), pf }), expected);
   });
 }
 
 test('a PF without a network device has no name to be chosen by', () => {
   const { netdev: _netdev, ifname: _ifname, ...bare } = pf;
   assert.equal(
-    whyVfDiffers({ pfNames: [{ pf: 'eth0' }] }, vf(0), bare),
+    whyFunctionDiffers({ pfNames: [{ pf: 'eth0' }] }, { pci: vf(0), pf: bare }),
     'pfNames: a PF without a network device is not in [eth0]',
   );
 });
