@@ -18,5 +18,6 @@ BERTH_NODE_HOME=$BERTH_CACHE/node/node_modules/$BERTH_NODE_PACKAGE
 
 export BERTH_ROOT BERTH_CACHE BERTH_NODE_PACKAGE BERTH_NODE_HOME
 PATH=$BERTH_ROOT/node_modules/.bin:$PATH
-[ ! -x "$BERTH_NODE_HOME/bin/node" ] || PATH=$BERTH_NODE_HOME/bin:$PATH
+# Also before it is there: a script sources this first and calls hack/setup afterwards.
+PATH=$BERTH_NODE_HOME/bin:$PATH
 export PATH
