@@ -65,7 +65,7 @@ export async function startAgent(environment: AgentEnvironment): Promise<Running
 
 async function start({ options, version, log, signal }: AgentEnvironment, stops: Stops): Promise<AgentPaths> {
   const startedAt = new Date();
-  const configuration = await followConfiguration(options.config, log);
+  const configuration = await followConfiguration(options.config, options, log);
   stops.push(() => configuration.stop());
   const paths = agentPaths(options, configuration.current.paths);
   mkdirSync(paths.runDir, { recursive: true, mode: 0o700 });

@@ -1,15 +1,24 @@
 /** The agent's configuration over its life: the newest good one, and what is wrong with a newer one. */
 import { existsSync } from 'node:fs';
-import { type Config, DEFAULT_CONFIG_FILE, watchConfig, zeroConfig } from '../config/index.ts';
+import {
+  type Config,
+  type ConfigOptions,
+  type ConfigProblem,
+  DEFAULT_CONFIG_FILE,
+  watchConfig,
+  zeroConfig,
+} from '../config/index.ts';
 import type { Logger } from '../engine/logger.ts';
-import { describeProblem } from '../engine/view.ts';
+import { describeProblem, isError } from '../engine/view.ts';
 
 export interface FollowedConfiguration {
   readonly current: Config;
   /** The file, or `built-in` while there is none. */
   readonly source: string;
-  /** Of the newest file, as lines that a person reads; when there are any, `current` is an older one. */
+  /** Errors of the newest file, as lines that a person reads; when there are any, `current` is an older one. */
   readonly problems: readonly string[];
+  /** The same for what does not keep the file from being used. */
+  readonly warnings: readonly string[];
   /** Calls the listener with each newer configuration. */
   subscribe(listener: (config: Config) => void): void;
   stop(): void;
@@ -19,10 +28,17 @@ export interface FollowedConfiguration {
  * Follows `file`, or the default file, which may be missing. While a file is broken from the start
  * nothing is offered: its author meant something, and the zero configuration is not it.
  */
-export async function followConfiguration(file: string | undefined, log: Logger): Promise<FollowedConfiguration> {
+export async function followConfiguration(
+  file: string | undefined,
+  { resourcePrefix }: ConfigOptions,
+  log: Logger,
+): Promise<FollowedConfiguration> {
   const path = file ?? DEFAULT_CONFIG_FILE;
   const listeners: ((config: Config) => void)[] = [];
+  const lines = (problems: readonly ConfigProblem[]): readonly string[] =>
+    problems.map((problem) => describeProblem(path, problem));
   const watch = await watchConfig({
+    ...(resourcePrefix === undefined ? {} : { resourcePrefix }),
     file: path,
     optional: file === undefined,
     fallback: { ...zeroConfig(), pools: [] },
@@ -31,9 +47,10 @@ export async function followConfiguration(file: string | undefined, log: Logger)
       for (const listener of listeners) listener(config);
     },
     onProblems: (problems) => {
-      const fields = { file: path, problems: problems.map((problem) => describeProblem(path, problem)) };
-      if (problems.length === 0) log.info(fields, 'configuration is good again');
-      else log.error(fields, 'configuration is broken; what ran before runs on');
+      const fields = { file: path, problems: lines(problems) };
+      if (problems.some(isError)) log.error(fields, 'configuration is broken; what ran before runs on');
+      else if (problems.length > 0) log.warn(fields, 'configuration is used, and parts of it are ignored');
+      else log.info(fields, 'configuration is good again');
     },
     log,
   });
@@ -45,7 +62,10 @@ export async function followConfiguration(file: string | undefined, log: Logger)
       return file !== undefined || existsSync(path) ? path : 'built-in';
     },
     get problems() {
-      return watch.problems.map((problem) => describeProblem(path, problem));
+      return lines(watch.problems.filter(isError));
+    },
+    get warnings() {
+      return lines(watch.problems.filter((problem) => !isError(problem)));
     },
     subscribe: (listener) => void listeners.push(listener),
     stop: () => watch.stop(),

@@ -76,7 +76,11 @@ function statusOf(parts: AgentParts): AgentStatus {
     version,
     node: node.name,
     startedAt: startedAt.toISOString(),
-    configuration: { source: configuration.source, problems: configuration.problems },
+    configuration: {
+      source: configuration.source,
+      problems: configuration.problems,
+      warnings: configuration.warnings,
+    },
     resources: pools.plan().pools.map((pool) => resourceOf(pool, registrations.get(pool.spec.resource))),
     attachments: {
       total: list.length,

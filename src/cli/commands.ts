@@ -2,7 +2,7 @@
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { Plan, PoolState, UnusedDevice } from '../engine/pools/model.ts';
-import { type AgentStatus, type ConfigProblem, describeProblem, type Explanation } from '../engine/view.ts';
+import { type AgentStatus, type ConfigProblem, describeProblem, type Explanation, isError } from '../engine/view.ts';
 import type { Output, ProgramDeps } from './port.ts';
 import { renderAttachments, renderExplanation, renderPlan, renderStatus } from './status-output.ts';
 import { printable } from './table.ts';
@@ -39,7 +39,7 @@ export function planCommand(deps: ProgramDeps) {
     const plan = running === undefined ? await deps.node.plan(root, file) : { ...running, problems: [] };
     report(deps.output, plan.problems, file);
     print(deps.output, output, planDocument(plan), () => renderPlan(plan));
-    return plan.problems.length === 0 ? 0 : 1;
+    return plan.problems.some(isError) ? 1 : 0;
   };
 }
 
@@ -75,7 +75,7 @@ export function lintCommand(deps: ProgramDeps) {
     if (output === 'json') print(deps.output, output, { problems }, () => '');
     else if (problems.length === 0) deps.output.err(`${file}: no problems\n`);
     else for (const problem of problems) deps.output.out(`${printable(describeProblem(file, problem))}\n`);
-    return problems.length === 0 ? 0 : 1;
+    return problems.some(isError) ? 1 : 0;
   };
 }
 

@@ -37,6 +37,7 @@ export interface AgentOptions {
   readonly kubeletDir?: string;
   readonly deviceInfoDir?: string;
   readonly nodeName?: string;
+  readonly resourcePrefix?: string;
   readonly logLevel: string;
 }
 

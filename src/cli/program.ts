@@ -60,6 +60,11 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
         'BERTH_DEVICE_INFO_DIR',
       ),
     )
+    .addOption(
+      new Option('--resource-prefix <domain>', "first part of resource names, before the file's own default").env(
+        'BERTH_RESOURCE_PREFIX',
+      ),
+    )
     .addOption(new Option('--node-name <name>', 'name of this node (the host name)').env('NODE_NAME'))
     .addOption(
       new Option('--log-level <level>', 'least important line that is logged')

@@ -11,6 +11,7 @@ export function renderStatus(status: AgentStatus, now: Date): string {
     `inventory: ${inventory.nics} NICs, ${inventory.vfs} VFs, read ${age(inventory.readAt, now)} ago${note(inventory.problem)}`,
     `configuration: ${configuration.source}`,
     ...configuration.problems.map((problem) => `  not used, an older one runs on: ${printable(problem)}`),
+    ...configuration.warnings.map((warning) => `  ${printable(warning)}`),
     `attachments: ${attachments.total}${note(counted(attachments.stuck, 'stuck'))}${note(counted(attachments.unreadable, 'unreadable'))}`,
     `spool: ${spool.entries} waiting${note(counted(spool.unreadable, 'unreadable'))}`,
     `process: ${Math.round(status.process.rssBytes / 2 ** 20)} MiB, event loop held ${status.process.eventLoopMaxMs.toFixed(1)} ms at most`,

@@ -4,7 +4,8 @@ import { DEFAULT_HEALTH } from '../engine/pools/health.ts';
 import type { PoolSpec, UplinkSelector, VfSelector } from '../engine/pools/model.ts';
 import { DEFAULT_CAPACITY, DEFAULT_PREFIX, zeroConfigPools } from '../engine/pools/zero-config.ts';
 import { asPciAddress } from '../engine/values.ts';
-import type { Config } from './config.ts';
+import { compact } from './compact.ts';
+import type { Config, ConfigResult } from './config.ts';
 import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem } from './problem.ts';
 import { configSchema, type poolSchema } from './schema.ts';
@@ -12,18 +13,16 @@ import { schemaProblems, valueAt } from './schema-problems.ts';
 
 type PoolEntry = z.output<typeof poolSchema>;
 
-/** `name` is the file's, for the pools' origin. */
-export function readBerthDocument(
-  document: LocatedDocument,
-  name: string,
-): { config?: Config; problems: readonly ConfigProblem[] } {
+/** `name` is the file's, for the pools' origin; `prefix` comes before the one in the file. */
+export function readBerthDocument(document: LocatedDocument, name: string, prefix: string | undefined): ConfigResult {
   const parsed = configSchema.safeParse(document.value);
   const problems = [
     ...(parsed.success ? [] : schemaProblems(configSchema, document, parsed.error.issues)),
     ...poolsTogether(document),
   ].toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
   if (!parsed.success || problems.length > 0) return { problems };
-  const { resourcePrefix = DEFAULT_PREFIX, pools, kubelet, paths } = parsed.data;
+  const { pools, kubelet, paths } = parsed.data;
+  const resourcePrefix = prefix ?? parsed.data.resourcePrefix ?? DEFAULT_PREFIX;
   const config: Config = {
     pools:
       pools?.map((pool, at) => specOf(pool, resourcePrefix, `${name}:${document.problem(['pools', at], '').line}`)) ??
@@ -59,11 +58,6 @@ function specOf(pool: PoolEntry, prefix: string, origin: string): PoolSpec {
     uplinks: (pool.uplinks ?? []).map(compact<UplinkSelector>),
     capacity: pool.capacity ?? DEFAULT_CAPACITY,
   };
-}
-
-/** The same without keys that are undefined, which the engine's types do not know. */
-function compact<T extends object>(value: { readonly [Key in keyof T]?: T[Key] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T;
 }
 
 /**

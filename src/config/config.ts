@@ -8,6 +8,8 @@ import { zeroConfigPools } from '../engine/pools/zero-config.ts';
 import { readBerthDocument } from './berth-document.ts';
 import { MAX_CONFIG_BYTES, parseText } from './document.ts';
 import type { ConfigProblem } from './problem.ts';
+import { prefixProblem } from './resource-name.ts';
+import { isSdpDocument, readSdpDocument, SDP_PREFIX } from './sdp-document.ts';
 
 /** Where the file is unless told otherwise. */
 export const DEFAULT_CONFIG_FILE = '/etc/berth/config.yaml';
@@ -27,31 +29,45 @@ export interface ConfigPaths {
   readonly stateDir?: string;
 }
 
-/** A configuration, or why there is none: `config` is absent exactly when there are problems. */
+/** What the command line says about a file's contents. */
+export interface ConfigOptions {
+  /** Prefix of every resource that does not bring its own. */
+  readonly resourcePrefix?: string;
+}
+
+/** A configuration, or why there is none: `config` is absent exactly when a problem is an error. */
 export interface ConfigResult {
   readonly config?: Config;
   readonly problems: readonly ConfigProblem[];
 }
 
 /** What runs without a file. */
-export function zeroConfig(): Config {
-  return { pools: zeroConfigPools(), registration: 'auto', paths: {} };
+export function zeroConfig({ resourcePrefix }: ConfigOptions = {}): Config {
+  return { pools: zeroConfigPools(resourcePrefix), registration: 'auto', paths: {} };
 }
 
-/** Judges a file's text; never throws. `name` is what pools call their origin. */
-export function parseConfig(text: string, name: string): ConfigResult {
+/**
+ * Judges a file's text, in Berth's own form or the SR-IOV network device plugin's; never throws.
+ * `name` is what pools call their origin.
+ */
+export function parseConfig(text: string, name: string, { resourcePrefix }: ConfigOptions = {}): ConfigResult {
+  const wrong = resourcePrefix === undefined ? undefined : prefixProblem(resourcePrefix);
+  if (wrong !== undefined) return { problems: [{ path: '', message: `the resource prefix of the options: ${wrong}` }] };
   const { document, problems } = parseText(text);
-  return document === undefined ? { problems } : readBerthDocument(document, name);
+  if (document === undefined) return { problems };
+  return isSdpDocument(document)
+    ? readSdpDocument(document, name, resourcePrefix ?? SDP_PREFIX)
+    : readBerthDocument(document, name, resourcePrefix);
 }
 
 /**
  * Reads and judges a file. A file that does not exist is the zero configuration when `optional`;
  * all else that prevents reading is a problem.
  */
-export async function readConfig(file: string, optional: boolean): Promise<ConfigResult> {
+export async function readConfig(file: string, optional: boolean, options: ConfigOptions = {}): Promise<ConfigResult> {
   const read = await readText(file);
-  if (read.text !== undefined) return parseConfig(read.text, file);
-  if (read.missing && optional) return { config: zeroConfig(), problems: [] };
+  if (read.text !== undefined) return parseConfig(read.text, file, options);
+  if (read.missing && optional) return { config: zeroConfig(options), problems: [] };
   return { problems: [{ path: '', message: read.message }] };
 }
 

@@ -1,6 +1,7 @@
 /** The configuration's public face. */
 export {
   type Config,
+  type ConfigOptions,
   type ConfigPaths,
   type ConfigResult,
   DEFAULT_CONFIG_FILE,

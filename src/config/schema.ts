@@ -12,7 +12,7 @@ import { parseVfRange } from './vf-range.ts';
 export const MAX_CAPACITY = 10_000;
 
 /** A string that a function judges: it returns what is wrong, or nothing. */
-function text(problemOf: (value: string) => string | undefined) {
+export function text(problemOf: (value: string) => string | undefined) {
   return z.string().superRefine((value, context) => {
     const message = problemOf(value);
     if (message !== undefined) context.addIssue({ code: 'custom', message });
@@ -20,17 +20,19 @@ function text(problemOf: (value: string) => string | undefined) {
 }
 
 /** An empty list would match nothing, which nobody means. */
-function list<Item extends z.ZodType>(item: Item) {
+export function list<Item extends z.ZodType>(item: Item) {
   return z.array(item).min(1);
 }
 
-const hexId = text((value) =>
+/** Four hexadecimal digits in either case; lower case afterwards. */
+export const hexId = text((value) =>
   /^[0-9a-fA-F]{4}$/.test(value)
     ? undefined
     : `${JSON.stringify(value)} is not a PCI id of four hexadecimal digits, as in 8086`,
 ).transform((value) => value.toLowerCase());
 
-const pciAddress = z.string().transform((value, context): PciAddress => {
+/** A full PCI address. */
+export const pciAddress = z.string().transform((value, context): PciAddress => {
   const address = asPciAddress(value);
   if (address !== undefined) return address;
   context.addIssue({
@@ -45,15 +47,17 @@ const interfaceName = text((value) =>
 );
 
 /** Alternative names have up to 127 bytes (ALTIFNAMSIZ). */
-const alternativeName = text((value) =>
+export const alternativeName = text((value) =>
   /^[^\s/:]{1,127}$/.test(value) ? undefined : `${JSON.stringify(value)} cannot be an alternative name of an interface`,
 );
 
-const driver = text((value) =>
+/** A driver's name below `/sys/bus/pci/drivers`. */
+export const driver = text((value) =>
   /^[A-Za-z0-9_-]{1,64}$/.test(value) ? undefined : `${JSON.stringify(value)} cannot be the name of a driver`,
 );
 
-function vfRange(pf: z.ZodType<string>) {
+/** `eth0#0,2-7`; `pf` judges the part before the `#`. */
+export function vfRange(pf: z.ZodType<string>) {
   return z.string().transform((value, context) => {
     const range = parseVfRange(value);
     if (typeof range === 'string') {

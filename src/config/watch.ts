@@ -7,22 +7,22 @@ import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../engine/logger.ts';
-import { type Config, readConfig } from './config.ts';
+import { type Config, type ConfigOptions, readConfig } from './config.ts';
 import type { ConfigProblem } from './problem.ts';
 
 export interface ConfigWatch {
-  /** The newest configuration without problems. */
+  /** The newest configuration without errors. */
   readonly current: Config;
-  /** Of the newest file; when there are any, `current` is an older one. */
+  /** Of the newest file; when one is an error, `current` is an older one. */
   readonly problems: readonly ConfigProblem[];
   stop(): void;
 }
 
-export interface WatchConfigOptions {
+export interface WatchConfigOptions extends ConfigOptions {
   readonly file: string;
   /** No file is the zero configuration: for the default file, not for one that somebody named. */
   readonly optional: boolean;
-  /** What runs until the file has none; used when the first reading finds problems. */
+  /** What runs until the file has no errors; used when the first reading finds some. */
   readonly fallback: Config;
   /** Called after `current` changed, never for the first reading. */
   readonly onChange: (config: Config) => void;
@@ -85,7 +85,7 @@ class FileWatch implements ConfigWatch {
 
   async #read(): Promise<void> {
     const { file, optional, onChange, onProblems } = this.#options;
-    const { config, problems } = await readConfig(file, optional);
+    const { config, problems } = await readConfig(file, optional, this.#options);
     if (this.#stopped) return;
     const isFirst = this.#isFirst;
     this.#isFirst = false;

@@ -18,8 +18,10 @@ export interface AgentStatus {
   readonly configuration: {
     /** `built-in` when no file is used. */
     readonly source: string;
-    /** Problems of the newest file; when there are any, an older configuration runs on. */
+    /** Errors of the newest file; when there are any, an older configuration runs on. */
     readonly problems: readonly string[];
+    /** What the newest file's author should know, though the file is used. */
+    readonly warnings: readonly string[];
   };
   readonly resources: readonly ResourceStatus[];
   readonly attachments: {
@@ -90,12 +92,20 @@ export interface ConfigProblem {
   readonly line?: number;
   readonly message: string;
   readonly hint?: string;
+  /** `error` when absent. Warnings do not keep a file from being used. */
+  readonly severity?: 'error' | 'warning';
+}
+
+/** The file cannot be used as long as it has the problem; a warning only tells. */
+export function isError({ severity = 'error' }: ConfigProblem): boolean {
+  return severity === 'error';
 }
 
 /** `config.yaml:3: pools[0].nam: unknown key (did you mean "name"?)` */
-export function describeProblem(file: string, { path, line, message, hint }: ConfigProblem): string {
+export function describeProblem(file: string, { path, line, message, hint, severity }: ConfigProblem): string {
   const where = line === undefined ? file : `${file}:${line}`;
-  return `${where}: ${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : ` (${hint})`}`;
+  const weight = severity === 'warning' ? 'warning: ' : '';
+  return `${where}: ${weight}${path === '' ? '' : `${path}: `}${message}${hint === undefined ? '' : ` (${hint})`}`;
 }
 
 /** For `explain` of something that the node does not have. */

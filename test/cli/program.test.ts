@@ -16,7 +16,11 @@ const status: AgentStatus = {
   version: '1.2.3',
   node: 'worker-1',
   startedAt: SINCE,
-  configuration: { source: '/etc/berth/config.yaml', problems: ['config.yaml:3: pools.0.nam: unknown key'] },
+  configuration: {
+    source: '/etc/berth/config.yaml',
+    problems: ['config.yaml:3: pools.0.nam: unknown key'],
+    warnings: ['config.yaml:5: warning: x: unknown key'],
+  },
   resources: [
     { resource: 'berth.dev/vf', devices: 4, healthy: 3, reasons: ['eth0 is down'], registered: true, mode: 'watcher' },
     {
@@ -156,6 +160,18 @@ test('lint prints each problem with its line and hint, and fails', async () => {
   const json = await run(['lint', '-f', 'x.yaml', '-o', 'json'], { node });
   assert.equal(json.exit, 1);
   assert.deepEqual(JSON.parse(json.out), { problems });
+});
+
+test('a file with warnings alone passes lint and plan, and they are told', async () => {
+  const problems: ConfigProblem[] = [{ path: 'x', line: 3, message: 'unknown key "x"', severity: 'warning' }];
+  const node = {
+    lint: () => Promise.resolve(problems),
+    plan: () => Promise.resolve({ pools: [], unused: [], problems }),
+  } as unknown as ProgramDeps['node'];
+  const lint = await run(['lint', '-f', 'c.json'], { node });
+  assert.deepEqual([lint.exit, lint.out], [0, 'c.json:3: warning: x: unknown key "x"\n']);
+  const plan = await run(['plan', '-f', 'c.json'], { node });
+  assert.deepEqual([plan.exit, plan.err], [0, 'c.json:3: warning: x: unknown key "x"\n']);
 });
 
 test('a failure prints what, why and what to do on stderr, and nothing on stdout', async () => {

@@ -1,0 +1,137 @@
+/**
+ * The SR-IOV network device plugin's configuration file, as it is: a document with `resourceList`.
+ * What the plugin accepts is accepted; what it ignores is a warning; what it crashes on, or what
+ * this version cannot do, is a problem. What users of the plugin notice: docs/migrating.md.
+ */
+import type { z } from 'zod';
+import { DEFAULT_HEALTH } from '../engine/pools/health.ts';
+import type { VfPoolSpec, VfSelector } from '../engine/pools/model.ts';
+import { asPciAddress } from '../engine/values.ts';
+import { isError } from '../engine/view.ts';
+import { compact } from './compact.ts';
+import type { ConfigResult } from './config.ts';
+import type { LocatedDocument } from './document.ts';
+import type { ConfigProblem } from './problem.ts';
+import { configSchema } from './schema.ts';
+import { schemaProblems, valueAt } from './schema-problems.ts';
+import { DEVICE_TYPES, sdpSchema } from './sdp-schema.ts';
+import { tidySdp } from './sdp-tidy.ts';
+import { suggest } from './suggest.ts';
+
+/** The plugin's own default of `-resource-prefix`. */
+export const SDP_PREFIX = 'intel.com';
+
+type Resource = z.output<typeof sdpSchema>['resourceList'][number];
+
+/** The document is the plugin's, whatever else is wrong with it. */
+export function isSdpDocument(document: LocatedDocument): boolean {
+  return valueAt(document.value, ['resourceList']) !== undefined;
+}
+
+/** `name` is the file's, for the pools' origin; `prefix` that of resources which have none. */
+export function readSdpDocument(document: LocatedDocument, name: string, prefix: string): ConfigResult {
+  const tidy = tidySdp(document);
+  const parsed = sdpSchema.safeParse(tidy.document.value);
+  const problems = [
+    ...otherKeys(document),
+    ...tidy.problems,
+    ...(parsed.success ? [] : schemaProblems(sdpSchema, tidy.document, parsed.error.issues)),
+    ...resourcesTogether(tidy.document, prefix),
+  ].toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  if (!parsed.success || problems.some(isError)) return { problems };
+  const pools = parsed.data.resourceList.map((resource, at) =>
+    specOf(resource, prefix, `${name}:${document.problem(['resourceList', at], '').line}`),
+  );
+  return { config: { pools, registration: 'auto', paths: {} }, problems };
+}
+
+function specOf(resource: Resource, prefix: string, origin: string): VfPoolSpec {
+  const { additionalInfo = {}, excludeTopology = false, resourceName, resourcePrefix = prefix, selectors } = resource;
+  return {
+    kind: 'vf',
+    resource: `${resourcePrefix}/${resourceName}`,
+    origin,
+    candidates: 'functions',
+    hyphens: 'kept',
+    excludeTopology,
+    health: DEFAULT_HEALTH,
+    selectors: selectors.map(compact<VfSelector>),
+    additionalInfo: Object.fromEntries(
+      Object.entries(additionalInfo).map(([key, value]) => [asPciAddress(key) ?? key, value]),
+    ),
+  };
+}
+
+function otherKeys(document: LocatedDocument): readonly ConfigProblem[] {
+  const own = Object.keys(configSchema.shape);
+  return Object.keys(document.value ?? {}).flatMap((key): readonly ConfigProblem[] => {
+    if (key === 'resourceList') return [];
+    if (own.includes(key)) {
+      const message = `${key} belongs to Berth's own form of the file, which has no resourceList`;
+      return [document.problem([key], message, 'write pools instead of resourceList to use it', true)];
+    }
+    const message = `unknown key ${JSON.stringify(key)}, which is ignored`;
+    return [{ ...document.problem([key], message, suggest(key, ['resourceList']), true), severity: 'warning' }];
+  });
+}
+
+/** What the schema cannot see: types of devices, names that meet, keys that are addresses. */
+function resourcesTogether(document: LocatedDocument, defaultPrefix: string): readonly ConfigProblem[] {
+  const list = valueAt(document.value, ['resourceList']);
+  if (!Array.isArray(list)) return [];
+  const seen = new Map<string, { readonly resource: string; readonly line: number | undefined }>();
+  return list.flatMap((entry: unknown, at): readonly ConfigProblem[] => {
+    const path = ['resourceList', at];
+    const problems = [...deviceType(document, path, entry), ...additionalInfoKeys(document, path, entry)];
+    const name = valueAt(entry, ['resourceName']);
+    if (typeof name !== 'string') return problems;
+    const resource = `${valueAt(entry, ['resourcePrefix']) ?? defaultPrefix}/${name}`;
+    const variable = resource.toUpperCase().replaceAll('.', '_');
+    const before = seen.get(variable);
+    const here = document.problem([...path, 'resourceName'], '');
+    if (before === undefined) {
+      seen.set(variable, { resource, line: here.line });
+    } else if (before.resource === resource) {
+      const message = `the resource ${resource} is there already, on line ${before.line}`;
+      problems.push({ ...here, message, hint: 'write its selectors as a list in one resource' });
+    } else {
+      const message = `${resource} and ${before.resource} (line ${before.line}) give containers the same environment variable; one that asks for both sees only one`;
+      problems.push({ ...here, message, hint: 'give one of them another name', severity: 'warning' });
+    }
+    return problems;
+  });
+}
+
+function deviceType(
+  document: LocatedDocument,
+  path: readonly (string | number)[],
+  entry: unknown,
+): readonly ConfigProblem[] {
+  const type = valueAt(entry, ['deviceType']);
+  if (type === undefined) return [];
+  const at = [...path, 'deviceType'];
+  if (typeof type !== 'string' || !DEVICE_TYPES.has(type)) {
+    const known = [...DEVICE_TYPES.keys()];
+    const hint = typeof type === 'string' ? suggest(type, known) : undefined;
+    return [document.problem(at, `${JSON.stringify(type)} is not one of ${known.join(', ')}`, hint)];
+  }
+  const missing = DEVICE_TYPES.get(type);
+  if (missing === undefined) return [];
+  return [document.problem(at, `this version does not serve ${type}: ${missing}`, 'keep this resource elsewhere')];
+}
+
+/** The plugin takes any key here, and finds no device for it. */
+function additionalInfoKeys(
+  document: LocatedDocument,
+  path: readonly (string | number)[],
+  entry: unknown,
+): readonly ConfigProblem[] {
+  const info = valueAt(entry, ['additionalInfo']);
+  if (typeof info !== 'object' || info === null || Array.isArray(info)) return [];
+  return Object.keys(info)
+    .filter((key) => key !== '*' && asPciAddress(key) === undefined)
+    .map((key) => {
+      const message = `${JSON.stringify(key)} is neither "*" nor a full PCI address, and applies to no device`;
+      return { ...document.problem([...path, 'additionalInfo', key], message, undefined, true), severity: 'warning' };
+    });
+}
