@@ -51,7 +51,7 @@ function required<T>(value: T | undefined, what: string, text: string, remedy: s
   if (value !== undefined) return value;
   throw new BerthError({
     code: 'Invalid',
-    reason: `invalid-${what.replaceAll(' ', '-')}`,
+    reason: `invalid-${what.toLowerCase().replaceAll(' ', '-')}`,
     message: `${JSON.stringify(text)} is not a valid ${what}`,
     remedy,
   });
