@@ -4,6 +4,7 @@
  * `strace -f -s 4096 -e trace=sendmsg,recvfrom <shim>`.
  */
 import { BerthError } from '../engine/errors.ts';
+import { CNI_CODES, CniFault } from './errors.ts';
 
 /** Protocol versions served, newest first. The first byte of a connection says which one it is. */
 export const SERVED_PROTOCOLS: readonly number[] = [1];
@@ -41,16 +42,15 @@ export interface ShimRequest {
   readonly stdin: Buffer;
 }
 
-function malformed(message: string): BerthError {
-  return new BerthError({
-    code: 'Invalid',
+function malformed(message: string): CniFault {
+  return new CniFault(CNI_CODES.decode, {
     reason: 'malformed-request',
     message: `the shim's request cannot be read: ${message}`,
-    remedy: "Shim and agent may be of different releases: run `berth install` of the agent's release.",
+    remedy: "Shim and agent may be of different releases: install the shim of the agent's release.",
   });
 }
 
-/** `undefined` until the header is complete. Throws `Invalid` for what is no request or too long for one. */
+/** `undefined` until the header is complete. Throws code 6 for what is no request or too long for one. */
 export function decodeRequestHeader(bytes: Buffer): FrameHeader | undefined {
   if (bytes.length < FRAME_HEADER_BYTES) return undefined;
   const type = bytes.readUInt8(0);
@@ -109,6 +109,7 @@ export function encodeReply(exitCode: number, stdout: string): Buffer {
       code: 'Internal',
       reason: 'reply-too-long',
       message: `the answer has ${text.length} bytes, the shim takes ${MAX_REPLY_BYTES}`,
+      remedy: 'No network has so many addresses and routes: please report it with its definition.',
     });
   }
   const frame = Buffer.allocUnsafe(FRAME_HEADER_BYTES + 1 + text.length);

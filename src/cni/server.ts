@@ -78,7 +78,8 @@ export function createCniServer(options: CniServerOptions): CniServer {
       return new BerthError({
         code: 'Internal',
         reason: 'caller-unknown',
-        message: 'the kernel does not tell who calls',
+        message: `the kernel does not tell who calls: ${cause instanceof Error ? cause.message : String(cause)}`,
+        remedy: 'A caller that has ended already is no problem: the runtime tries again.',
         cause,
       });
     }
@@ -249,6 +250,6 @@ function unknownProtocol(version: number): BerthError {
     code: 'Unsupported',
     reason: 'unknown-protocol',
     message: `the shim speaks protocol version ${version}, the agent ${SERVED_PROTOCOLS.join(' and ')}`,
-    remedy: "Shim and agent are of different releases: run `berth install` of the agent's release.",
+    remedy: "Shim and agent are of different releases: install the shim of the agent's release.",
   });
 }

@@ -50,7 +50,8 @@ function unreachable(socketPath: string, cause: NodeJS.ErrnoException): BerthErr
     code: 'NotFound',
     reason: 'agent-away',
     message: `no agent answers at ${socketPath}: ${cause.message}`,
-    remedy: 'Start it with `berth agent`, or give its run directory with --run-dir.',
+    remedy:
+      'Start it with `berth agent`, or give its run directory with --run-dir; if it runs, its log says what holds it up.',
     cause,
   });
 }
@@ -63,6 +64,7 @@ function parse(text: string, socketPath: string): unknown {
       code: 'Internal',
       reason: 'agent-answer',
       message: `${socketPath} answered no JSON`,
+      remedy: 'Something else than an agent listens there, or an agent of another release: restart it.',
       cause,
     });
   }

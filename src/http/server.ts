@@ -24,6 +24,8 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+const PATHS = 'Paths are /v1/status, /v1/inventory, /v1/plan, /v1/attachments and /v1/explain?device=NAME.';
+
 /** More than the command line ever opens; the rest waits in the kernel's backlog. */
 const MAX_CONNECTIONS = 32;
 
@@ -102,7 +104,7 @@ function route(view: AgentView, request: IncomingMessage): unknown {
         code: 'NotFound',
         reason: 'api-path',
         message: `there is nothing at ${url.pathname}`,
-        remedy: 'Paths are /v1/status, /v1/inventory, /v1/plan, /v1/attachments and /v1/explain?device=NAME.',
+        remedy: PATHS,
       });
   }
 }
@@ -110,7 +112,12 @@ function route(view: AgentView, request: IncomingMessage): unknown {
 function parseUrl(text: string): URL {
   const url = URL.parse(text, 'http://berth');
   if (url !== null) return url;
-  throw new BerthError({ code: 'Invalid', reason: 'api-path', message: `${JSON.stringify(text)} is no path` });
+  throw new BerthError({
+    code: 'Invalid',
+    reason: 'api-path',
+    message: `${JSON.stringify(text)} is no path`,
+    remedy: PATHS,
+  });
 }
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
