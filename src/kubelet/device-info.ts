@@ -4,14 +4,18 @@
  * debug: they are plain JSON below `<root>/dp`.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../engine/logger.ts';
 import type { PoolFunction } from '../engine/pools/model.ts';
 
 export interface DeviceInfoFolder {
-  /** Replaces the device's file at once for readers. Throws what the file system says. */
-  write(resource: string, given: PoolFunction): Promise<void>;
+  /**
+   * Replaces the device's file at once for readers, unless it says the same. Throws what the file
+   * system says. Synchronous: some hundred bytes on a tmpfs, and a pod's admission waits for them.
+   */
+  write(resource: string, given: PoolFunction): void;
   /**
    * Removes the files of these resources whose device is not to be kept. Files of other resources
    * are other people's, and are left alone.
@@ -25,19 +29,21 @@ const SUFFIX = '-device.json';
 export function createDeviceInfoFolder(root: string, log: Logger): DeviceInfoFolder {
   const directory = join(root, 'dp');
   return {
-    write: async (resource, { pci, pf }) => {
-      await mkdir(directory, { recursive: true });
-      const content = {
+    write: (resource, { pci, pf }) => {
+      const content = JSON.stringify({
         type: 'pci',
         version: '1.1.0',
         pci: { 'pci-address': pci.address, ...(pf === undefined ? {} : { 'pf-pci-address': pf.address }) },
-      };
+      });
+      const path = join(directory, fileName(resource, pci.address));
+      if (textOf(path) === content) return;
+      mkdirSync(directory, { recursive: true });
       const temporary = join(directory, `.${randomBytes(6).toString('hex')}`);
       try {
-        await writeFile(temporary, JSON.stringify(content), { mode: 0o444, flag: 'wx' });
-        await rename(temporary, join(directory, fileName(resource, pci.address)));
+        writeFileSync(temporary, content, { mode: 0o444, flag: 'wx' });
+        renameSync(temporary, path);
       } catch (error) {
-        await rm(temporary, { force: true });
+        rmSync(temporary, { force: true });
         throw error;
       }
     },
@@ -64,11 +70,24 @@ function ownerOf(name: string, resources: readonly string[]): { resource: string
   return { resource, id: name.slice(resource.length + 1, -SUFFIX.length) };
 }
 
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
 async function namesIn(directory: string): Promise<readonly string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    if (isMissing(error)) return [];
     throw error;
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

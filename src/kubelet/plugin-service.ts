@@ -184,7 +184,7 @@ export class PluginService {
       for (const { id, function: given } of devices) {
         if (given === undefined) continue;
         try {
-          await deviceInfo.write(resource, given);
+          deviceInfo.write(resource, given);
         } catch (error) {
           // The pod works without the file; only its network status lacks the device.
           log.warn({ resource, device: id, err: error }, 'device-info file not written');

@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -160,12 +169,30 @@ test('a device-info folder that cannot be written rejects no pod', async () => {
   });
 });
 
+test('a device-info file is written again only when it says something else', () => {
+  const root = mkdtempSync(join(tmpdir(), 'berth-'));
+  const folder = createDeviceInfoFolder(root, silentLogger);
+  const path = join(root, 'dp', 'berth.dev-vf-0000:41:10.0-device.json');
+  const write = (): number => {
+    folder.write('berth.dev/vf', { pci: vf(0), pf: nic('eth0') });
+    return statSync(path).ino;
+  };
+  const first = write();
+  assert.equal(write(), first);
+  chmodSync(path, 0o644);
+  writeFileSync(path, '{}');
+  assert.notEqual(write(), first);
+  assert.equal(JSON.parse(readFileSync(path, 'utf8')).pci['pci-address'], '0000:41:10.0');
+  assert.equal(readdirSync(join(root, 'dp')).length, 1);
+  rmSync(root, { recursive: true });
+});
+
 test('pruning knows resources that begin alike, and leaves the files of others', async () => {
   const root = mkdtempSync(join(tmpdir(), 'berth-'));
   const folder = createDeviceInfoFolder(root, silentLogger);
   const pf = nic('eth0');
   for (const resource of ['berth.dev/vf', 'berth.dev/vf-vfio', 'intel.com/vf'])
-    await folder.write(resource, { pci: vf(0), pf });
+    folder.write(resource, { pci: vf(0), pf });
   const asked: string[] = [];
   await folder.prune(['berth.dev/vf', 'berth.dev/vf-vfio'], (resource, id) => {
     asked.push(`${resource} ${id}`);

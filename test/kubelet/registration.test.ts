@@ -50,7 +50,7 @@ async function otherPlugin(node: TestNode, mode: RegistrationMode): Promise<Serv
   const service = new PluginService({
     resource: RESOURCE,
     pools: node.pools,
-    deviceInfo: { write: () => Promise.resolve(), prune: () => Promise.resolve() },
+    deviceInfo: { write: () => undefined, prune: () => Promise.resolve() },
     calls: {
       onGetInfo: nothing,
       onRegistrationStatus: nothing,
