@@ -71,6 +71,11 @@ export function vfRange(pf: z.ZodType<string>) {
   });
 }
 
+/** A link type as the kernel's ARPHRD_* numbers are called: `ether`, `infiniband`. */
+export const linkType = text((value) =>
+  /^[a-z0-9/.-]{1,32}$/.test(value) ? undefined : `${JSON.stringify(value)} is not a link type, as in ether`,
+);
+
 const subnet = text((value) =>
   ipaddr.isValidCIDR(value) ? undefined : `${JSON.stringify(value)} is not a subnet, as in 10.0.0.0/16`,
 );
@@ -89,6 +94,8 @@ export const vfSelectorSchema = z.strictObject({
   pciAddresses: list(pciAddress).optional(),
   pfNames: list(vfRange(alternativeName)).optional(),
   rootDevices: list(vfRange(pciAddress)).optional(),
+  linkTypes: list(linkType).optional(),
+  isRdma: z.boolean().optional(),
   idleNetdev: z.boolean().optional(),
 });
 

@@ -4,15 +4,10 @@
  */
 import { z } from 'zod';
 import { nameProblem, prefixProblem } from './resource-name.ts';
-import { alternativeName, driver, hexId, list, pciAddress, text, vfRange } from './schema.ts';
+import { alternativeName, driver, hexId, linkType, list, pciAddress, text, vfRange } from './schema.ts';
 
 const acpiIndex = text((value) =>
   /^[0-9]{1,10}$/.test(value) ? undefined : `${JSON.stringify(value)} is not an ACPI index, a number in quotes`,
-);
-
-/** A name of `/sys/class/net/<if>/type` as netlink libraries write it: `ether`, `infiniband`. */
-const linkType = text((value) =>
-  /^[a-z0-9/.-]{1,32}$/.test(value) ? undefined : `${JSON.stringify(value)} is not a link type, as in ether`,
 );
 
 const selectorSchema = z.object({

@@ -17,6 +17,8 @@ pools:
         pfNames: ["eth0#0,2-7", eth1]
       - rootDevices: ["0000:41:00.0#1"]
         idleNetdev: true
+        linkTypes: [ether]
+        isRdma: true
     health: {linkDown: ignore}
     additionalInfo:
       "*": {site: a}
@@ -56,13 +58,18 @@ test('everything that a file can say arrives', () => {
               { pf: 'eth1' },
             ],
           },
-          { rootDevices: [{ pf: '0000:41:00.0', ranges: [[1, 1]] }], idleNetdev: true },
+          {
+            rootDevices: [{ pf: '0000:41:00.0', ranges: [[1, 1]] }],
+            linkTypes: ['ether'],
+            isRdma: true,
+            idleNetdev: true,
+          },
         ],
         additionalInfo: { '*': { site: 'a' }, '0000:41:10.0': { site: 'b' } },
       },
       {
         resource: 'example.com/shared',
-        origin: 'config.yaml:20',
+        origin: 'config.yaml:22',
         excludeTopology: false,
         health: { linkDown: 'unhealthy', driverChanged: 'unhealthy' },
         kind: 'macvlan',
