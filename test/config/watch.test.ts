@@ -101,6 +101,16 @@ folderTest('a broken file leaves the one before it in force, says so, and says w
   watch.stop();
 });
 
+folderTest('a file with warnings alone is used, and the warnings are told', async (dir) => {
+  const file = join(dir, 'config.yaml');
+  writeFileSync(file, pools('a'));
+  const { watch, next } = await follow(file, false);
+  writeFileSync(file, '{"resourceList": [{"resourceName": "r", "selectors": {}, "note": 1}]}');
+  assert.match((await next())[0] ?? '', /^unknown key "note", which is ignored$/);
+  assert.deepEqual(await next(), ['intel.com/r']);
+  watch.stop();
+});
+
 folderTest('a file that comes later, in a folder that comes later, is found', async (dir) => {
   const file = join(dir, 'etc', 'berth', 'config.yaml');
   const { watch, next } = await follow(file, true);

@@ -18,6 +18,7 @@ import { parsePciAddress } from '../../src/engine/values.ts';
 import { createDeviceInfoFolder } from '../../src/kubelet/device-info.ts';
 import { environmentOf, variableName } from '../../src/kubelet/environment.ts';
 import { away, inventory, nic, slotSpec, vf, vfio, vfSpec } from '../engine/pools/build.ts';
+import { eventually } from '../standins/eventually.ts';
 import { AdmissionError } from '../standins/kubelet/index.ts';
 import { fourVfs, pod, RESOURCE, type TestNode, testNode } from './node.ts';
 
@@ -144,7 +145,12 @@ test('a device-info file is there when the pod is admitted, and goes with its de
     await node.allocatable(1);
     const { containers } = await node.kubelet.admit(pod('p2', 1));
     assert.equal(containers[0]?.devices[RESOURCE]?.[0], '0000:41:10.1');
-    assert.deepEqual(readdirSync(folder), ['rig.example-vf-0000:41:10.1-device.json']);
+    // Files are looked through after kubelet has the new list.
+    await eventually(
+      () => assert.deepEqual(readdirSync(folder), ['rig.example-vf-0000:41:10.1-device.json']),
+      5_000,
+      () => 'the file of the gone device to go',
+    );
   });
 });
 
