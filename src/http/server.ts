@@ -39,10 +39,7 @@ export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
-    const uid = options.peerUid(socket);
-    if (uid === 0) return;
-    options.log.warn({ uid }, 'api: a peer that is not root was refused');
-    socket.destroy();
+    if (!isRoot(socket, options)) socket.destroy();
   });
   await listenRootOnly(server, options.socketPath);
   return {
@@ -52,6 +49,18 @@ export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
         server.closeAllConnections();
       }),
   };
+}
+
+/** A peer of whom the kernel does not tell who it is, is not let in either. */
+function isRoot(socket: Socket, { peerUid, log }: ApiServerOptions): boolean {
+  try {
+    const uid = peerUid(socket);
+    if (uid !== 0) log.warn({ uid }, 'api: a peer that is not root was refused');
+    return uid === 0;
+  } catch (error) {
+    log.warn({ err: error }, 'api: a peer that cannot be identified was refused');
+    return false;
+  }
 }
 
 /** The agent's lock is held by now, so a socket that is in the way belongs to a dead agent. */

@@ -364,7 +364,7 @@ static _Noreturn void fail_away(const struct command *command, const char *socke
 		     "What it did is undone. Look at the agent's log, and at the load of the node; see docs/cni.md.");
 	if (error == EPROTO)
 		fail(command->code_when_away, "the agent's answer is not of protocol version 1 at", socket_path, 0,
-		     "Shim and agent are of different releases: run 'berth install' of the agent's release.");
+		     "Shim and agent are of different releases: install the shim of the agent's release.");
 	if (error == 0 || error == ECONNRESET)
 		fail(command->code_when_away, "the agent ended before it answered at", socket_path, 0,
 		     "It undoes what it began when it starts again; the runtime may try again then. See docs/cni.md.");

@@ -39,7 +39,10 @@ test.before.each(async (context) => {
   context.server = await serveApi({
     socketPath: context.socketPath,
     view,
-    peerUid: () => context.uid,
+    peerUid: () => {
+      if (Number.isNaN(context.uid)) throw new Error('the socket is closed');
+      return context.uid;
+    },
     log: silentLogger,
   });
 });
@@ -67,6 +70,14 @@ test('cuts off a peer that is not root', async (context) => {
   context.uid = 1000;
   const error = await getFromAgent(context.socketPath, '/v1/status').then(() => undefined, caught);
   assert.equal(error?.reason, 'agent-away');
+});
+
+test('cuts off a peer that cannot be identified, and goes on', async (context) => {
+  context.uid = Number.NaN;
+  const error = await getFromAgent(context.socketPath, '/v1/status').then(() => undefined, caught);
+  assert.equal(error?.reason, 'agent-away');
+  context.uid = 0;
+  assert.deepEqual(await getFromAgent(context.socketPath, '/v1/status'), { node: 'n1' });
 });
 
 test("carries an error's code, reason and remedy to the caller", async ({ socketPath }) => {

@@ -7,6 +7,7 @@
 import {
   closeSync,
   constants,
+  ftruncateSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import {
   rmSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { isAbsolute, join, normalize } from 'node:path';
 import { KeyedMutex } from '../../engine/attachments/locks.ts';
@@ -145,11 +147,13 @@ class LockedFolder implements ReservationFolder {
     this.#attempt(`writing ${LAST_RESERVED}${set} in`, () => {
       const fd = openSync(
         join(this.#folder, `${LAST_RESERVED}${set}`),
-        constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
+        constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW,
         0o600,
       );
       try {
-        writeFileSync(fd, ip);
+        // Not emptied first: ext4 writes a file that was emptied to disk when it is closed (auto_da_alloc), half a
+        // millisecond. Torn by a crash it only moves where the next search begins.
+        ftruncateSync(fd, writeSync(fd, ip, 0));
       } finally {
         closeSync(fd);
       }
