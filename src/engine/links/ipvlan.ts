@@ -5,10 +5,10 @@
  */
 import { z } from 'zod';
 import type { IpvlanLinkSpec } from '../attachments/model.ts';
-import type { Link, LinkOperation } from '../attachments/port.ts';
+import type { Link } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
 import type { IfName } from '../values.ts';
-import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -20,8 +20,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { findUplink, mtuOn, requireSlotOnUplink, uplinkName } from './uplink.ts';
-import { explainBusyUplink } from './uplink-conflict.ts';
-import { deleteOwnLink } from './virtual-link.ts';
+import { deleteOwnLink, makeOwnLink } from './virtual-link.ts';
 
 export const state = z.object({
   kind: z.literal('ipvlan'),
@@ -67,7 +66,7 @@ export async function attach(
   input: AttachInput<IpvlanLinkSpec, IpvlanState>,
 ): Promise<LinkOutcome> {
   const { state: made, sandbox } = input;
-  const create: LinkOperation = {
+  const create = {
     op: 'link.create',
     kind: 'ipvlan',
     name: made.tempName,
@@ -76,28 +75,8 @@ export async function attach(
     mode: made.mode,
     flag: made.flag,
     ...(made.mtu === undefined ? {} : { mtu: made.mtu }),
-  };
-  try {
-    await context.kernel.host.apply([create]);
-  } catch (error) {
-    throw await explainBusyUplink(context, error, 'ipvlan', made);
-  }
-  const born = await sandbox.link({ name: made.tempName });
-  if (born === undefined) {
-    throw new BerthError({
-      code: 'Internal',
-      reason: 'link-vanished',
-      message: `ipvlan ${made.tempName} is not in the sandbox it was made in`,
-    });
-  }
-  await configureEndpoint(context, sandbox, {
-    index: born.index,
-    ifname: input.ifname,
-    alias: made.alias,
-    addressing: input.addressing,
-    isSoftware: true,
-  });
-  return { hasNetdev: true, index: born.index, mtu: born.mtu, ...(born.mac === undefined ? {} : { mac: born.mac }) };
+  } as const;
+  return await makeOwnLink(context, create, input);
 }
 
 export async function check(_context: LinkContext, input: LinkCheckInput<IpvlanState>): Promise<readonly string[]> {

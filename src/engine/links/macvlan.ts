@@ -4,10 +4,10 @@
  */
 import { z } from 'zod';
 import type { MacvlanLinkSpec } from '../attachments/model.ts';
-import type { Link, LinkOperation } from '../attachments/port.ts';
+import type { Link } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
-import type { IfName, MacAddress } from '../values.ts';
-import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
+import type { IfName } from '../values.ts';
+import { compareEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -20,8 +20,7 @@ import type {
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
 import { carriesNode, findUplink, mtuOn, requireSlotOnUplink, uplinkName } from './uplink.ts';
-import { explainBusyUplink } from './uplink-conflict.ts';
-import { deleteOwnLink } from './virtual-link.ts';
+import { deleteOwnLink, makeOwnLink } from './virtual-link.ts';
 
 export const state = z.object({
   kind: z.literal('macvlan'),
@@ -71,7 +70,7 @@ export async function attach(
   input: AttachInput<MacvlanLinkSpec, MacvlanState>,
 ): Promise<LinkOutcome> {
   const { spec, state: made, sandbox } = input;
-  const create: LinkOperation = {
+  const create = {
     op: 'link.create',
     kind: 'macvlan',
     name: made.tempName,
@@ -81,33 +80,8 @@ export async function attach(
     ...(made.mtu === undefined ? {} : { mtu: made.mtu }),
     ...(spec.mac === undefined ? {} : { mac: spec.mac }),
     ...(spec.bcQueueLength === undefined ? {} : { bcQueueLength: spec.bcQueueLength }),
-  };
-  try {
-    await context.kernel.host.apply([create]);
-  } catch (error) {
-    throw await explainBusyUplink(context, error, 'macvlan', made);
-  }
-  const born = await sandbox.link({ name: made.tempName });
-  if (born === undefined) {
-    throw new BerthError({
-      code: 'Internal',
-      reason: 'link-vanished',
-      message: `macvlan ${made.tempName} is not in the sandbox it was made in`,
-    });
-  }
-  await configureEndpoint(context, sandbox, {
-    index: born.index,
-    ifname: input.ifname,
-    alias: made.alias,
-    addressing: input.addressing,
-    isSoftware: true,
-  });
-  return {
-    hasNetdev: true,
-    index: born.index,
-    mtu: born.mtu,
-    ...(born.mac === undefined ? {} : { mac: born.mac as MacAddress }),
-  };
+  } as const;
+  return await makeOwnLink(context, create, input);
 }
 
 export async function check(_context: LinkContext, input: LinkCheckInput<MacvlanState>): Promise<readonly string[]> {

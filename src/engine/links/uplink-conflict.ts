@@ -2,12 +2,19 @@
 import { BerthError } from '../errors.ts';
 import type { LinkContext } from './link-driver.ts';
 
+/** The part of a link's state that says what it wants of its uplink. */
+export interface UplinkClaim {
+  readonly uplink: string;
+  readonly uplinkIndex: number;
+  readonly mode: string;
+}
+
 /** The error to throw instead of a failed `link.create`; other errors come back as they are. */
 export async function explainBusyUplink(
   context: LinkContext,
   error: unknown,
   kind: 'macvlan' | 'ipvlan',
-  made: { readonly uplink: string; readonly uplinkIndex: number; readonly mode: string },
+  made: UplinkClaim,
 ): Promise<unknown> {
   if (!(error instanceof BerthError)) return error;
   const occupied = error.errno === 'EBUSY' || (error.errno === 'EINVAL' && kind === 'macvlan');

@@ -1,8 +1,50 @@
-/** Taking away a link that Berth made: it is deleted where it is, by proof of ownership only, and dies with its sandbox otherwise. */
-import type { Link, Namespace } from '../attachments/port.ts';
-import { toBerthError } from '../errors.ts';
-import type { LinkContext, OwnershipMarks, RestoreInput, RestoreOutcome } from './link-driver.ts';
+/**
+ * What links that Berth makes on an uplink share: born in the sandbox under a temporary name, and
+ * deleted where they are, by proof of ownership only; they die with their sandbox otherwise.
+ */
+import type { Link, LinkOperation, Namespace } from '../attachments/port.ts';
+import { BerthError, toBerthError } from '../errors.ts';
+import { configureEndpoint } from './endpoint.ts';
+import type {
+  AttachInput,
+  LinkContext,
+  LinkOutcome,
+  OwnershipMarks,
+  RestoreInput,
+  RestoreOutcome,
+} from './link-driver.ts';
 import { isOurs } from './ownership.ts';
+import { explainBusyUplink, type UplinkClaim } from './uplink-conflict.ts';
+
+/** Makes the link with `create`, finds it in the sandbox, names and configures it. */
+export async function makeOwnLink(
+  context: LinkContext,
+  create: Extract<LinkOperation, { readonly op: 'link.create' }>,
+  input: AttachInput<unknown, OwnershipMarks & UplinkClaim>,
+): Promise<LinkOutcome> {
+  const { state: made, sandbox } = input;
+  try {
+    await context.kernel.host.apply([create]);
+  } catch (error) {
+    throw await explainBusyUplink(context, error, create.kind, made);
+  }
+  const born = await sandbox.link({ name: made.tempName });
+  if (born === undefined) {
+    throw new BerthError({
+      code: 'Internal',
+      reason: 'link-vanished',
+      message: `${create.kind} ${made.tempName} is not in the sandbox it was made in`,
+    });
+  }
+  await configureEndpoint(context, sandbox, {
+    index: born.index,
+    ifname: input.ifname,
+    alias: made.alias,
+    addressing: input.addressing,
+    isSoftware: true,
+  });
+  return { hasNetdev: true, index: born.index, mtu: born.mtu, ...(born.mac === undefined ? {} : { mac: born.mac }) };
+}
 
 /** Deletes our link of that kind from the sandbox. Idempotent; a foreign link of the same name is left alone. */
 export async function deleteOwnLink(
