@@ -170,7 +170,7 @@ async function replayOne(options: SpoolOptions, file: string, stopped: AbortSign
     const requestId = `spool-${name}`;
     const context = { requestId, signal: AbortSignal.any([stopped, AbortSignal.timeout(COMMAND_TIMEOUT_MS.DEL)]) };
     let outcome: Outcome = 'replayed';
-    if (bootId !== options.bootId) await attachments.releaseAddresses?.(key, context);
+    if (bootId !== options.bootId) await attachments.releaseAddresses(key, context);
     else if (present !== undefined && Date.parse(present.since) > askedAtMs) outcome = 'superseded';
     else await attachments.detach(key, undefined, context);
     rmSync(claimed, { force: true });

@@ -70,6 +70,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     attach: (request, operation) => manager.attach(request, operation),
     detach: (key, sandbox, operation) => manager.detach(key, sandbox, operation),
     check: (request, operation) => manager.check(request, operation),
+    releaseAddresses: (key, operation) => manager.releaseAddresses(key, operation),
     list: () => manager.list(),
     recover: () => recoverAttachments(context),
     onNamespaceGone: (nsid) => tracked(collectNamespace(context, nsid)),

@@ -22,6 +22,7 @@ import type {
 import type { Namespace } from './port.ts';
 import { type AttachmentRecord, RECORD_SCHEMA } from './record.ts';
 import { keyText } from './record-book.ts';
+import { releaseNotedAddresses } from './recovery.ts';
 import { restoreAttachment } from './restore.ts';
 import { announceWhenUp, waitForAddresses } from './settle.ts';
 
@@ -112,6 +113,12 @@ export class AttachmentManager implements Attachments {
         remedy: 'Delete the pod so that it is attached anew.',
       });
     });
+  }
+
+  async releaseAddresses(key: AttachmentKey, { signal }: OperationContext): Promise<void> {
+    await this.#context.attachmentLocks.run(keyText(key), signal, () =>
+      releaseNotedAddresses(this.#context, key, signal),
+    );
   }
 
   list(): readonly AttachmentSummary[] {

@@ -123,8 +123,9 @@ export interface Attachments {
   check(request: CheckRequest, context: OperationContext): Promise<void>;
   list(): readonly AttachmentSummary[];
   /**
-   * Releases the addresses that Berth noted for the key and nothing else: for a DEL that was spooled
-   * before the last boot, when whatever the key names now may be another sandbox's. Idempotent.
+   * Releases the addresses that Berth noted for the key in an earlier boot, and nothing else: for a
+   * DEL that was spooled before the last boot, when whatever the key names now may be another
+   * sandbox's. Idempotent. Throws what prevents it; the note stays then.
    */
-  releaseAddresses?(key: AttachmentKey, context: OperationContext): Promise<void>;
+  releaseAddresses(key: AttachmentKey, context: OperationContext): Promise<void>;
 }

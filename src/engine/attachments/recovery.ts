@@ -6,6 +6,7 @@
 import { toBerthError } from '../errors.ts';
 import { release } from '../ipam/index.ts';
 import type { AttachmentContext } from './context.ts';
+import type { AttachmentKey } from './model.ts';
 import type { AttachmentRecord } from './record.ts';
 import { keyText, type UnreadableRecord } from './record-book.ts';
 import { restoreAttachment } from './restore.ts';
@@ -96,6 +97,18 @@ async function judge(
   close();
   if (view.state === 'dead') return { keep: false };
   return view.state === 'unknown' ? { keep: true, unknown: view.why } : { keep: true };
+}
+
+/** Releases what was noted for the key in an earlier boot; a note of this boot belongs to a living attachment. */
+export async function releaseNotedAddresses(
+  context: AttachmentContext,
+  key: AttachmentKey,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { bootId, dataDir, ...owner } of context.ownedAddresses.list().notes) {
+    if (bootId === context.bootId || keyText(owner) !== keyText(key)) continue;
+    await release(context, dataDir, owner, signal);
+  }
 }
 
 async function releaseEarlierBoots(

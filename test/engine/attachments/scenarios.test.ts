@@ -483,6 +483,23 @@ test("addresses of an earlier boot are released, other people's are not", async 
   assert.is(node.owned.notes.size, 0);
 });
 
+test('a DEL of an earlier boot releases what was noted then, and nothing that is noted now', async () => {
+  const node = createPodNode();
+  const key = { containerId: parseContainerId('c1'), ifname: parseIfName('net1') };
+  const operation = { requestId: 'spool', signal: new AbortController().signal };
+  await node.attach('c1', macvlan());
+  await node.engine.releaseAddresses(key, operation);
+  assert.is(node.reservations.reserved().length, 1);
+  node.records.files.clear();
+  node.bootId = 'boot-2';
+  const engine = node.restart();
+  await engine.releaseAddresses({ ...key, ifname: parseIfName('net2') }, operation);
+  assert.is(node.reservations.reserved().length, 1);
+  await engine.releaseAddresses(key, operation);
+  assert.is(node.reservations.reserved().length, 0);
+  assert.is(node.owned.notes.size, 0);
+});
+
 test('a record of a newer version is kept, reported, and its DEL refused', async () => {
   const node = createPodNode();
   const key = { containerId: parseContainerId('c1'), ifname: parseIfName('net1') };
