@@ -21,7 +21,24 @@ export const CNI_CODES = {
   notFound: 101,
   unsupported: 102,
   denied: 103,
+  changed: 104,
 } as const;
+
+/**
+ * Failures of the engine for which the specification has a more exact code than their kind's: what
+ * CNI_IFNAME or CNI_NETNS names is unusable (4), there is nothing to clean up (3), the request cannot
+ * be decoded (6), and from 100 on what CHECK found, which is no failure of input or output.
+ */
+const CODE_BY_REASON: ReadonlyMap<string, number> = new Map([
+  ['address-already-reserved', CNI_CODES.badEnvironment],
+  ['attachment-changed', CNI_CODES.changed],
+  ['attachment-exists', CNI_CODES.badEnvironment],
+  ['attachment-unknown', CNI_CODES.unknownContainer],
+  ['interface-name-taken', CNI_CODES.badEnvironment],
+  ['sandbox-is-host', CNI_CODES.badEnvironment],
+  ['sandbox-not-a-namespace', CNI_CODES.badEnvironment],
+  ['too-many-descriptors', CNI_CODES.decode],
+]);
 
 /** A failure that is seen in this front end. */
 export class CniFault extends BerthError {
@@ -35,6 +52,8 @@ export class CniFault extends BerthError {
 
 export function cniCodeOf(error: BerthError): number {
   if (error instanceof CniFault) return error.cniCode;
+  const exact = CODE_BY_REASON.get(error.reason);
+  if (exact !== undefined) return exact;
   switch (error.code) {
     case 'Busy':
     case 'Exhausted':

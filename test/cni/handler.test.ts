@@ -232,6 +232,25 @@ for (const [code, cniCode] of CODES) {
   });
 }
 
+const EXACT: readonly (readonly [string, ErrorCode, number])[] = [
+  ['interface-name-taken', 'Invalid', 4],
+  ['attachment-exists', 'Invalid', 4],
+  ['address-already-reserved', 'Invalid', 4],
+  ['attachment-unknown', 'NotFound', 3],
+  ['attachment-unfinished', 'Busy', 11],
+  ['attachment-changed', 'Io', 104],
+];
+
+for (const [reason, code, cniCode] of EXACT) {
+  test(`${reason} is code ${cniCode}, which the specification means for it`, async () => {
+    const { send, engine } = bench();
+    engine.during = () => {
+      throw new BerthError({ code, reason, message: 'it failed' });
+    };
+    assert.equal((await send({ config: MACVLAN })).answer.code, cniCode);
+  });
+}
+
 test('what is no error of ours is code 100', async () => {
   const { send, engine } = bench();
   engine.during = () => {

@@ -214,6 +214,7 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
     const before = JSON.stringify([linksIn(node, 'a'), linksIn(node, 'b')]);
     const cases: readonly [string, () => Promise<unknown>][] = [
       ['uplink-in-use', () => attach(context, 'a', path, { mode: 'passthru' })],
+      ['uplink-not-ethernet', () => attach(context, 'a', path, { uplink: 'lo' })],
       ['mtu-too-large', () => attach(context, 'a', path, { mtu: 9000 })],
       ['uplink-missing', () => attach(context, 'a', path, { uplink: 'nowhere' })],
       ['route-refused', () => attach(context, 'a', path, {}, ipam(node, '10.78.0.0/24', '192.0.2.1'))],

@@ -82,12 +82,20 @@ export class AttachmentManager implements Attachments {
   async check(request: CheckRequest, operation: OperationContext): Promise<void> {
     await this.#context.attachmentLocks.run(keyText(request.key), operation.signal, async () => {
       const record = this.#context.records.get(request.key);
-      if (record === undefined || record.phase !== 'attached') {
+      if (record === undefined) {
         throw new BerthError({
           code: 'NotFound',
           reason: 'attachment-unknown',
-          message: `${record === undefined ? 'there is no attachment' : `the attachment is ${record.phase}, not complete,`} for container ${request.key.containerId} ${request.key.ifname}`,
+          message: `there is no attachment for container ${request.key.containerId} ${request.key.ifname}`,
           remedy: 'The runtime must send ADD first.',
+        });
+      }
+      if (record.phase !== 'attached') {
+        throw new BerthError({
+          code: 'Busy',
+          reason: 'attachment-unfinished',
+          message: `the attachment of container ${request.key.containerId} ${request.key.ifname} is ${record.phase}, not complete`,
+          remedy: 'The runtime must send DEL and ADD; `berth attachments` shows what still fails.',
         });
       }
       const found =
