@@ -1,7 +1,7 @@
 /**
  * The network configuration on standard input: decoded, its version and name checked, and every
  * field that Berth reads validated, with all problems reported at once. What the fields mean for a
- * link or for addresses is in link-spec.ts and ipam-spec.ts. Fields of others pass unseen.
+ * link or for addresses is in link-spec and ipam-spec.ts. Fields of others pass unseen.
  */
 import { z } from 'zod';
 import { asNetworkName, type NetworkName } from '../engine/values.ts';

@@ -18,7 +18,7 @@ import {
 } from './environment.ts';
 import { CNI_CODES, CniFault, cniCodeOf, toCniError } from './errors.ts';
 import { parseIpamSpec } from './ipam-spec.ts';
-import { parseLinkSpec } from './link-spec.ts';
+import { parseLinkSpec } from './link-spec/index.ts';
 import { optional } from './optional.ts';
 import type { AdoptSandbox } from './port.ts';
 import type { ShimRequest } from './protocol.ts';

@@ -1,0 +1,72 @@
+/**
+ * What link a configuration asks for: which kind, then that kind's own file. Fields that only
+ * another kind of link has are left alone, as the reference plugins do; requests that the kind
+ * cannot honour fail.
+ */
+import type { LinkKind, LinkSpec } from '../../engine/attachments/model.ts';
+import { asPciAddress } from '../../engine/values.ts';
+import { type ConfigProblem, invalidConfig, type NetworkConfig, unsupportedField } from '../config.ts';
+import { CNI_CODES, CniFault } from '../errors.ts';
+import { parseIpvlan } from './ipvlan.ts';
+import { parseMacvlan } from './macvlan.ts';
+import { deviceOf, type LinkSource } from './source.ts';
+import { parseVf } from './vf.ts';
+
+const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
+  ['sriov', 'vf'],
+  ['macvlan', 'macvlan'],
+  ['ipvlan', 'ipvlan'],
+]);
+const LINK_KINDS: readonly LinkKind[] = ['vf', 'macvlan', 'ipvlan'];
+
+/** Throws `CniFault`: code 7 with every wrong field, code 2 for requests that the link cannot honour. */
+export async function parseLinkSpec(source: LinkSource): Promise<LinkSpec> {
+  const kind = linkKindOf(source);
+  refuseUnservedCapabilities(source.config);
+  const problems: ConfigProblem[] = [];
+  const spec = await parsers[kind](source, problems);
+  if (problems.length > 0) throw invalidConfig(problems);
+  return spec;
+}
+
+type Parser = (source: LinkSource, problems: ConfigProblem[]) => Promise<LinkSpec>;
+const parsers: Readonly<Record<LinkKind, Parser>> = { vf: parseVf, macvlan: parseMacvlan, ipvlan: parseIpvlan };
+
+function linkKindOf({ config, argv0 }: LinkSource): LinkKind {
+  const type = config.type === undefined || config.type === '' ? argv0 : config.type;
+  const byType = KIND_BY_TYPE.get(type);
+  const byLink = LINK_KINDS.find((kind) => kind === config.link);
+  if (config.link !== undefined && byLink === undefined) throw unknownKind(`link is ${JSON.stringify(config.link)}`);
+  if (byType !== undefined) {
+    if (byLink === undefined || byLink === byType) return byType;
+    throw invalidConfig([{ path: 'link', message: `${byLink} contradicts type ${type}, which makes ${byType}` }]);
+  }
+  if (type !== 'berth') throw unknownKind(`type is ${JSON.stringify(type)}`);
+  if (byLink !== undefined) return byLink;
+  // Only a VF is called by its PCI address.
+  if (asPciAddress(deviceOf(config) ?? '') !== undefined) return 'vf';
+  throw new CniFault(CNI_CODES.invalidConfig, {
+    reason: 'link-kind-missing',
+    message: 'type is berth, and neither "link" nor the device tells which kind of link to make',
+    remedy: `Add "link": ${LINK_KINDS.map((kind) => JSON.stringify(kind)).join(' or ')}.`,
+  });
+}
+
+function unknownKind(what: string): CniFault {
+  return new CniFault(CNI_CODES.invalidConfig, {
+    reason: 'unknown-link-kind',
+    message: `${what}, which is no kind of link that Berth makes`,
+    remedy: `Use type berth with link ${LINK_KINDS.join(', ')}, or one of the types ${[...KIND_BY_TYPE.keys()].join(', ')}.`,
+  });
+}
+
+/** Requests reach runtimeConfig only where the configuration declares the capability, so none of them is anybody else's. */
+const UNSERVED_CAPABILITIES = ['portMappings', 'bandwidth', 'infinibandGUID', 'aliases'] as const;
+
+function refuseUnservedCapabilities(config: NetworkConfig): void {
+  for (const capability of UNSERVED_CAPABILITIES) {
+    const value = config.runtimeConfig?.[capability];
+    const empty = value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
+    if (!empty) throw unsupportedField(`runtimeConfig.${capability}`, value, 'Berth cannot honour this request');
+  }
+}

@@ -1,0 +1,58 @@
+/** sriov: a VF and its settings on the PF. */
+import type { PodIdentity, VfLinkSpec } from '../../engine/attachments/model.ts';
+import { asPciAddress, type NetworkName } from '../../engine/values.ts';
+import { type ConfigProblem, invalidConfig } from '../config.ts';
+import { CNI_CODES, CniFault } from '../errors.ts';
+import { optional } from '../optional.ts';
+import { deviceOf, type LinkSource, macOf, positive } from './source.ts';
+
+export async function parseVf({ config, args, network }: LinkSource, problems: ConfigProblem[]): Promise<VfLinkSpec> {
+  const id = deviceOf(config);
+  if (id === undefined) throw deviceMissing(args.pod, network);
+  const device = asPciAddress(id);
+  if (device === undefined) {
+    throw invalidConfig([
+      ...problems,
+      {
+        path: 'deviceID',
+        message: `${JSON.stringify(id)} is not the PCI address of a VF; does the resource of the NetworkAttachmentDefinition offer VFs?`,
+      },
+    ]);
+  }
+  const vlan = config.vlan;
+  if (vlan === undefined || vlan === 0) {
+    if (config.vlanQoS !== undefined && config.vlanQoS !== 0)
+      problems.push({ path: 'vlanQoS', message: `${config.vlanQoS} needs a vlan other than 0` });
+    if (config.vlanProto === '802.1ad')
+      problems.push({ path: 'vlanProto', message: '802.1ad needs a vlan other than 0' });
+  }
+  const { min_tx_rate: min, max_tx_rate: max } = config;
+  if (min !== undefined && max !== undefined && max !== 0 && min > max) {
+    problems.push({ path: 'min_tx_rate', message: `${min} is above max_tx_rate ${max}` });
+  }
+  return {
+    kind: 'vf',
+    device,
+    ...optional('mac', macOf(config, args, problems)),
+    ...optional('mtu', positive(config.mtu)),
+    ...optional('vlan', vlan),
+    ...optional('vlanQos', config.vlanQoS),
+    ...optional('vlanProto', config.vlanProto),
+    ...optional('minTxRateMbps', min),
+    ...optional('maxTxRateMbps', max),
+    ...optional('spoofCheck', config.spoofchk === undefined ? undefined : config.spoofchk === 'on'),
+    ...optional('trust', config.trust === undefined ? undefined : config.trust === 'on'),
+    ...optional('linkState', config.link_state),
+  };
+}
+
+/** Multus calls a plugin without any device when the pod has none left, and says nothing about it. */
+function deviceMissing(pod: PodIdentity | undefined, network: NetworkName): CniFault {
+  const who = pod === undefined ? 'the container' : `pod ${pod.namespace}/${pod.name}`;
+  return new CniFault(CNI_CODES.invalidConfig, {
+    reason: 'device-missing',
+    message: `${who} was given no device for network ${network}: the call has no deviceID`,
+    remedy:
+      "Most likely the pod does not request the resource that the NetworkAttachmentDefinition names in k8s.v1.cni.cncf.io/resourceName, or has more attachments of it than it requests devices; it can also be that the definition names no resource. Request as many in the container's resources.limits.",
+  });
+}
