@@ -44,6 +44,7 @@ function specOf(pool: PoolEntry, prefix: string, origin: string): PoolSpec {
     resource: `${prefix}/${pool.name}`,
     origin,
     excludeTopology: pool.excludeTopology ?? false,
+    ...(pool.namespaces === undefined ? {} : { namespaces: pool.namespaces }),
     health: { linkDown, driverChanged },
   };
   if (pool.kind === 'vf') {

@@ -4,7 +4,7 @@
  */
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
-import { asIfName, asPciAddress, type PciAddress } from '../engine/values.ts';
+import { asIfName, asMacAddress, asPciAddress, type MacAddress, type PciAddress } from '../engine/values.ts';
 import { nameProblem, prefixProblem } from './resource-name.ts';
 import { parseVfRange } from './vf-range.ts';
 
@@ -41,6 +41,31 @@ export const pciAddress = z.string().transform((value, context): PciAddress => {
   });
   return z.NEVER;
 });
+
+/** A hardware address of six bytes in any case, with `:` or `-`. */
+export const macAddress = z.string().transform((value, context): MacAddress => {
+  const address = asMacAddress(value);
+  if (address !== undefined && address.length === 17) return address;
+  context.addIssue({
+    code: 'custom',
+    message: `${JSON.stringify(value)} is not a hardware address, as in 3c:fd:fe:00:00:01`,
+  });
+  return z.NEVER;
+});
+
+/** What a card calls itself, as the kernel reads it from its vital product data; `@1` picks PCI function 1 of it. */
+export const serialNumber = text((value) =>
+  /^[\x21-\x22\x24-\x7e]{1,128}$/.test(value)
+    ? undefined
+    : `${JSON.stringify(value)} cannot be a serial number: visible ASCII characters without "#"`,
+);
+
+/** A namespace's name is a DNS label (RFC 1123). */
+const namespace = text((value) =>
+  /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(value)
+    ? undefined
+    : `${JSON.stringify(value)} cannot be the name of a namespace`,
+);
 
 const interfaceName = text((value) =>
   asIfName(value) === undefined ? `${JSON.stringify(value)} cannot be the name of an interface` : undefined,
@@ -94,6 +119,8 @@ export const vfSelectorSchema = z.strictObject({
   pciAddresses: list(pciAddress).optional(),
   pfNames: list(vfRange(alternativeName)).optional(),
   rootDevices: list(vfRange(pciAddress)).optional(),
+  pfSerials: list(vfRange(serialNumber)).optional(),
+  pfMacs: list(vfRange(macAddress)).optional(),
   linkTypes: list(linkType).optional(),
   isRdma: z.boolean().optional(),
   idleNetdev: z.boolean().optional(),
@@ -104,6 +131,8 @@ export const uplinkSelectorSchema = z.strictObject({
   altnames: list(alternativeName).optional(),
   drivers: list(driver).optional(),
   pciAddresses: list(pciAddress).optional(),
+  serials: list(serialNumber).optional(),
+  macs: list(macAddress).optional(),
   subnets: list(subnet).optional(),
 });
 
@@ -119,6 +148,7 @@ export const poolSchema = z.strictObject({
   uplinks: list(uplinkSelectorSchema).optional(),
   capacity: z.int().min(1).max(MAX_CAPACITY).optional(),
   excludeTopology: z.boolean().optional(),
+  namespaces: list(namespace).optional(),
   health: healthSchema.optional(),
   additionalInfo: z.record(z.string(), z.record(z.string(), z.string())).optional(),
 });

@@ -31,6 +31,51 @@ pools:
       - subnets: [10.0.0.0/16, "2001:db8::/32"]
 `;
 
+test('ports by what stays the same over a reboot, and the namespaces that may use them', () => {
+  const { config, problems } = parseConfig(
+    `pools:
+  - name: fast
+    kind: vf
+    namespaces: [team-a, team-b]
+    selectors:
+      - pfSerials: ["MT2042X00123@1#0-3", XYZ]
+        pfMacs: ["3C-FD-FE-00-00-01#7"]
+  - name: shared
+    kind: macvlan
+    uplinks: [{macs: ["3C:FD:FE:00:00:02"]}, {serials: [XYZ@0]}]
+`,
+    'c.yaml',
+  );
+  assert.deepEqual(problems, []);
+  const [fast, shared] = config?.pools ?? [];
+  assert.deepEqual(fast?.namespaces, ['team-a', 'team-b']);
+  assert.deepEqual(fast?.kind === 'vf' && fast.selectors, [
+    {
+      pfSerials: [{ pf: 'MT2042X00123@1', ranges: [[0, 3]] }, { pf: 'XYZ' }],
+      pfMacs: [{ pf: '3c:fd:fe:00:00:01', ranges: [[7, 7]] }],
+    },
+  ]);
+  assert.deepEqual(shared?.kind === 'macvlan' && shared.uplinks, [
+    { macs: ['3c:fd:fe:00:00:02'] },
+    { serials: ['XYZ@0'] },
+  ]);
+});
+
+for (const [field, line] of [
+  ['namespaces: []', 'the list is empty'],
+  ['namespaces: [Team]', '"Team" cannot be the name of a namespace'],
+  ['namespaces: [kube-system, a/b]', '"a/b" cannot be the name of a namespace'],
+  ['selectors: [{pfMacs: [eth0]}]', '"eth0" is not a hardware address, as in 3c:fd:fe:00:00:01'],
+  ['selectors: [{pfMacs: ["3c:fd:fe:00:00:01#3-1"]}]', 'ends before it begins'],
+  ['selectors: [{pfSerials: ["A B"]}]', '"A B" cannot be a serial number'],
+] as const) {
+  test(`${field} is refused`, () => {
+    const { problems } = parseConfig(`pools: [{name: a, kind: vf, ${field}}]`, 'c.yaml');
+    assert.equal(problems.length, 1);
+    assert.ok(problems[0]?.message.includes(line), problems[0]?.message);
+  });
+}
+
 test('everything that a file can say arrives', () => {
   const { config, problems } = parseConfig(full, 'config.yaml');
   assert.deepEqual(problems, []);
@@ -133,7 +178,7 @@ const broken: readonly (readonly [string, string, readonly string[]])[] = [
     'a key that is like none',
     pool('kind: vf\nzzzzzzzz: 1'),
     [
-      '4 pools[0].zzzzzzzz: unknown key "zzzzzzzz" (known here: name, kind, selectors, uplinks, capacity, excludeTopology, health, additionalInfo)',
+      '4 pools[0].zzzzzzzz: unknown key "zzzzzzzz" (known here: name, kind, selectors, uplinks, capacity, excludeTopology, namespaces, health, additionalInfo)',
     ],
   ],
   [

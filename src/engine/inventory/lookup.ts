@@ -1,5 +1,8 @@
 /** Finds a device by any name that people and protocols have for it. */
+import { BerthError } from '../errors.ts';
+import { parseSlot } from '../pools/slot.ts';
 import { asMacAddress, asPciAddress } from '../values.ts';
+import { macNames, serialNames } from './identity.ts';
 import type { Inventory, Netdev, Nic, Vf, VirtualLink } from './model.ts';
 
 /** What a name stands for. */
@@ -10,8 +13,10 @@ export type FoundDevice =
 
 /**
  * By PCI address (also without domain `0000`), interface name, alternative name, permanent or
- * current hardware address, `<pf>#<index>`, and at last slot id `<uplink>-<n>`, split at its last
- * `-`. An exact interface name wins over every other reading.
+ * current hardware address, serial number of the card (`SERIAL`, or `SERIAL@FUNCTION` where ports
+ * share it), `<pf>#<index>` with any of these for the PF, and at last slot id `<uplink>-<n>`, split
+ * at its last `-`. An exact interface name wins over every other reading.
+ * @throws BerthError `Invalid` (reason `device-ambiguous`) for a serial number that several ports have.
  */
 export function findDevice(inventory: Inventory, name: string): FoundDevice | undefined {
   return (
@@ -19,6 +24,7 @@ export function findDevice(inventory: Inventory, name: string): FoundDevice | un
     byAddress(inventory, name) ??
     byNetdev(inventory, (netdev) => netdev.altnames.includes(name)) ??
     byMac(inventory, name) ??
+    bySerial(inventory, name) ??
     byVfIndex(inventory, name) ??
     bySlot(inventory, name)
   );
@@ -65,16 +71,37 @@ function byMac(inventory: Inventory, name: string): FoundDevice | undefined {
   );
 }
 
+function bySerial({ nics }: Inventory, name: string): FoundDevice | undefined {
+  const ports = nics.filter((nic) => serialNames(nic).includes(name));
+  const [nic] = ports;
+  if (ports.length < 2) return nic === undefined ? undefined : { kind: 'nic', nic };
+  const choices = ports.map((port) => `${serialNames(port)[1]} (${port.ifname ?? port.address})`);
+  throw new BerthError({
+    code: 'Invalid',
+    reason: 'device-ambiguous',
+    message: `${ports.length} ports have the serial number ${name}: ${choices.join(', ')}`,
+    remedy: 'Name one of them.',
+  });
+}
+
 function byVfIndex(inventory: Inventory, name: string): FoundDevice | undefined {
   const [, pf, index] = /^(.+)#([0-9]{1,5})$/.exec(name) ?? [];
   if (pf === undefined) return undefined;
-  const found = byNetdev(inventory, (netdev) => netdev.ifname === pf) ?? byAddress(inventory, pf);
+  const nic = inventory.nics.find(
+    ({ netdev }) => netdev !== undefined && namesOf(netdev).includes(asMacAddress(pf) ?? pf),
+  );
+  const found =
+    nic === undefined ? (byAddress(inventory, pf) ?? bySerial(inventory, pf)) : { kind: 'nic' as const, nic };
   if (found?.kind !== 'nic') return undefined;
   const vf = found.nic.vfs.find((candidate) => candidate.index === Number(index));
   return vf === undefined ? undefined : { kind: 'vf', vf, nic: found.nic };
 }
 
+function namesOf(netdev: Netdev): readonly string[] {
+  return [netdev.ifname, ...netdev.altnames, ...macNames(netdev)];
+}
+
 function bySlot(inventory: Inventory, name: string): FoundDevice | undefined {
-  const uplink = /^(.+)-[0-9]{1,6}$/.exec(name)?.[1];
+  const uplink = parseSlot(name)?.uplink;
   return uplink === undefined ? undefined : byNetdev(inventory, (netdev) => netdev.ifname === uplink);
 }

@@ -1,10 +1,9 @@
 /** Why a device is in a pool or not: what `berth explain` shows. The same decisions as evaluate.ts, put into words. */
-import { asPciAddress } from '../values.ts';
+import { findDevice, netdevOf } from '../inventory/lookup.ts';
 import { evaluate } from './evaluate.ts';
 import { indexLinks, type LinkIndex, type NodeLink } from './links.ts';
 import type { PoolContext, PoolDevice, PoolFunction, PoolSpec, Verdict } from './model.ts';
 import { carriesNode } from './node-carrier.ts';
-import { parseSlot } from './slot.ts';
 import { decideUplink } from './uplinks.ts';
 import { decideFunction } from './vf-candidates.ts';
 
@@ -30,20 +29,20 @@ export interface DeviceExplanation {
 }
 
 /**
- * Finds the device by PCI address (the domain may be left out), interface name, alternative name or
- * slot id, and lets every pool speak. `undefined` when the node has no such device.
+ * Finds the device by any name that `findDevice` knows, and lets every pool speak. `undefined` when
+ * the node has no such device.
+ * @throws BerthError as `findDevice` does.
  */
 export function explain(specs: readonly PoolSpec[], context: PoolContext, name: string): DeviceExplanation | undefined {
+  const device = findDevice(context.inventory, name);
+  if (device === undefined) return undefined;
   const index = indexLinks(context.inventory);
-  const address = asPciAddress(name) ?? asPciAddress(`0000:${name}`);
-  const slot = parseSlot(name);
-  const link = index.find(name) ?? (slot === undefined ? undefined : index.find(slot.uplink));
-  const functionAddress = address ?? link?.vf?.address;
-  const found = functionAddress === undefined ? undefined : index.functions.get(functionAddress);
+  const found = device.kind === 'vf' ? index.functions.get(device.vf.address) : undefined;
   if (found?.pf !== undefined) return explainVf(specs, context, index, found);
-  const uplink = link ?? (found?.pci.netdev === undefined ? undefined : index.links.get(found.pci.netdev.ifname));
-  if (uplink !== undefined) return explainLink(specs, context, index, uplink);
-  return found === undefined ? undefined : explainBareNic(specs, context, index, found);
+  const netdev = netdevOf(device);
+  const link = netdev === undefined ? undefined : index.links.get(netdev.ifname);
+  if (link !== undefined) return explainLink(specs, context, index, link);
+  return device.kind === 'nic' ? explainBareNic(specs, context, index, { pci: device.nic }) : undefined;
 }
 
 /** A NIC without a netdev on the node. */

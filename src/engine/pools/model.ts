@@ -4,7 +4,7 @@
  */
 
 import type { Inventory, Nic, Vf } from '../inventory/model.ts';
-import type { PciAddress } from '../values.ts';
+import type { MacAddress, PciAddress } from '../values.ts';
 
 export type PoolKind = 'vf' | 'macvlan' | 'ipvlan';
 
@@ -14,6 +14,8 @@ interface PoolBase {
   /** Where it was configured, for messages: `config.yaml:12` or `built-in`. */
   readonly origin: string;
   readonly excludeTopology: boolean;
+  /** Only pods of these namespaces may attach its devices, checked at ADD; every namespace when absent. */
+  readonly namespaces?: readonly string[];
 }
 
 export interface VfPoolSpec extends PoolBase {
@@ -57,6 +59,10 @@ export interface VfSelector {
   readonly pfNames?: readonly VfRange[];
   /** PF by PCI address, with optional VF indexes. */
   readonly rootDevices?: readonly VfRange[];
+  /** PF by the serial number of its card, `SERIAL` or `SERIAL@FUNCTION`, with optional VF indexes. */
+  readonly pfSerials?: readonly VfRange[];
+  /** PF by its permanent hardware address, with optional VF indexes. */
+  readonly pfMacs?: readonly VfRange[];
   /** Link type of its netdev: `ether`, `infiniband` ... */
   readonly linkTypes?: readonly string[];
   /** `true`: only functions with an RDMA device; its character devices go into the container. */
@@ -79,6 +85,10 @@ export interface UplinkSelector {
   readonly altnames?: readonly string[];
   readonly drivers?: readonly string[];
   readonly pciAddresses?: readonly PciAddress[];
+  /** Serial number of the card behind it, `SERIAL` or `SERIAL@FUNCTION`. */
+  readonly serials?: readonly string[];
+  /** Permanent hardware address. */
+  readonly macs?: readonly MacAddress[];
   /** An own address of the uplink lies in one of these subnets. */
   readonly subnets?: readonly string[];
 }

@@ -4,6 +4,7 @@
  * vf-candidates.ts and uplinks.ts.
  */
 import ipaddr from 'ipaddr.js';
+import { macNames, serialNames } from '../inventory/identity.ts';
 import type { Nic } from '../inventory/model.ts';
 import type { NodeLink } from './links.ts';
 import type { PoolFunction, UplinkSelector, VfPoolSpec, VfRange, VfSelector } from './model.ts';
@@ -20,6 +21,8 @@ export function whyFunctionDiffers(selector: VfSelector, candidate: PoolFunction
     notListed('acpiIndexes', acpiIndexOf(candidate), selector.acpiIndexes) ??
     notBelow('pfNames', candidate, pfNamesOf, selector.pfNames) ??
     notBelow('rootDevices', candidate, (pf) => [pf.address], selector.rootDevices) ??
+    notBelow('pfSerials', candidate, serialNames, selector.pfSerials) ??
+    notBelow('pfMacs', candidate, ({ netdev }) => macNames(netdev), selector.pfMacs) ??
     notListed('linkTypes', linkTypeOf(candidate), selector.linkTypes) ??
     (selector.isRdma === true && !hasRdma(candidate) ? 'isRdma: it has no RDMA device' : undefined)
   );
@@ -39,13 +42,16 @@ export function whyUplinkDiffers(selector: UplinkSelector, link: NodeLink): stri
     noneListed('altnames', netdev.altnames, selector.altnames) ??
     notListed('drivers', pci?.driver, selector.drivers) ??
     notListed('pciAddresses', pci?.address, selector.pciAddresses) ??
+    noneListed('serials', link.nic === undefined ? [] : serialNames(link.nic), selector.serials) ??
+    noneListed('macs', macNames(netdev), selector.macs) ??
     notInSubnets(netdev.addresses, selector.subnets)
   );
 }
 
 /** The selector points at single links instead of describing a group of them. */
 export function namesItsUplinks(selector: UplinkSelector): boolean {
-  return selector.names !== undefined || selector.altnames !== undefined || selector.pciAddresses !== undefined;
+  const { altnames, macs, names, pciAddresses, serials } = selector;
+  return [altnames, macs, names, pciAddresses, serials].some((field) => field !== undefined);
 }
 
 function acpiIndexOf({ pci, pf }: PoolFunction): string | undefined {

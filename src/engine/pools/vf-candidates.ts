@@ -3,6 +3,7 @@
  * gives away, bound to a driver, not in use by the node), then the pool's selectors. A function that
  * is in a pod has no netdev here and is judged without it.
  */
+import { macNames } from '../inventory/identity.ts';
 import type { LinkIndex } from './links.ts';
 import type { PoolContext, PoolFunction, VfPoolSpec, VfSelector } from './model.ts';
 import { carriesNode } from './node-carrier.ts';
@@ -76,6 +77,8 @@ function describeMatch(selector: VfSelector, { pci, pf }: PoolFunction): string 
   if (pf === undefined && selector.acpiIndexes !== undefined) facts.push(`ACPI index ${pci.acpiIndex}`);
   if (pf !== undefined && selector.pfNames !== undefined) facts.push(`VF ${pci.index} of ${pf.ifname ?? pf.address}`);
   if (pf !== undefined && selector.rootDevices !== undefined) facts.push(`VF ${pci.index} of ${pf.address}`);
+  if (pf !== undefined && selector.pfSerials !== undefined) facts.push(`VF ${pci.index} of serial ${pf.serial}`);
+  if (pf !== undefined && selector.pfMacs !== undefined) facts.push(`VF ${pci.index} of ${macNames(pf.netdev)[0]}`);
   if (selector.linkTypes !== undefined) facts.push(`link type ${(pci.netdev ?? pf?.netdev)?.linkType}`);
   if (selector.isRdma === true) facts.push('an RDMA device');
   if (selector.idleNetdev === true) {

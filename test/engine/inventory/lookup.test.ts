@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { type FoundDevice, findDevice, netdevOf } from '../../../src/engine/inventory/lookup.ts';
+import { parseIfName, parsePciAddress } from '../../../src/engine/values.ts';
 import { inventory, virtualLink } from './fixtures.ts';
 
 function shown(found: FoundDevice | undefined): string | undefined {
@@ -31,6 +32,35 @@ for (const [name, expected] of [
     assert.equal(shown(findDevice(inventory(), name)), expected);
   });
 }
+
+test('a port answers to the serial number of its card, and its VFs to the number and their index', () => {
+  const [port, ...rest] = inventory().nics;
+  assert.ok(port);
+  const one = inventory({ nics: [{ ...port, serial: 'MT42' }, ...rest] });
+  for (const [name, expected] of [
+    ['MT42', 'nic 0000:10:00.0'],
+    ['MT42@0', 'nic 0000:10:00.0'],
+    ['MT42@1', undefined],
+    ['MT42#1', 'vf 0000:10:02.1 of 0000:10:00.0'],
+    ['MT42@0#0', 'vf 0000:10:02.0 of 0000:10:00.0'],
+    [`${port.netdev?.permanentMac}#1`, 'vf 0000:10:02.1 of 0000:10:00.0'],
+    ['enp16s0f0#0', 'vf 0000:10:02.0 of 0000:10:00.0'],
+  ] as const) {
+    assert.equal(shown(findDevice(one, name)), expected, name);
+  }
+});
+
+test('a serial number of several ports is not guessed about', () => {
+  const [port] = inventory().nics;
+  assert.ok(port);
+  const twin = { ...port, address: parsePciAddress('0000:10:00.1'), ifname: parseIfName('eth9'), serial: 'MT42' };
+  const card = inventory({ nics: [{ ...port, serial: 'MT42' }, twin] });
+  assert.throws(() => findDevice(card, 'MT42'), {
+    reason: 'device-ambiguous',
+    message: '2 ports have the serial number MT42: MT42@0 (eth0), MT42@1 (eth9)',
+  });
+  assert.equal(shown(findDevice(card, 'MT42@1')), 'nic 0000:10:00.1');
+});
 
 test('an interface name wins over the slot id that it looks like', () => {
   const more = { virtual: [virtualLink('eth1-1', 9, 'macvlan')] };

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import type { UplinkSelector, VfSelector } from '../../../src/engine/pools/model.ts';
 import { formatRange, whyFunctionDiffers, whyUplinkDiffers } from '../../../src/engine/pools/selectors.ts';
-import { parsePciAddress } from '../../../src/engine/values.ts';
+import { parseMacAddress, parsePciAddress } from '../../../src/engine/values.ts';
 import { netdev, nic, vf } from './build.ts';
 
-const pf = nic('eth0', [], {}, { altnames: ['enp65s0f0'] });
+const mac = parseMacAddress('3c:fd:fe:00:00:01');
+const otherMac = parseMacAddress('3c:fd:fe:00:00:02');
+const pf = nic('eth0', [], { serial: 'MT42' }, { altnames: ['enp65s0f0'], permanentMac: mac, mac: otherMac });
 
 const vfCases: readonly (readonly [VfSelector, string | undefined])[] = [
   [{}, undefined],
@@ -58,6 +60,12 @@ const vfCases: readonly (readonly [VfSelector, string | undefined])[] = [
     undefined,
   ],
   [{ rootDevices: [{ pf: '0000:41:00.0', ranges: [[3, 3]] }] }, undefined],
+  [{ pfSerials: [{ pf: 'MT42' }] }, undefined],
+  [{ pfSerials: [{ pf: 'MT42@0', ranges: [[0, 3]] }] }, undefined],
+  [{ pfSerials: [{ pf: 'MT42@1' }] }, 'pfSerials: MT42 is not in [MT42@1]'],
+  [{ pfSerials: [{ pf: 'MT42', ranges: [[0, 2]] }] }, 'pfSerials: VF 3 is not in MT42#0-2'],
+  [{ pfMacs: [{ pf: mac, ranges: [[3, 3]] }] }, undefined],
+  [{ pfMacs: [{ pf: otherMac }] }, `pfMacs: ${mac} is not in [${otherMac}]`],
   [{ rootDevices: [{ pf: '0000:42:00.0' }] }, 'rootDevices: 0000:41:00.0 is not in [0000:42:00.0]'],
 ];
 for (const [selector, expected] of vfCases) {
