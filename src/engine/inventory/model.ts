@@ -8,10 +8,17 @@ export interface Inventory {
   readonly node: NodeFacts;
   /** Every PCI network function that is not a VF, by address. */
   readonly nics: readonly Nic[];
+  /**
+   * Accelerators and co-processors that are not VFs (PCI classes 12, 0b40 and 10), by address, with the
+   * facts that apply to them. Absent when the node has none.
+   */
+  readonly accelerators?: readonly Nic[];
   /** Network devices without a PCI function of their own: bonds, bridges, VLANs, veth, macvlan ... by name. */
   readonly virtual: readonly VirtualLink[];
-  /** What an expert would notice; empty until findings are implemented by the caller that asks for them. */
+  /** What an expert would notice; empty as it is read, filled in by who shows it (`src/engine/findings`). */
   readonly findings: readonly Finding[];
+  /** Functions that are no NICs and share an IOMMU group with one; absent when nobody looked. */
+  readonly groupmates?: readonly PciNeighbor[];
   /** What could not be read, and why. */
   readonly unread: readonly Unread[];
 }
@@ -30,12 +37,29 @@ export interface NodeFacts {
   readonly iommu?: boolean;
 }
 
+/** Something about the node that a person should know, and can do something about. */
 export interface Finding {
+  /** Stable and kebab-case, `pcie-link-degraded`; the anchor of its section in docs/inventory.md. */
   readonly id: string;
+  /** `error`: something does not work; `warning`: it works badly or is unsafe; `info`: worth knowing. */
   readonly severity: 'info' | 'warning' | 'error';
+  /** PCI address, interface name, or the node's name. */
   readonly subject: string;
+  /** What was seen, with values. */
   readonly evidence: string;
+  /** What to do about it; one sentence. */
   readonly remedy: string;
+  /** `docs/inventory.md#pcie-link-degraded`; absent in inventories of older releases. */
+  readonly reference?: string;
+}
+
+/** A PCI function in a NIC's IOMMU group: giving one of them to a virtual machine takes the others along. */
+export interface PciNeighbor {
+  readonly address: PciAddress;
+  /** Six hexadecimal digits. */
+  readonly class: string;
+  readonly driver?: string;
+  readonly iommuGroup: number;
 }
 
 export interface Unread {
@@ -65,13 +89,39 @@ export interface PciFacts {
   readonly pcieRoot?: string;
   /** Character devices of userspace drivers and RDMA below `/dev`. */
   readonly deviceNodes: DeviceNodes;
+  /** RDMA devices in the node's view: usually one. In exclusive mode a pod's is in the pod only. Absent when none. */
+  readonly rdma?: readonly RdmaDevice[];
+  /** vDPA devices made on the function. Absent when none. */
+  readonly vdpa?: readonly VdpaDevice[];
 }
 
 export interface DeviceNodes {
   /** `/dev/vfio/<group>` (or `noiommu-N`), when bound to vfio-pci. */
   readonly vfio?: string;
+  /** `/dev/vfio/devices/vfio<n>`, where the kernel offers the function's own device besides its group's (CONFIG_VFIO_DEVICE_CDEV). */
+  readonly vfioDevice?: string;
   readonly uio?: string;
   readonly rdma?: readonly string[];
+}
+
+/** An RDMA device (Documentation/ABI/stable/sysfs-class-infiniband). */
+export interface RdmaDevice {
+  /** `mlx5_0`: what libraries open it by. */
+  readonly name: string;
+  /** `InfiniBand` or `Ethernet`, of its first port. */
+  readonly linkLayer?: string;
+  /** Partition keys of its first port, as four hexadecimal digits; the first is the default key. InfiniBand only. */
+  readonly partitionKeys?: readonly string[];
+}
+
+/** A device on the vDPA bus (Documentation/ABI/testing/sysfs-bus-vdpa). */
+export interface VdpaDevice {
+  /** `vdpa0`, or what its maker called it. */
+  readonly name: string;
+  /** Which bus driver serves it: `vhost` gives it to a virtual machine, `virtio` to the kernel. Absent when none does. */
+  readonly type?: 'vhost' | 'virtio';
+  /** `/dev/vhost-vdpa-<n>`, of type `vhost`. */
+  readonly node?: string;
 }
 
 export interface PcieLink {
@@ -107,6 +157,12 @@ export interface Netdev {
   readonly addresses: readonly string[];
   /** It carries a default route (v4 or v6). */
   readonly defaultRoute: boolean;
+  /** The same for all functions that share a physical port (IFLA_PHYS_PORT_ID), hexadecimal. */
+  readonly physPortId?: string;
+  /** What the driver calls the port (IFLA_PHYS_PORT_NAME): `p0`, `pf0vf3`. */
+  readonly physPortName?: string;
+  /** The same for all ports of one embedded switch (IFLA_PHYS_SWITCH_ID), hexadecimal. */
+  readonly physSwitchId?: string;
 }
 
 export interface Nic extends PciFacts {
@@ -116,13 +172,91 @@ export interface Nic extends PciFacts {
   readonly partNumber?: string;
   readonly firmware?: string;
   readonly driverVersion?: string;
+  /** Firmware that is stored and runs after the next reset, where it is another than `firmware`. */
+  readonly firmwareStored?: string;
   readonly pcieNow?: PcieLink;
   readonly pcieBest?: PcieLink;
+  /** What the port above the function can do at most: the slot, or the bridge on the card. */
+  readonly pcieSlot?: PcieLink;
+  /** Errors of the PCIe link since boot (AER); absent where the kernel does not count them. */
+  readonly pcieErrors?: PcieErrors;
+  /** Device of its PTP hardware clock, `/dev/ptp0`. */
+  readonly ptpClock?: string;
+  /** `switchdev` where VFs have representors on the node (devlink). */
+  readonly eswitchMode?: 'legacy' | 'switchdev';
+  readonly queues?: QueueCounts;
+  readonly rings?: RingSizes;
+  /** Names of the offloads that are on, as `ethtool -k` calls them in the kernel (`tx-checksum-ip-generic`). */
+  readonly offloads?: readonly string[];
   /** The index that firmware gave the function (ACPI _DSM, drivers/pci/pci-label.c), the same at every boot. */
   readonly acpiIndex?: number;
+  /** Name of the loaded package of dynamic device personalization (devlink info, running `fw.app.name`). */
+  readonly ddpProfile?: string;
   /** Set when the function can have VFs. */
   readonly sriov?: SriovFacts;
   readonly vfs: readonly Vf[];
+  /** Why it cannot work now, while it is reset or recovers from an error: `PCI error recovery`. */
+  readonly resetting?: string;
+  /** Scalable functions made on it, by number. Absent when none. */
+  readonly scalable?: readonly ScalableFunction[];
+}
+
+/**
+ * A scalable function: a network function that is no PCI function, on the auxiliary bus
+ * (Documentation/driver-api/auxiliary_bus.rst, Documentation/networking/devlink/devlink-port.rst).
+ */
+export interface ScalableFunction {
+  /** Its name on that bus, `mlx5_core.sf.4`: what kubelet and CNI know it by. */
+  readonly name: string;
+  /** The number that whoever made it chose. */
+  readonly sfnum: number;
+  /** The function that it lies below: a PF, or a VF that has functions of its own. */
+  readonly parent: PciAddress;
+  /** Bound driver of the auxiliary bus, `mlx5_core.sf`. */
+  readonly driver?: string;
+  /** Its netdev in the node's namespace; absent when it is in a pod. The netdev is in `virtual`. */
+  readonly ifname?: IfName;
+  readonly rdma?: readonly RdmaDevice[];
+  /** Character devices of its RDMA device. */
+  readonly rdmaNodes?: readonly string[];
+  readonly vdpa?: readonly VdpaDevice[];
+}
+
+/** Totals of the advanced error reporting (Documentation/ABI/testing/sysfs-bus-pci-devices-aer_stats). */
+export interface PcieErrors {
+  readonly correctable: number;
+  readonly nonfatal: number;
+  readonly fatal: number;
+}
+
+/** Channels (linux/ethtool_netlink.h, ETHTOOL_A_CHANNELS_*): `max` is what the NIC can have. */
+export interface QueueCounts {
+  readonly combined?: number;
+  readonly rx?: number;
+  readonly tx?: number;
+  readonly combinedMax?: number;
+  readonly rxMax?: number;
+  readonly txMax?: number;
+}
+
+/** Descriptors of one ring (ETHTOOL_A_RINGS_*). */
+export interface RingSizes {
+  readonly rx?: number;
+  readonly tx?: number;
+  readonly rxMax?: number;
+  readonly txMax?: number;
+}
+
+/** Counters that the PF keeps of a VF (IFLA_VF_STATS); they go on while the VF is in a pod. */
+export interface VfCounters {
+  readonly rxBytes: number;
+  readonly txBytes: number;
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  readonly broadcast: number;
+  readonly multicast: number;
+  readonly rxDropped: number;
+  readonly txDropped: number;
 }
 
 export interface SriovFacts {
@@ -141,6 +275,8 @@ export interface Vf extends PciFacts {
   readonly netdev?: Netdev;
   /** PF-side settings (IFLA_VF_*); absent facts were not told by the driver. */
   readonly settings?: VfSettings;
+  /** Netdev that stands for it on the PF's switch (switchdev mode). */
+  readonly representor?: IfName;
 }
 
 /** PF-side settings of a VF (linux/if_link.h, IFLA_VF_*). Rates in Mbit/s, 0 is unlimited. */

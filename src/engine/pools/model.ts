@@ -6,6 +6,12 @@
 import type { Inventory, Nic, Vf } from '../inventory/model.ts';
 import type { MacAddress, PciAddress } from '../values.ts';
 
+/**
+ * Which of several free devices is preferred: on as few PFs (uplinks) as possible, on as many as
+ * possible, on one NUMA node and below one PCIe root, or those that were used longest ago.
+ */
+export type AllocationPolicy = 'packed' | 'spread' | 'aligned' | 'least-used';
+
 export type PoolKind = 'vf' | 'macvlan' | 'ipvlan';
 
 interface PoolBase {
@@ -14,6 +20,8 @@ interface PoolBase {
   /** Where it was configured, for messages: `config.yaml:12` or `built-in`. */
   readonly origin: string;
   readonly excludeTopology: boolean;
+  /** Which devices a container should get; `packed` when absent. */
+  readonly allocation?: AllocationPolicy;
   /** Only pods of these namespaces may attach its devices, checked at ADD; every namespace when absent. */
   readonly namespaces?: readonly string[];
 }
@@ -67,6 +75,10 @@ export interface VfSelector {
   readonly linkTypes?: readonly string[];
   /** `true`: only functions with an RDMA device; its character devices go into the container. */
   readonly isRdma?: boolean;
+  /** `true`: containers get `/dev/vhost-net` and `/dev/net/tun` as well. */
+  readonly needVhostNet?: boolean;
+  /** Only functions with a vDPA device on that bus driver; of `vhost` the character device goes into the container. */
+  readonly vdpaType?: 'vhost' | 'virtio';
   /** Only VFs with a kernel netdev that is idle (the zero-configuration `vf` pool). */
   readonly idleNetdev?: boolean;
 }
@@ -98,6 +110,14 @@ export interface HealthPolicy {
   readonly linkDown: 'ignore' | 'unhealthy';
   /** A VF on another driver than its pool wants. */
   readonly driverChanged: 'ignore' | 'unhealthy';
+  /** A PF that is being reset or recovers from an error; `unhealthy` when absent. */
+  readonly pfReset?: 'ignore' | 'unhealthy';
+  /** A function whose netdev is not where its attachment says; `unhealthy` when absent. */
+  readonly misplaced?: 'ignore' | 'unhealthy';
+  /** A function whose IOMMU group holds one that keeps vfio from opening it; `unhealthy` when absent. */
+  readonly sharedGroup?: 'ignore' | 'unhealthy';
+  /** How long a flapping device must have been good before it is offered again, in seconds; 10 when absent. */
+  readonly holdDownS?: number;
 }
 
 /** One device of a pool, as kubelet will see it. */
