@@ -94,6 +94,9 @@ const network = z.looseObject({
       ips: texts.optional(),
       deviceID: text.optional(),
       ipRanges: rangeSets.optional(),
+      bandwidth: z
+        .looseObject({ ingressRate: z.number().min(0).optional(), egressRate: z.number().min(0).optional() })
+        .nullish(),
       dns: dns.extend({ servers: texts.optional(), searches: texts.optional() }).optional(),
     })
     .nullish(),
@@ -183,24 +186,60 @@ export interface ConfigProblem {
   readonly message: string;
 }
 
-/** Throws code 7 with every problem, each with its path. */
-export function parseNetwork(fields: Readonly<Record<string, unknown>>): NetworkConfig {
-  const parsed = network.safeParse(fields);
-  if (parsed.success) return parsed.data;
-  throw invalidConfig(
-    parsed.error.issues.map((issue) => ({
-      path: issue.path.map(String).join('.'),
-      message: `${issue.message} (it is ${shorten(valueAt(fields, issue.path))})`,
-    })),
-  );
+export interface ParsedNetwork {
+  readonly config: NetworkConfig;
+  /** Every field of the wrong type, with its value. */
+  readonly problems: readonly ConfigProblem[];
+  /** What `config` lacks because of them; a part of the configuration each. */
+  readonly leftOut: readonly string[];
 }
 
-export function invalidConfig(problems: readonly ConfigProblem[]): CniFault {
+/** Every field that Berth reads; never throws, so that the rest is looked at too. */
+export function parseNetwork(fields: Readonly<Record<string, unknown>>): ParsedNetwork {
+  const problems: ConfigProblem[] = [];
+  const leftOut = new Set<string>();
+  let left = fields;
+  for (;;) {
+    const parsed = network.safeParse(left);
+    if (parsed.success) return { config: parsed.data, problems, leftOut: [...leftOut] };
+    const before = leftOut.size;
+    for (const { path, message } of parsed.error.issues) {
+      const problem = {
+        path: path.map(String).join('.'),
+        message: `${message} (it is ${shorten(valueAt(left, path))})`,
+      };
+      problems.push(problem);
+      leftOut.add(partOf(path).join('.'));
+    }
+    if (leftOut.size === before) throw invalidConfig(problems);
+    left = [...leftOut].reduce((value, path) => without(value, path.split('.')), fields);
+  }
+}
+
+export function invalidConfig(problems: readonly ConfigProblem[], also = ''): CniFault {
+  const wrong = problems.map((problem) => `${problem.path}: ${problem.message}`);
   return new CniFault(CNI_CODES.invalidConfig, {
     reason: 'invalid-network-config',
-    message: problems.map((problem) => `${problem.path}: ${problem.message}`).join('; '),
+    message: [...wrong, ...(also === '' ? [] : [also])].join('; '),
     remedy: 'Correct the NetworkAttachmentDefinition; docs/cni.md lists every field.',
   });
+}
+
+/** Objects whose fields are left out one by one; elsewhere it is the whole field of the first level. */
+const PARTS = new Set(['ipam', 'runtimeConfig', 'prevResult', 'dns']);
+
+function partOf(path: readonly PropertyKey[]): readonly string[] {
+  const [first = '', second] = path.map(String);
+  return second !== undefined && PARTS.has(first) ? [first, second] : [first];
+}
+
+function without(
+  fields: Readonly<Record<string, unknown>>,
+  [first = '', second]: readonly string[],
+): Readonly<Record<string, unknown>> {
+  const { [first]: value, ...rest } = fields;
+  if (second === undefined || typeof value !== 'object' || value === null) return rest;
+  return { ...rest, [first]: without(value as Readonly<Record<string, unknown>>, [second]) };
 }
 
 /** Code 2; the specification wants the key and the value in the message. */

@@ -4,9 +4,11 @@
  * error. To debug, look for the request id of an error's `details` in the agent's log.
  */
 import { randomUUID } from 'node:crypto';
-import type { AttachmentKey, Attachments, LinkKind, OperationContext } from '../engine/attachments/model.ts';
+import type { AttachmentKey, Attachments, LinkKind, LinkSpec, OperationContext } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
-import { type DecodedConfig, decodeConfig, parseName, parseNetwork } from './config.ts';
+import type { NetworkName } from '../engine/values.ts';
+import { type DecodedConfig, decodeConfig, parseName } from './config.ts';
+import { ConfigReview } from './config-review.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
 import {
   type CniArgs,
@@ -73,7 +75,7 @@ interface Progress {
   version: CniVersion;
   command?: CniCommand;
   key?: AttachmentKey;
-  kind?: LinkKind;
+  kind?: LinkKind | undefined;
   engineMs: number;
 }
 
@@ -149,11 +151,10 @@ async function add(request: Request, context: OperationContext): Promise<string>
   const key = keyOf(request);
   const network = parseName(decoded.fields);
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
-  const config = parseNetwork(decoded.fields);
-  const ipam = parseIpamSpec(config, args);
+  const review = new ConfigReview(decoded.fields);
+  const ipam = await review.attempt(() => parseIpamSpec(review.config, args, review.problems));
+  const link = await linkOf(request, review, args, network);
   requireExpressible(decoded.version, ipam);
-  const link = await parseLinkSpec({ config, args, argv0: call.argv0, network, uplinkName: options.uplinkName });
-  progress.kind = link.kind;
   const sandboxPath = call.environment.get('CNI_NETNS') ?? '';
   const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);
   const result = await timed(progress, () =>
@@ -182,13 +183,27 @@ async function check(request: Request, context: OperationContext): Promise<strin
   const key = keyOf(request);
   const network = parseName(decoded.fields);
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
-  const config = parseNetwork(decoded.fields);
-  const expected = parsePreviousResult(config, key.ifname);
-  const link = await parseLinkSpec({ config, args, argv0: call.argv0, network, uplinkName: options.uplinkName });
-  progress.kind = link.kind;
+  const review = new ConfigReview(decoded.fields);
+  const expected = parsePreviousResult(review.config, key.ifname, review.problems);
+  const link = await linkOf(request, review, args, network);
   const sandbox = await request.sandbox.require(call.environment.get('CNI_NETNS') ?? '', call.netnsErrno);
   await timed(progress, () => options.attachments.check({ key, sandbox, link, expected }, context));
   return '';
+}
+
+/** The last of the parsers: throws everything that is wrong with the configuration. */
+async function linkOf(
+  { call, options, progress }: Request,
+  review: ConfigReview,
+  args: CniArgs,
+  network: NetworkName,
+): Promise<LinkSpec> {
+  const { config, problems } = review;
+  const source = { config, args, argv0: call.argv0, network, uplinkName: options.uplinkName };
+  const link = await review.attempt(() => parseLinkSpec(source, problems));
+  progress.kind = link?.kind;
+  review.throwIfAny();
+  return link as LinkSpec;
 }
 
 function status(options: HandlerOptions): void {

@@ -9,7 +9,6 @@ import type { Route } from '../engine/attachments/port.ts';
 import type { DnsSpec, HostLocalSpec, IpamSpec, IpRange, StaticSpec } from '../engine/ipam/model.ts';
 import {
   type ConfigProblem,
-  invalidConfig,
   type NetworkConfig,
   type RangeConfig,
   type RouteConfig,
@@ -28,24 +27,21 @@ interface Requested {
   readonly ips: readonly string[];
 }
 
-/** `undefined` for a link without addresses. Throws `CniFault` (codes 2, 5 and 7). */
-export function parseIpamSpec(config: NetworkConfig, args: CniArgs): IpamSpec | undefined {
+/** `undefined` for a link without addresses. Wrong fields go to `problems`; throws `CniFault` (codes 2 and 5). */
+export function parseIpamSpec(config: NetworkConfig, args: CniArgs, problems: ConfigProblem[]): IpamSpec | undefined {
   const ipam = config.ipam ?? undefined;
   const type = ipam?.type ?? '';
   const requested = requestedOf(config, args);
   if (ipam === undefined || type === '') {
-    if (requested.ips.length === 0) return undefined;
-    throw invalidConfig([
-      {
+    if (requested.ips.length > 0) {
+      problems.push({
         path: requested.path,
         message: `${requested.ips.join(', ')} asked for, but the network has no ipam to give addresses`,
-      },
-    ]);
+      });
+    }
+    return undefined;
   }
-  const problems: ConfigProblem[] = [];
-  const spec = parseByType(type, config, ipam, args, requested, problems);
-  if (problems.length > 0) throw invalidConfig(problems);
-  return spec;
+  return parseByType(type, config, ipam, args, requested, problems);
 }
 
 function parseByType(

@@ -6,7 +6,7 @@ import type { AttachResult, CheckRequest } from '../engine/attachments/model.ts'
 import type { Route } from '../engine/attachments/port.ts';
 import type { DnsSpec, IpamSpec } from '../engine/ipam/model.ts';
 import { asMacAddress, type IfName } from '../engine/values.ts';
-import { type ConfigProblem, invalidConfig, type NetworkConfig } from './config.ts';
+import type { ConfigProblem, NetworkConfig } from './config.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
 import { parseRoutes } from './ipam-spec.ts';
 import { type CniVersion, traitsOf } from './versions.ts';
@@ -118,7 +118,11 @@ function isV6(address: string): boolean {
  * What CHECK expects, from `prevResult`. It may hold more than ADD answered (Multus adds default
  * routes, chained plugins add interfaces): addresses of other interfaces are left out. Throws code 7.
  */
-export function parsePreviousResult(config: NetworkConfig, ifname: IfName): CheckRequest['expected'] {
+export function parsePreviousResult(
+  config: NetworkConfig,
+  ifname: IfName,
+  problems: ConfigProblem[],
+): CheckRequest['expected'] {
   const previous = config.prevResult ?? undefined;
   if (previous === undefined) {
     throw new CniFault(CNI_CODES.invalidConfig, {
@@ -127,7 +131,6 @@ export function parsePreviousResult(config: NetworkConfig, ifname: IfName): Chec
       remedy: 'The runtime has to hand over the result of the ADD (CNI specification, "CHECK").',
     });
   }
-  const problems: ConfigProblem[] = [];
   const index = previous.interfaces?.findIndex((entry) => entry.name === ifname && (entry.sandbox ?? '') !== '') ?? -1;
   const entry = previous.interfaces?.[index];
   if (entry === undefined)
@@ -140,7 +143,6 @@ export function parsePreviousResult(config: NetworkConfig, ifname: IfName): Chec
       message: `${JSON.stringify(macText)} is no hardware address`,
     });
   const routes = parseRoutes(previous.routes, problems, 'prevResult.routes');
-  if (problems.length > 0) throw invalidConfig(problems);
   const addresses = (previous.ips ?? [])
     .filter((ip) => ip.interface === undefined || ip.interface === index)
     .map(({ address, gateway }) => (gateway === undefined || gateway === '' ? { address } : { address, gateway }));

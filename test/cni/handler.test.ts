@@ -142,14 +142,65 @@ test('the error for a missing device names the pod, the network and the likely c
   assert.match(String(answer.details), /does not request the resource/);
 });
 
-test('every wrong field is told at once, with its path and value', async () => {
-  const { answer } = await bench().send({
-    config: { ...VF, vlan: 5000, trust: 'maybe', mtu: '9000', ipam: { type: 'host-local', ranges: [[{}]] } },
+const WRONG_TOGETHER: readonly (readonly [string, CallParts, number, readonly RegExp[], readonly RegExp[]])[] = [
+  [
+    'types and contradictions',
+    {
+      config: {
+        ...VF,
+        vlan: 5000,
+        trust: 'maybe',
+        mtu: '9000',
+        mac: '01:00:5e:00:00:01',
+        min_tx_rate: 5,
+        max_tx_rate: 2,
+        ipam: { type: 'host-local', ranges: [[{}]], routes: [{ dst: 'here' }] },
+      },
+    },
+    7,
+    [
+      /vlan: .*5000/,
+      /trust: /,
+      /mtu: /,
+      /ipam\.ranges\.0\.0\.subnet: /,
+      /mac: .*group/,
+      /min_tx_rate: /,
+      /routes\.0\.dst: /,
+    ],
+    // The ranges were left out because of their type; that there are none is no news.
+    [/has no range/],
+  ],
+  [
+    'a wrong type and what cannot be honoured',
+    { config: { ...MACVLAN, mtu: 'big', linkInContainer: true, runtimeConfig: { portMappings: [{ hostPort: 80 }] } } },
+    7,
+    [/mtu: /, /portMappings/],
+    [],
+  ],
+  [
+    'a device of the wrong type, which is then not called missing',
+    { config: { type: 'sriov', deviceID: 7, vlan: 9999 } },
+    7,
+    [/deviceID: /, /vlan: /],
+    [/was given no device/],
+  ],
+  [
+    'a missing device beside other mistakes',
+    { config: { type: 'sriov', vlan: 9999 } },
+    7,
+    [/vlan: /, /was given no device/],
+    [],
+  ],
+];
+
+for (const [what, parts, code, says, silent] of WRONG_TOGETHER) {
+  test(`everything that is wrong is told at once: ${what}`, async () => {
+    const { answer } = await bench().send(parts);
+    assert.equal(answer.code, code);
+    for (const text of says) assert.match(String(answer.msg), text);
+    for (const text of silent) assert.doesNotMatch(String(answer.msg), text);
   });
-  for (const path of ['vlan', 'trust', 'mtu', 'ipam.ranges.0.0.subnet'])
-    assert.match(String(answer.msg), new RegExp(`(^|; )${path}: `));
-  assert.match(String(answer.msg), /5000/);
-});
+}
 
 test("a file that is no namespace, and the node's own namespace, are refused", async () => {
   const foreign = bench({

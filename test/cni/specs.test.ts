@@ -49,6 +49,26 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
       linkState: 'enable',
     },
   ],
+  [
+    'the bandwidth that a pod asks for, in whole megabits, before the configured one',
+    { ...VF, max_tx_rate: 9, runtimeConfig: { bandwidth: { egressRate: 25_900_000, egressBurst: 1 } } },
+    { kind: 'vf', device: DEVICE, maxTxRateMbps: 25 },
+  ],
+  [
+    'no bandwidth',
+    { ...VF, runtimeConfig: { bandwidth: { ingressRate: 0, egressRate: 0 } } },
+    { kind: 'vf', device: DEVICE },
+  ],
+  [
+    'a bandwidth below what a VF can have',
+    { ...VF, runtimeConfig: { bandwidth: { egressRate: 900_000 } } },
+    'runtimeConfig.bandwidth.egressRate: 900000 bit/s is below 1 Mbit/s, the least that a VF can be limited to',
+  ],
+  [
+    'a bandwidth for what a pod receives',
+    { ...VF, runtimeConfig: { bandwidth: { ingressRate: 5_000_000 } } },
+    'runtimeConfig.bandwidth.ingressRate is 5000000: a NIC limits what a VF sends, not what it receives',
+  ],
   ['pciBusID alone', { type: 'sriov', pciBusID: DEVICE }, { kind: 'vf', device: DEVICE }],
   [
     'runtimeConfig.deviceID before deviceID',

@@ -19,14 +19,11 @@ const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
 ]);
 const LINK_KINDS: readonly LinkKind[] = ['vf', 'macvlan', 'ipvlan'];
 
-/** Throws `CniFault`: code 7 with every wrong field, code 2 for requests that the link cannot honour. */
-export async function parseLinkSpec(source: LinkSource): Promise<LinkSpec> {
+/** Wrong fields go to `problems`, and what is returned beside them is not used then; throws `CniFault` for all else. */
+export async function parseLinkSpec(source: LinkSource, problems: ConfigProblem[]): Promise<LinkSpec> {
   const kind = linkKindOf(source);
-  refuseUnservedCapabilities(source.config);
-  const problems: ConfigProblem[] = [];
-  const spec = await parsers[kind](source, problems);
-  if (problems.length > 0) throw invalidConfig(problems);
-  return spec;
+  refuseUnservedCapabilities(kind, source.config);
+  return await parsers[kind](source, problems);
 }
 
 type Parser = (source: LinkSource, problems: ConfigProblem[]) => Promise<LinkSpec>;
@@ -60,13 +57,16 @@ function unknownKind(what: string): CniFault {
   });
 }
 
-/** Requests reach runtimeConfig only where the configuration declares the capability, so none of them is anybody else's. */
+/** What runtimes hand over only where the configuration declares the capability, so none of them is anybody else's. */
 const UNSERVED_CAPABILITIES = ['portMappings', 'bandwidth', 'infinibandGUID', 'aliases'] as const;
+/** Those of them that a kind of link can honour. */
+const SERVED_BY: Readonly<Partial<Record<LinkKind, readonly string[]>>> = { vf: ['bandwidth'] };
 
-function refuseUnservedCapabilities(config: NetworkConfig): void {
+function refuseUnservedCapabilities(kind: LinkKind, config: NetworkConfig): void {
   for (const capability of UNSERVED_CAPABILITIES) {
-    const value = config.runtimeConfig?.[capability];
+    if (SERVED_BY[kind]?.includes(capability) === true) continue;
+    const value: unknown = config.runtimeConfig?.[capability];
     const empty = value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
-    if (!empty) throw unsupportedField(`runtimeConfig.${capability}`, value, 'Berth cannot honour this request');
+    if (!empty) throw unsupportedField(`runtimeConfig.${capability}`, value, `${kind} cannot honour this request`);
   }
 }

@@ -1,10 +1,12 @@
 /** sriov: a VF and its settings on the PF. */
 import type { PodIdentity, VfLinkSpec } from '../../engine/attachments/model.ts';
 import { asPciAddress, type NetworkName } from '../../engine/values.ts';
-import { type ConfigProblem, invalidConfig } from '../config.ts';
+import { type ConfigProblem, invalidConfig, type NetworkConfig, unsupportedField } from '../config.ts';
 import { CNI_CODES, CniFault } from '../errors.ts';
 import { optional } from '../optional.ts';
 import { deviceOf, type LinkSource, macOf, positive } from './source.ts';
+
+const BITS_PER_MEGABIT = 1_000_000;
 
 export async function parseVf({ config, args, network }: LinkSource, problems: ConfigProblem[]): Promise<VfLinkSpec> {
   const id = deviceOf(config);
@@ -12,7 +14,6 @@ export async function parseVf({ config, args, network }: LinkSource, problems: C
   const device = asPciAddress(id);
   if (device === undefined) {
     throw invalidConfig([
-      ...problems,
       {
         path: 'deviceID',
         message: `${JSON.stringify(id)} is not the PCI address of a VF; does the resource of the NetworkAttachmentDefinition offer VFs?`,
@@ -26,7 +27,8 @@ export async function parseVf({ config, args, network }: LinkSource, problems: C
     if (config.vlanProto === '802.1ad')
       problems.push({ path: 'vlanProto', message: '802.1ad needs a vlan other than 0' });
   }
-  const { min_tx_rate: min, max_tx_rate: max } = config;
+  const min = config.min_tx_rate;
+  const max = requestedRate(config, problems) ?? config.max_tx_rate;
   if (min !== undefined && max !== undefined && max !== 0 && min > max) {
     problems.push({ path: 'min_tx_rate', message: `${min} is above max_tx_rate ${max}` });
   }
@@ -44,6 +46,30 @@ export async function parseVf({ config, args, network }: LinkSource, problems: C
     ...optional('trust', config.trust === undefined ? undefined : config.trust === 'on'),
     ...optional('linkState', config.link_state),
   };
+}
+
+/**
+ * The capability `bandwidth` (CNI conventions; bits a second): what the pod sends is limited by the
+ * NIC, in whole megabits, rounded down, and with the NIC's own burst. What it receives cannot be.
+ */
+function requestedRate(config: NetworkConfig, problems: ConfigProblem[]): number | undefined {
+  const bandwidth = config.runtimeConfig?.bandwidth ?? undefined;
+  if ((bandwidth?.ingressRate ?? 0) > 0) {
+    throw unsupportedField(
+      'runtimeConfig.bandwidth.ingressRate',
+      bandwidth?.ingressRate,
+      'a NIC limits what a VF sends, not what it receives',
+    );
+  }
+  const rate = bandwidth?.egressRate ?? 0;
+  if (rate === 0) return undefined;
+  if (rate < BITS_PER_MEGABIT) {
+    problems.push({
+      path: 'runtimeConfig.bandwidth.egressRate',
+      message: `${rate} bit/s is below 1 Mbit/s, the least that a VF can be limited to`,
+    });
+  }
+  return Math.floor(rate / BITS_PER_MEGABIT);
 }
 
 /** Multus calls a plugin without any device when the pod has none left, and says nothing about it. */
