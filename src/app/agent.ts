@@ -12,6 +12,7 @@ import { createLiveInventory, type LiveInventory } from '../engine/inventory/liv
 import type { Logger } from '../engine/logger.ts';
 import { holdsOf, laterHoldsOf } from '../engine/pools/holds.ts';
 import { createPoolSet, type PoolSet } from '../engine/pools/pool-set.ts';
+import { createTenancy } from '../engine/pools/tenancy.ts';
 import { serveApi } from '../http/server.ts';
 import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
 import { takeAgentLock } from '../linux/agent-lock.ts';
@@ -82,12 +83,16 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
   const podResources = createPodResources({ socketPath: paths.kubelet.podResourcesSocket, log });
   stops.push(() => podResources.close());
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  // Attachments are made after the pools, which follow the attachments.
+  let pools: PoolSet | undefined;
+  const tenancy = createTenancy(() => pools?.plan() ?? { pools: [], unused: [] }, systemClock);
   const attachments = createAttachments({
     kernel,
     records: createRecordStore(paths.records),
     reservations: createReservationStore(systemClock),
     ownedAddresses: createOwnedAddresses(paths.addresses),
     podDevices: podResources,
+    policy: tenancy,
     clock: systemClock,
     log,
     bootId,
@@ -100,11 +105,12 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
     log,
   });
   stops.push(() => inventory.stop());
-  const pools = startPools(configuration, inventory, attachments, log);
-  stops.push(() => pools.stop());
+  const livePools = startPools(configuration, inventory, attachments, log);
+  pools = livePools;
+  stops.push(() => livePools.stop());
 
   const kubelet = createKubeletFrontEnd({
-    pools,
+    pools: livePools,
     paths: paths.kubelet,
     deviceInfoDir: paths.deviceInfoDir,
     registration: configuration.current.registration,
@@ -138,7 +144,18 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
   stops.push(() => loop.stop());
   const api = await serveApi({
     socketPath: paths.apiSocket,
-    view: createAgentView({ version, startedAt, configuration, inventory, pools, kubelet, attachments, spool, loop }),
+    view: createAgentView({
+      version,
+      startedAt,
+      configuration,
+      inventory,
+      pools: livePools,
+      tenancy,
+      kubelet,
+      attachments,
+      spool,
+      loop,
+    }),
     peerUid: (socket) => peerCredentials(socket).uid,
     log,
   });

@@ -5,6 +5,7 @@ import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
 import type { Plan, PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
+import type { Refusals, Tenancy } from '../engine/pools/tenancy.ts';
 import { asPciAddress, type PciAddress } from '../engine/values.ts';
 import {
   type AgentStatus,
@@ -23,6 +24,7 @@ export interface AgentParts {
   readonly configuration: FollowedConfiguration;
   readonly inventory: LiveInventory;
   readonly pools: PoolSet;
+  readonly tenancy: Pick<Tenancy, 'refusals'>;
   readonly kubelet: KubeletFrontEnd;
   readonly attachments: AttachmentEngine;
   readonly spool: Pick<Spool, 'state'>;
@@ -68,9 +70,10 @@ function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddres
 }
 
 function statusOf(parts: AgentParts): AgentStatus {
-  const { attachments, configuration, inventory, kubelet, loop, pools, spool, startedAt, version } = parts;
+  const { attachments, configuration, inventory, kubelet, loop, pools, spool, startedAt, tenancy, version } = parts;
   const list = attachments.list();
   const registrations = new Map(kubelet.status().map((entry) => [entry.resource, entry]));
+  const refusals = tenancy.refusals();
   const { nics, node } = inventory.current;
   return {
     version,
@@ -81,7 +84,9 @@ function statusOf(parts: AgentParts): AgentStatus {
       problems: configuration.problems,
       warnings: configuration.warnings,
     },
-    resources: pools.plan().pools.map((pool) => resourceOf(pool, registrations.get(pool.spec.resource))),
+    resources: pools
+      .plan()
+      .pools.map((pool) => resourceOf(pool, registrations.get(pool.spec.resource), refusals.get(pool.spec.resource))),
     attachments: {
       total: list.length,
       stuck: list.filter(({ state }) => state === 'stuck').length,
@@ -98,7 +103,11 @@ function statusOf(parts: AgentParts): AgentStatus {
   };
 }
 
-function resourceOf({ spec, devices }: PoolState, registration: ResourceRegistration | undefined): ResourceStatus {
+function resourceOf(
+  { spec, devices }: PoolState,
+  registration: ResourceRegistration | undefined,
+  refused: Refusals | undefined,
+): ResourceStatus {
   // Built-in pools without devices are not announced at all.
   const problem = registration === undefined ? 'not announced: this node has no device for it' : registration.lastError;
   const reasons = new Set(devices.flatMap(({ reason }) => (reason === undefined ? [] : [reason])));
@@ -110,5 +119,7 @@ function resourceOf({ spec, devices }: PoolState, registration: ResourceRegistra
     registered: registration?.registered ?? false,
     ...(registration?.mode === undefined ? {} : { mode: registration.mode }),
     ...(problem === undefined ? {} : { problem }),
+    ...(spec.namespaces === undefined ? {} : { namespaces: spec.namespaces }),
+    ...(refused === undefined ? {} : { refused }),
   };
 }

@@ -1,7 +1,7 @@
 /** Text of `berth status`, `attachments`, `plan` and `explain`. Pure: data in, text out. */
 import type { AttachmentSummary, PodIdentity } from '../engine/attachments/model.ts';
 import type { Plan } from '../engine/pools/model.ts';
-import type { AgentStatus, DeviceOwner, Explanation } from '../engine/view.ts';
+import type { AgentStatus, DeviceOwner, Explanation, ResourceStatus } from '../engine/view.ts';
 import { age, printable, renderTable } from './table.ts';
 
 export function renderStatus(status: AgentStatus, now: Date): string {
@@ -21,9 +21,20 @@ export function renderStatus(status: AgentStatus, now: Date): string {
     String(resource.devices),
     String(resource.healthy),
     resource.registered ? (resource.mode ?? 'yes') : 'no',
-    [...(resource.problem === undefined ? [] : [resource.problem]), ...resource.reasons].join('; '),
+    [
+      ...(resource.problem === undefined ? [] : [resource.problem]),
+      ...resource.reasons,
+      ...tenancyNotes(resource, now),
+    ].join('; '),
   ]);
   return `${facts.join('\n')}\n\n${renderTable(['RESOURCE', 'DEVICES', 'HEALTHY', 'REGISTERED', 'NOTE'], rows)}`;
+}
+
+function tenancyNotes({ namespaces, refused }: ResourceStatus, now: Date): readonly string[] {
+  if (namespaces === undefined) return [];
+  const last = refused === undefined ? '' : `, last pod ${refused.lastPod} ${age(refused.lastAt, now)} ago`;
+  const count = refused === undefined ? [] : [`refused ${refused.count} attachments from elsewhere${last}`];
+  return [`for namespaces ${namespaces.join(', ')}`, ...count];
 }
 
 function note(text: string | undefined): string {

@@ -7,6 +7,7 @@ import { BerthError } from './errors.ts';
 import type { Inventory } from './inventory/model.ts';
 import type { DeviceExplanation } from './pools/explain.ts';
 import type { Plan } from './pools/model.ts';
+import type { Refusals } from './pools/tenancy.ts';
 import type { PciAddress } from './values.ts';
 
 /** `berth status` */
@@ -50,6 +51,10 @@ export interface ResourceStatus {
   readonly registered: boolean;
   readonly mode?: 'watcher' | 'legacy';
   readonly problem?: string;
+  /** Pods of other namespaces are refused; absent when every namespace may use it. */
+  readonly namespaces?: readonly string[];
+  /** Attachments that were refused for their namespace since the agent started. */
+  readonly refused?: Refusals;
 }
 
 /** `berth inventory` of a node whose agent runs: who has what. */

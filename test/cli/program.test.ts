@@ -30,6 +30,8 @@ const status: AgentStatus = {
       reasons: [],
       registered: false,
       problem: 'kubelet is away',
+      namespaces: ['team-a', 'team-b'],
+      refused: { count: 3, lastPod: 'team-c/web', lastAt: SINCE },
     },
   ],
   attachments: { total: 2, stuck: 1, unreadable: 0 },
@@ -48,6 +50,7 @@ const attachment: AttachmentSummary = {
   addresses: ['10.0.0.2/24'],
   state: 'attached',
   since: SINCE,
+  createdAt: SINCE,
 };
 
 const plan: Plan = { pools: [], unused: [{ address: VF, ifname: 'eth0v0', reasons: ['it is on no driver'] }] };
@@ -110,7 +113,8 @@ test('status shows resources, what is wrong with them, and a configuration that 
   assert.match(out, /not used, an older one runs on: config\.yaml:3/);
   assert.match(out, /attachments: 2 \(1 stuck\)/);
   assert.match(out, /berth\.dev\/vf +4 +3 +watcher +eth0 is down/);
-  assert.match(out, /berth\.dev\/macvlan +0 +0 +no +kubelet is away/);
+  assert.match(out, /berth\.dev\/macvlan +0 +0 +no +kubelet is away; for namespaces team-a, team-b; refused 3 /);
+  assert.match(out, /refused 3 attachments from elsewhere, last pod team-c\/web 5m ago/);
 });
 
 test('attachments never hands control characters of a pod name to the terminal', async () => {

@@ -3,6 +3,7 @@
  * engine's tests are played on. `restart` is what a killed agent's successor is: a new engine on the
  * same kernel and the same stores.
  */
+import type { DevicePolicy } from '../../src/engine/attachments/device-policy.ts';
 import { type AttachmentEngine, createAttachments } from '../../src/engine/attachments/index.ts';
 import type {
   AttachRequest,
@@ -36,6 +37,7 @@ export interface PodNode {
   device(index: number): WorldVf;
   engine: AttachmentEngine;
   podDevices: PodDevices | undefined;
+  policy: DevicePolicy | undefined;
   bootId: string;
   /** Drops the engine as `kill -9` does, and starts another on what it left. */
   restart(): AttachmentEngine;
@@ -84,6 +86,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       reservations,
       ownedAddresses: owned,
       podDevices: { holders: async () => node.podDevices?.holders() },
+      policy: { admit: (use) => node.policy?.admit(use) },
       clock,
       log: silentLogger,
       bootId: node.bootId,
@@ -103,6 +106,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     },
     engine: undefined as never,
     podDevices: undefined,
+    policy: undefined,
     bootId: 'boot-1',
     restart: () => {
       kernel.intercept(undefined);

@@ -1,6 +1,7 @@
 /** What the parts of the attachment engine share. Built once by `createAttachments`. */
 import type { AddressingContext } from '../ipam/index.ts';
 import type { LinkContext } from '../links/index.ts';
+import type { DevicePolicy } from './device-policy.ts';
 import type { KeyedMutex } from './locks.ts';
 import type { AttachmentKey } from './model.ts';
 import type { PodDevices } from './pod-devices.ts';
@@ -9,6 +10,8 @@ import type { RecordBook } from './record-book.ts';
 export interface AttachmentContext extends LinkContext, AddressingContext {
   readonly records: RecordBook;
   readonly podDevices: PodDevices | undefined;
+  /** Everybody may have everything when there is none. */
+  readonly policy: DevicePolicy | undefined;
   /** Taken in this order: an attachment's lock, its device's lock, then (inside addressing) the network's. */
   readonly attachmentLocks: KeyedMutex;
   readonly deviceLocks: KeyedMutex;

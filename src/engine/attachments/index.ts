@@ -5,6 +5,7 @@ import type { Logger } from '../logger.ts';
 import type { PciAddress } from '../values.ts';
 import { collectDevice, collectNamespace } from './collect.ts';
 import type { AttachmentContext } from './context.ts';
+import type { DevicePolicy } from './device-policy.ts';
 import { KeyedMutex } from './locks.ts';
 import { AttachmentManager } from './manager.ts';
 import type { Attachments } from './model.ts';
@@ -22,6 +23,8 @@ export interface AttachmentOptions {
   readonly ownedAddresses: OwnedAddresses;
   /** Absent where there is no kubelet. */
   readonly podDevices?: PodDevices;
+  /** Asked before a device is given to a pod. */
+  readonly policy?: DevicePolicy;
   readonly clock: Clock;
   readonly log: Logger;
   /** `/proc/sys/kernel/random/boot_id` */
@@ -50,6 +53,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     reservations: options.reservations,
     ownedAddresses: options.ownedAddresses,
     podDevices: options.podDevices,
+    policy: options.policy,
     clock: options.clock,
     log: options.log,
     bootId: options.bootId,

@@ -6,10 +6,12 @@
 
 import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
-import { allocate } from '../ipam/index.ts';
+import { allocate, checkDelegatedAddresses, noAddressing } from '../ipam/index.ts';
 import { driverOf, type LinkOutcome, marksOf, type OtherLink } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
+import type { DeviceUse } from './device-policy.ts';
 import { takeDevice } from './holders.ts';
+import { addressLate, isAddressedLate } from './late-addressing.ts';
 import type {
   AttachmentKey,
   AttachmentSummary,
@@ -51,7 +53,7 @@ export class AttachmentManager implements Attachments {
     const cancel = this.#cancellable(request.key, operation.signal);
     try {
       return await this.#context.attachmentLocks.run(keyText(request.key), cancel.signal, () =>
-        this.#add(request, operation.requestId, cancel.signal),
+        this.#add(request, { ...operation, signal: cancel.signal }),
       );
     } finally {
       cancel.done();
@@ -75,6 +77,7 @@ export class AttachmentManager implements Attachments {
         signal: operation.signal,
         cause: 'del',
         ...(sandbox === undefined ? {} : { given: sandbox }),
+        ...placeOf(operation),
       });
     });
   }
@@ -111,7 +114,7 @@ export class AttachmentManager implements Attachments {
           ifname: request.key.ifname,
           expected: hasNetdev ? request.expected : { addresses: [], routes: [] },
         })),
-        ...(await this.#missingReservations(record, request, operation.signal)),
+        ...(await this.#missingReservations(record, request, operation)),
       ];
       if (differences.length === 0) return;
       throw new BerthError({
@@ -154,11 +157,13 @@ export class AttachmentManager implements Attachments {
     await Promise.all(this.#background);
   }
 
-  async #add(request: AttachRequest, requestId: string, signal: AbortSignal): Promise<AttachResult> {
-    await this.#clearPrevious(request, signal);
+  async #add(request: AttachRequest, operation: OperationContext): Promise<AttachResult> {
+    const { requestId, signal } = operation;
+    await this.#clearPrevious(request, operation);
     const { kernel, records } = this.#context;
     const driver = driverOf(request.link.kind);
-    const target = await driver.resolve(this.#context, request.link);
+    const target = await driver.resolve(this.#context, request.link, request.sandbox);
+    this.#context.policy?.admit(useOf(request, target.device));
     const releaseDevice = await takeDevice(this.#context, target, request, signal);
     let record: AttachmentRecord | undefined;
     let outcome: LinkOutcome;
@@ -193,25 +198,27 @@ export class AttachmentManager implements Attachments {
           state,
           sandbox: request.sandbox,
           ifname: request.key.ifname,
-          addressing,
+          addressing: isAddressedLate(request) ? noAddressing : addressing,
           signal,
         });
       } finally {
         releaseDevice();
       }
+      if (isAddressedLate(request))
+        addressing = await addressLate(this.#context, request, record, outcome, addressing, operation);
       await waitForAddresses(this.#context, request.sandbox, outcome, addressing.addresses, signal);
       checkpoint(signal, 'completing the attachment');
       const result = toResult(request, outcome, addressing);
       this.#complete(records.get(request.key) ?? record, result);
       return result;
     } catch (error) {
-      if (record !== undefined && records.get(request.key) !== undefined) await this.#undo(request);
+      if (record !== undefined && records.get(request.key) !== undefined) await this.#undo(request, operation);
       throw toBerthError(error);
     }
   }
 
   /** A record of the same key: an unfinished or outdated one is restored first, a living one refuses the ADD. */
-  async #clearPrevious(request: AttachRequest, signal: AbortSignal): Promise<void> {
+  async #clearPrevious(request: AttachRequest, operation: OperationContext): Promise<void> {
     const previous = this.#context.records.get(request.key);
     if (previous === undefined) return;
     if (previous.phase === 'attached' && previous.sandbox.cookie === request.sandbox.id.cookie) {
@@ -224,9 +231,10 @@ export class AttachmentManager implements Attachments {
     }
     await restoreAttachment(this.#context, request.key, {
       authority: 'proof',
-      signal,
+      signal: operation.signal,
       cause: 'same-key',
       given: request.sandbox,
+      ...placeOf(operation),
     });
   }
 
@@ -276,6 +284,7 @@ export class AttachmentManager implements Attachments {
       ],
       link,
       ...(ipam?.type === 'host-local' ? { addresses: { type: 'host-local', dataDir: ipam.dataDir } } : {}),
+      ...(ipam?.type === 'delegated' ? { addresses: ipam } : {}),
     };
   }
 
@@ -295,13 +304,14 @@ export class AttachmentManager implements Attachments {
       this.#inBackground(announceWhenUp(this.#context, attached, this.#stop.signal));
   }
 
-  async #undo(request: AttachRequest): Promise<void> {
+  async #undo(request: AttachRequest, operation: OperationContext): Promise<void> {
     try {
       await restoreAttachment(this.#context, request.key, {
         authority: 'proof',
         signal: AbortSignal.timeout(UNDO_MS),
         cause: 'rollback',
         given: request.sandbox,
+        ...placeOf(operation),
       });
     } catch (error) {
       // The ADD's own error is what the caller must see; this one is in the record and in list().
@@ -313,10 +323,14 @@ export class AttachmentManager implements Attachments {
   async #missingReservations(
     record: AttachmentRecord,
     request: CheckRequest,
-    signal: AbortSignal,
+    { signal, ipamPrograms }: OperationContext,
   ): Promise<readonly string[]> {
     const { addresses } = record;
     if (addresses === undefined) return [];
+    if (addresses.type === 'delegated') {
+      const owner = { network: record.network, ...record.key };
+      return checkDelegatedAddresses(this.#context, addresses, owner, request.stdin, signal, ipamPrograms);
+    }
     const content = `${record.key.containerId}\r\n${record.key.ifname}`;
     const reserved = await this.#context.reservations.locked(addresses.dataDir, record.network, signal, (folder) =>
       folder.find(content),
@@ -359,6 +373,15 @@ export class AttachmentManager implements Attachments {
   }
 }
 
+function placeOf({ ipamPrograms }: OperationContext): Pick<OperationContext, 'ipamPrograms'> {
+  return ipamPrograms === undefined ? {} : { ipamPrograms };
+}
+
+function useOf({ link, pod }: AttachRequest, device: string): DeviceUse {
+  const slot = 'slot' in link ? link.slot : undefined;
+  return { kind: link.kind, device, ...(slot === undefined ? {} : { slot }), ...(pod === undefined ? {} : { pod }) };
+}
+
 function toResult(
   request: AttachRequest,
   outcome: LinkOutcome,
@@ -377,7 +400,7 @@ function toResult(
 }
 
 function summarize(record: AttachmentRecord): AttachmentSummary {
-  const slot = record.link.kind === 'vf' ? undefined : record.link.slot;
+  const slot = 'slot' in record.link ? record.link.slot : undefined;
   return {
     containerId: record.key.containerId,
     ifname: record.key.ifname,
@@ -389,6 +412,8 @@ function summarize(record: AttachmentRecord): AttachmentSummary {
     addresses: (record.result?.addresses ?? []).map((entry) => entry.address),
     state: record.phase === 'restoring' && record.problem !== undefined ? 'stuck' : record.phase,
     since: record.since,
+    createdAt: record.createdAt,
+    ...(record.addressesOnly === undefined ? {} : { addressesOnly: record.addressesOnly }),
     ...(record.problem === undefined ? {} : { problem: record.problem.message }),
   };
 }
