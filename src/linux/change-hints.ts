@@ -12,7 +12,18 @@ import type { Message } from './netlink/wire/message.ts';
 const AF_BRIDGE = 7;
 const PCI_ACTIONS = ['add', 'remove', 'bind', 'unbind'] as const;
 /** What makes device nodes or drivers that the inventory tells of. */
-const SUBSYSTEMS = new Set(['infiniband', 'infiniband_verbs', 'vfio', 'vfio-dev', 'uio', 'module', 'drivers']);
+const SUBSYSTEMS = new Set([
+  'infiniband',
+  'infiniband_verbs',
+  'infiniband_mad',
+  'vfio',
+  'vfio-dev',
+  'uio',
+  'auxiliary',
+  'vdpa',
+  'module',
+  'drivers',
+]);
 
 export type Notice =
   | { readonly kind: 'hint'; readonly hint: ChangeHint }

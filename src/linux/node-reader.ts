@@ -12,22 +12,23 @@ import { procDefaultRoutes } from './facts/proc-routes.ts';
 import { recordedFacts } from './facts/recorded.ts';
 import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './facts/source.ts';
 import { Reread } from './reread.ts';
+import { readBuses } from './sysfs/buses.ts';
 import { type KnownLinks, readNetdev, readVirtualLink } from './sysfs/netdev.ts';
 import { type NetdevHome, netdevHome, netdevHomes, netdevsBelow } from './sysfs/netdev-homes.ts';
-import { readNic, readVf } from './sysfs/nic.ts';
+import { readNic, readVf, splitNics } from './sysfs/nic.ts';
 import { readNodeFacts } from './sysfs/node-facts.ts';
 import { createPacer } from './sysfs/pacer.ts';
 import {
   classOf,
   type FunctionPlace,
   functionPlace,
-  isNetworkClass,
+  isRelevantClass,
   pciAddresses,
   physfnOf,
   virtfnsOf,
 } from './sysfs/pci.ts';
 import { noPciNames, type PciNames } from './sysfs/pci-ids.ts';
-import { entriesOf, Notes, type Scan } from './sysfs/scan.ts';
+import { Notes, type Scan } from './sysfs/scan.ts';
 import { SlowSlots } from './sysfs/slow-reads.ts';
 import { openTree, type Tree } from './sysfs/tree.ts';
 import { parseVpd, type VitalProductData, VPD_LIMIT_BYTES } from './sysfs/vpd.ts';
@@ -87,16 +88,16 @@ class TreeReader implements NodeReader {
         home.function === undefined || home.extra !== undefined ? [] : [[home.function, home] as const],
       ),
     );
-    const functions = await this.#networkFunctions(scan, own);
+    const functions = await this.#relevantFunctions(scan, own);
     const netdevs = await this.#netdevs(scan, own, functions, known);
-    const nics = await this.#nics(scan, functions, netdevs);
+    const found = splitNics(await this.#nics(scan, functions, netdevs));
     const links = homes.filter(
       (home) => home.function === undefined || home.extra !== undefined || !functions.has(home.function),
     );
     const virtual = await this.#virtual(scan, links, known);
     const node = await this.#node(scan);
     this.#tree.forget();
-    return await this.#named({ node, nics, virtual, findings: [], unread: scan.notes.list() });
+    return await this.#named({ node, ...found, virtual, findings: [], unread: scan.notes.list() });
   }
 
   async reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory> {
@@ -116,15 +117,15 @@ class TreeReader implements NodeReader {
 
   #scan(slowMs: number, signal: AbortSignal | undefined): Scan {
     this.#tree.forget();
-    const scan = {
+    const notes = new Notes();
+    return {
       tree: this.#tree,
-      notes: new Notes(),
+      notes,
       pacer: createPacer(signal),
       slow: this.#slots.scan(slowMs),
       late: (hint: ChangeHint) => this.#onLate(hint),
-      rdma: false,
+      buses: readBuses(this.#tree, notes),
     };
-    return { ...scan, rdma: entriesOf(scan, 'sys/class/infiniband').length > 0 };
   }
 
   async #node(scan: Scan): Promise<NodeFacts> {
@@ -149,8 +150,8 @@ class TreeReader implements NodeReader {
     };
   }
 
-  /** Functions of network class, and any other that has a netdev. */
-  async #networkFunctions(
+  /** Functions of network and accelerator classes, and any other that has a netdev. */
+  async #relevantFunctions(
     scan: Scan,
     own: Map<PciAddress, NetdevHome>,
   ): Promise<ReadonlyMap<PciAddress, FunctionPlace>> {
@@ -158,7 +159,7 @@ class TreeReader implements NodeReader {
     for (const address of pciAddresses(scan)) {
       if (scan.pacer.due()) await scan.pacer.pause();
       const place = functionPlace(scan, address);
-      if (place === undefined || (!own.has(address) && !isNetworkClass(classOf(scan, place)))) continue;
+      if (place === undefined || (!own.has(address) && !isRelevantClass(classOf(scan, place)))) continue;
       found.set(address, place);
       if (!own.has(address) && !this.#tree.live) setIfFound(own, address, netdevWithoutClass(scan, place));
     }
@@ -282,7 +283,8 @@ class TreeReader implements NodeReader {
   }
 
   async #named(inventory: Inventory): Promise<Inventory> {
-    const nameless = inventory.nics
+    const { nics, accelerators } = inventory;
+    const nameless = [...nics, ...(accelerators ?? [])]
       .flatMap((nic): PciFacts[] => [nic, ...nic.vfs])
       .filter((facts) => facts.vendorName === undefined || facts.deviceName === undefined);
     try {
@@ -302,7 +304,12 @@ class TreeReader implements NodeReader {
       const vfs = nic.vfs.map(named);
       return vfs.every((vf, index) => vf === nic.vfs[index]) ? nic : { ...nic, vfs };
     };
-    return { ...inventory, nics: inventory.nics.map((nic) => named(withNamedVfs(nic))) };
+    const all = (list: readonly Nic[]): readonly Nic[] => list.map((nic) => named(withNamedVfs(nic)));
+    return {
+      ...inventory,
+      nics: all(nics),
+      ...(accelerators === undefined ? {} : { accelerators: all(accelerators) }),
+    };
   }
 }
 

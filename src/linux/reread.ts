@@ -10,12 +10,12 @@ import type { PciAddress } from '../engine/values.ts';
 import type { FactSource, LinkFacts } from './facts/source.ts';
 import { type KnownLinks, readNetdev, readVirtualLink } from './sysfs/netdev.ts';
 import { functionOf, markExtra, type NetdevHome, netdevHome, netdevsBelow } from './sysfs/netdev-homes.ts';
-import { readNic, readVf } from './sysfs/nic.ts';
+import { readNic, readVf, splitNics } from './sysfs/nic.ts';
 import {
   classOf,
   type FunctionPlace,
   functionPlace,
-  isNetworkClass,
+  isRelevantClass,
   PCI_DEVICES,
   physfnOf,
   virtfnsOf,
@@ -42,8 +42,9 @@ export class Reread {
     this.#scan = scan;
     this.#facts = facts;
     this.#previous = previous;
-    this.#nics = new Map(previous.nics.map((nic) => [nic.address, nic]));
-    this.#vfs = new Map(previous.nics.flatMap((nic) => nic.vfs.map((vf) => [vf.address, vf])));
+    const nics = [...previous.nics, ...(previous.accelerators ?? [])];
+    this.#nics = new Map(nics.map((nic) => [nic.address, nic]));
+    this.#vfs = new Map(nics.flatMap((nic) => nic.vfs.map((vf) => [vf.address, vf])));
     this.#virtual = new Map(previous.virtual.map((link) => [link.ifname, link]));
     this.#known = this.#knownBefore();
   }
@@ -96,7 +97,17 @@ export class Reread {
   /** Who has the interface index until now; its name may be another one since. */
   #wantHolder(ifindex: number): void {
     for (const device of this.#functions()) if (device.netdev?.ifindex === ifindex) this.#wantFunction(device.address);
-    for (const link of this.#virtual.values()) if (link.ifindex === ifindex) this.#wantLink(link.ifname);
+    for (const link of this.#virtual.values()) {
+      if (link.ifindex !== ifindex) continue;
+      this.#wantLink(link.ifname);
+      this.#wantParent(link.ifname);
+    }
+  }
+
+  /** A scalable function's netdev is listed with its parent's functions too. */
+  #wantParent(ifname: string): void {
+    for (const nic of this.#nics.values())
+      if (nic.scalable?.some((sf) => sf.ifname === ifname) === true) this.#wantFunction(nic.address);
   }
 
   /** `/devices/virtual/vfio/12`: whoever is in that IOMMU group got or lost its character device. */
@@ -175,6 +186,7 @@ export class Reread {
       if (holder.ifindex === link?.ifindex && other !== name) this.#wantLink(other);
     if (link === undefined) this.#virtual.delete(name);
     else this.#virtual.set(name, link);
+    if (role?.extra === 'sf') this.#wantFunction(role.function);
     this.#wantNeighbours(before, link);
     for (const device of this.#functions())
       if (device.ifname === name && device.address !== role?.function) this.#wantFunction(device.address);
@@ -216,7 +228,7 @@ export class Reread {
     this.#nics.delete(address);
     this.#vfs.delete(address);
     const netdev = own === undefined ? undefined : await readNetdev(this.#scan, own, this.#known);
-    if (place !== undefined && (netdev !== undefined || isNetworkClass(classOf(this.#scan, place)))) {
+    if (place !== undefined && (netdev !== undefined || isRelevantClass(classOf(this.#scan, place)))) {
       await this.#readRole(place, netdev, before);
     }
     this.#forgetVirtualTwin(netdev);
@@ -230,7 +242,7 @@ export class Reread {
 
   async #readRole(place: FunctionPlace, netdev: Netdev | undefined, before: Nic | Vf | undefined): Promise<void> {
     const pf = physfnOf(this.#scan, place);
-    if (pf !== undefined && (this.#nics.has(pf) || this.#isNetworkFunction(pf))) {
+    if (pf !== undefined && (this.#nics.has(pf) || this.#isRelevantFunction(pf))) {
       this.#readVf(place, pf, netdev, before);
       return;
     }
@@ -249,9 +261,9 @@ export class Reread {
     if (nic !== undefined) this.#nics.set(nic.address, nic);
   }
 
-  #isNetworkFunction(address: PciAddress): boolean {
+  #isRelevantFunction(address: PciAddress): boolean {
     const place = functionPlace(this.#scan, address);
-    return place !== undefined && isNetworkClass(classOf(this.#scan, place));
+    return place !== undefined && isRelevantClass(classOf(this.#scan, place));
   }
 
   #readVf(place: FunctionPlace, pf: PciAddress, netdev: Netdev | undefined, before: Nic | Vf | undefined): void {
@@ -301,9 +313,10 @@ export class Reread {
   #result(): Inventory {
     const byPf = Map.groupBy(this.#vfs.values(), (vf) => vf.pf);
     const nics = [...this.#nics.values()].map((nic) => this.#withVfs(nic, byPf.get(nic.address) ?? []));
+    const { accelerators: _before, ...previous } = this.#previous;
     return {
-      ...this.#previous,
-      nics: nics.sort((one, other) => (one.address < other.address ? -1 : 1)),
+      ...previous,
+      ...splitNics(nics.sort((one, other) => (one.address < other.address ? -1 : 1))),
       virtual: [...this.#virtual.values()].sort((one, other) => (one.ifname < other.ifname ? -1 : 1)),
       unread: this.#unread(),
     };

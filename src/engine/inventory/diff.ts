@@ -2,7 +2,7 @@
 import type { Inventory, Nic, Vf, VirtualLink } from './model.ts';
 import { isSame } from './share.ts';
 
-/** All that differs. */
+/** All that differs. Accelerators are among the NICs, theirs among the VFs. */
 export interface InventoryDiff {
   readonly nics: Changes<Nic>;
   readonly vfs: Changes<Vf>;
@@ -30,7 +30,7 @@ export interface Change<T> {
 /** A NIC whose VFs changed and nothing else is not in `nics.changed`: its VFs are in `vfs`. */
 export function diffInventories(before: Inventory, after: Inventory): InventoryDiff {
   return {
-    nics: changes(before.nics, after.nics, (nic) => nic.address),
+    nics: changes(parentsOf(before), parentsOf(after), (nic) => nic.address),
     vfs: changes(vfsOf(before), vfsOf(after), (vf) => vf.address),
     virtual: changes(before.virtual, after.virtual, (link) => link.ifindex),
     node: !isSame(before.node, after.node),
@@ -48,8 +48,13 @@ export function isEmptyDiff(diff: InventoryDiff): boolean {
   );
 }
 
+/** The list itself where it is the only one: `===` tells that nothing changed. */
+function parentsOf({ nics, accelerators }: Inventory): readonly Nic[] {
+  return accelerators === undefined ? nics : [...nics, ...accelerators];
+}
+
 function vfsOf(inventory: Inventory): readonly Vf[] {
-  return inventory.nics.flatMap((nic) => nic.vfs);
+  return parentsOf(inventory).flatMap((nic) => nic.vfs);
 }
 
 function changes<T extends object>(before: readonly T[], after: readonly T[], key: (item: T) => unknown): Changes<T> {

@@ -9,10 +9,16 @@ export function shareInventory(previous: Inventory, next: Inventory): Inventory 
   return shareFields(previous, {
     node: shareValue(previous.node, next.node),
     nics: shareList(previous.nics, next.nics, (nic) => nic.address, shareNic),
+    ...accelerators(previous, next),
     virtual: shareList(previous.virtual, next.virtual, (link) => link.ifindex, shareValue<VirtualLink>),
     findings: shareValue(previous.findings, next.findings),
     unread: shareValue(previous.unread, next.unread),
   });
+}
+
+function accelerators(previous: Inventory, next: Inventory): Pick<Inventory, 'accelerators'> {
+  if (next.accelerators === undefined) return {};
+  return { accelerators: shareList(previous.accelerators ?? [], next.accelerators, (one) => one.address, shareNic) };
 }
 
 function shareNic(previous: Nic, next: Nic): Nic {

@@ -48,6 +48,8 @@ export interface DriverFacts {
   readonly driverVersion?: string;
   readonly firmware?: string;
   readonly serial?: string;
+  /** Running `fw.app.name` of devlink info: the loaded package of dynamic device personalization. */
+  readonly ddpProfile?: string;
 }
 
 /** Knows nothing. */

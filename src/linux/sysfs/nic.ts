@@ -2,11 +2,12 @@
  * A NIC or a VF put together: facts of the PCI function, its netdev, and for a NIC the PCIe link,
  * SR-IOV and vital product data.
  */
-import type { Netdev, Nic, PciFacts, SriovFacts, Vf, VfSettings } from '../../engine/inventory/model.ts';
+import type { Inventory, Netdev, Nic, PciFacts, SriovFacts, Vf, VfSettings } from '../../engine/inventory/model.ts';
 import type { PciAddress } from '../../engine/values.ts';
 import type { DriverFacts } from '../facts/source.ts';
+import { readScalable } from './auxiliary.ts';
 import { count, flag, pcieLink } from './parse.ts';
-import { type FunctionPlace, readPciFacts } from './pci.ts';
+import { type FunctionPlace, isNetworkClass, readPciFacts } from './pci.ts';
 import { attributeOf, type Scan, textOf } from './scan.ts';
 import type { VitalProductData } from './vpd.ts';
 
@@ -30,6 +31,7 @@ export function readNic(scan: Scan, place: FunctionPlace, extras: NicExtras): Ni
   const pcieBest = pcieLink(textOf(scan, place, 'max_link_speed'), textOf(scan, place, 'max_link_width'));
   const sriov = readSriov(scan, place, extras.listedVfs, extras.vfSettings);
   const acpiIndex = attributeOf(scan, place, 'acpi_index', count);
+  const scalable = readScalable(scan, place.address);
   const serial = extras.vpd?.serial ?? extras.driver?.serial;
   return {
     ...facts,
@@ -41,9 +43,18 @@ export function readNic(scan: Scan, place: FunctionPlace, extras: NicExtras): Ni
     ...(pcieNow === undefined ? {} : { pcieNow }),
     ...(pcieBest === undefined ? {} : { pcieBest }),
     ...(acpiIndex === undefined ? {} : { acpiIndex }),
+    ...(extras.driver?.ddpProfile === undefined ? {} : { ddpProfile: extras.driver.ddpProfile }),
     ...(sriov === undefined ? {} : { sriov }),
     vfs: extras.vfs,
+    ...(scalable.length === 0 ? {} : { scalable }),
   };
+}
+
+/** NICs are of a network class or have a netdev; the rest are accelerators. The order stays. */
+export function splitNics(all: readonly Nic[]): Pick<Inventory, 'nics' | 'accelerators'> {
+  const isNic = (nic: Nic): boolean => nic.netdev !== undefined || isNetworkClass(nic.class);
+  const accelerators = all.filter((nic) => !isNic(nic));
+  return { nics: all.filter(isNic), ...(accelerators.length === 0 ? {} : { accelerators }) };
 }
 
 /** `undefined` when the function is gone. */

@@ -5,6 +5,7 @@
 import type { PciFunction } from '../../engine/attachments/port.ts';
 import { BerthError } from '../../engine/errors.ts';
 import type { IfName, PciAddress } from '../../engine/values.ts';
+import { NO_BUSES } from './buses.ts';
 import { markExtra, netdevHome, netdevsBelow } from './netdev-homes.ts';
 import { createPacer } from './pacer.ts';
 import { count, word } from './parse.ts';
@@ -22,7 +23,7 @@ export async function readPciFunction(root: string, address: PciAddress): Promis
     pacer: createPacer(),
     slow: new SlowSlots().scan(0),
     late: () => undefined,
-    rdma: false,
+    buses: NO_BUSES,
   };
   const found = readOne(scan, address);
   const [problem] = notes.list();

@@ -6,7 +6,9 @@
 import type { DeviceNodes, PciFacts } from '../../engine/inventory/model.ts';
 import { asPciAddress, type PciAddress } from '../../engine/values.ts';
 import { count, hexId, integer, pciClass, word } from './parse.ts';
+import { rdmaNodes, readRdma } from './rdma.ts';
 import { attributeOf, entriesOf, linkNameOf, type Place, parsed, realOf, type Scan } from './scan.ts';
+import { readVdpa } from './vdpa.ts';
 
 /** Where the kernel lists all PCI functions. */
 export const PCI_DEVICES = 'sys/bus/pci/devices';
@@ -37,6 +39,16 @@ export function classOf(scan: Scan, place: FunctionPlace): string | undefined {
 
 export function isNetworkClass(pciClassCode: string | undefined): boolean {
   return pciClassCode?.startsWith('02') === true;
+}
+
+/** Functions that the inventory tells of even without a netdev. */
+export function isRelevantClass(pciClassCode: string | undefined): boolean {
+  return isNetworkClass(pciClassCode) || isAcceleratorClass(pciClassCode);
+}
+
+/** Processing accelerators (12), co-processors (0b40) and encryption controllers (10). */
+function isAcceleratorClass(pciClassCode: string | undefined): boolean {
+  return pciClassCode !== undefined && /^(12|0b40|10)/.test(pciClassCode);
 }
 
 /** Address of the PF when this function is a VF. */
@@ -75,6 +87,8 @@ export function readPciFacts(scan: Scan, place: FunctionPlace): PciFacts | undef
   const numaNode = attributeOf(scan, place, 'numa_node', integer);
   const iommuGroup = parsed(scan, place, 'iommu_group', linkNameOf(scan, place, 'iommu_group'), count);
   const pcieRoot = pcieRootOf(place.home);
+  const rdma = readRdma(scan, place);
+  const vdpa = readVdpa(scan, place);
   return {
     address: place.address,
     vendor,
@@ -87,6 +101,8 @@ export function readPciFacts(scan: Scan, place: FunctionPlace): PciFacts | undef
     ...(iommuGroup === undefined ? {} : { iommuGroup }),
     ...(pcieRoot === undefined ? {} : { pcieRoot }),
     deviceNodes: deviceNodesOf(scan, place, driver, iommuGroup),
+    ...(rdma.length === 0 ? {} : { rdma }),
+    ...(vdpa.length === 0 ? {} : { vdpa }),
   };
 }
 
@@ -103,9 +119,11 @@ function deviceNodesOf(
 ): DeviceNodes {
   const vfio = driver?.includes('vfio') === true && group !== undefined ? vfioNode(scan, group) : undefined;
   const uio = driver?.includes('uio') === true ? uioNode(scan, place) : undefined;
+  const vfioDevice = vfio === undefined ? undefined : vfioDeviceNode(scan, place);
   const rdma = rdmaNodes(scan, place);
   return {
     ...(vfio === undefined ? {} : { vfio }),
+    ...(vfioDevice === undefined ? {} : { vfioDevice }),
     ...(uio === undefined ? {} : { uio }),
     ...(rdma.length === 0 ? {} : { rdma }),
   };
@@ -118,20 +136,13 @@ function vfioNode(scan: Scan, group: number): string {
   return `/dev/vfio/${isUnprotected ? 'noiommu-' : ''}${group}`;
 }
 
+/** The function's own device, which iommufd opens instead of the group's (Documentation/driver-api/vfio.rst). */
+function vfioDeviceNode(scan: Scan, place: FunctionPlace): string | undefined {
+  const name = entriesOf(scan, `${place.home}/vfio-dev`).find((entry) => /^vfio[0-9]+$/.test(entry.name))?.name;
+  return name === undefined ? undefined : `/dev/vfio/devices/${name}`;
+}
+
 function uioNode(scan: Scan, place: FunctionPlace): string | undefined {
   const name = entriesOf(scan, `${place.home}/uio`).find((entry) => /^uio[0-9]+$/.test(entry.name))?.name;
   return name === undefined ? undefined : `/dev/${name}`;
-}
-
-const RDMA_CLASSES = ['infiniband_verbs', 'infiniband_mad'] as const;
-
-/** Character devices of the function's RDMA device; the connection manager's belongs to all. */
-function rdmaNodes(scan: Scan, place: FunctionPlace): readonly string[] {
-  if (!scan.rdma) return [];
-  const own = RDMA_CLASSES.flatMap((kind) =>
-    entriesOf(scan, `${place.home}/${kind}`)
-      .filter((entry) => /^(uverbs|umad|issm)[0-9]+$/.test(entry.name))
-      .map((entry) => `/dev/infiniband/${entry.name}`),
-  );
-  return own.length === 0 ? [] : [...own.sort(), '/dev/infiniband/rdma_cm'];
 }

@@ -6,6 +6,7 @@
 import type { Dirent } from 'node:fs';
 import type { Unread } from '../../engine/inventory/model.ts';
 import type { ChangeHint } from '../../engine/inventory/port.ts';
+import type { Buses } from './buses.ts';
 import type { Pacer } from './pacer.ts';
 import type { SlowReads } from './slow-reads.ts';
 import { reasonOf, type Tree } from './tree.ts';
@@ -18,8 +19,7 @@ export interface Scan {
   readonly slow: SlowReads;
   /** Called when something could only be read after this scan: what to read again. */
   readonly late: (hint: ChangeHint) => void;
-  /** The node has RDMA devices: only then is every function asked for its own. */
-  readonly rdma: boolean;
+  readonly buses: Buses;
 }
 
 /** Where a device's attributes are: `home` has no links in it, `name` is the path people know. */
@@ -113,7 +113,7 @@ export function linkNameOf({ tree, notes }: Scan, place: Place, link: string): s
 }
 
 /** A folder's entries; empty when there is none or it cannot be read. */
-export function entriesOf({ tree, notes }: Scan, path: string): readonly Dirent[] {
+export function entriesOf({ tree, notes }: Pick<Scan, 'tree' | 'notes'>, path: string): readonly Dirent[] {
   try {
     return tree.list(path) ?? [];
   } catch (error) {
@@ -123,7 +123,7 @@ export function entriesOf({ tree, notes }: Scan, path: string): readonly Dirent[
 }
 
 /** Where a path really is; `undefined` with a note when it cannot be resolved. */
-export function realOf({ tree, notes }: Scan, path: string): string | undefined {
+export function realOf({ tree, notes }: Pick<Scan, 'tree' | 'notes'>, path: string): string | undefined {
   try {
     return tree.real(path);
   } catch (error) {
