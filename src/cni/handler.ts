@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { AttachmentKey, Attachments, LinkKind, LinkSpec, OperationContext } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { NetworkName } from '../engine/values.ts';
+import { hasOldAddress, mergeResults } from './chain.ts';
 import { type DecodedConfig, decodeConfig, parseName } from './config.ts';
 import { ConfigReview } from './config-review.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
@@ -154,7 +155,8 @@ async function add(request: Request, context: OperationContext): Promise<string>
   const review = new ConfigReview(decoded.fields);
   const ipam = await review.attempt(() => parseIpamSpec(review.config, args, review.problems));
   const link = await linkOf(request, review, args, network);
-  requireExpressible(decoded.version, ipam);
+  const { prevResult } = review.config;
+  requireExpressible(decoded.version, ipam !== undefined || hasOldAddress(prevResult));
   const sandboxPath = call.environment.get('CNI_NETNS') ?? '';
   const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);
   const result = await timed(progress, () =>
@@ -163,7 +165,7 @@ async function add(request: Request, context: OperationContext): Promise<string>
       context,
     ),
   );
-  return print(toCniResult(result, decoded.version, sandboxPath));
+  return print(mergeResults(prevResult, toCniResult(result, decoded.version, sandboxPath), decoded.version));
 }
 
 /**

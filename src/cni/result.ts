@@ -4,7 +4,7 @@
  */
 import type { AttachResult, CheckRequest } from '../engine/attachments/model.ts';
 import type { Route } from '../engine/attachments/port.ts';
-import type { DnsSpec, IpamSpec } from '../engine/ipam/model.ts';
+import type { DnsSpec } from '../engine/ipam/model.ts';
 import { asMacAddress, type IfName } from '../engine/values.ts';
 import type { ConfigProblem, NetworkConfig } from './config.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
@@ -15,8 +15,8 @@ import { type CniVersion, traitsOf } from './versions.ts';
  * To be asked before anything is done: results of 0.1.0 and 0.2.0 consist of addresses alone.
  * Throws code 1 for a link without them.
  */
-export function requireExpressible(version: CniVersion, ipam: IpamSpec | undefined): void {
-  if (traitsOf(version).result !== 'ip4-ip6' || ipam !== undefined) return;
+export function requireExpressible(version: CniVersion, hasAddress: boolean): void {
+  if (traitsOf(version).result !== 'ip4-ip6' || hasAddress) return;
   throw new CniFault(CNI_CODES.incompatibleVersion, {
     reason: 'result-not-expressible',
     message: `cniVersion ${version} cannot describe a link without addresses`,
