@@ -33,6 +33,9 @@ export async function captureTree(root: string, directory: string, facts?: FactS
   const recording = facts === undefined ? undefined : new RecordingFacts(facts);
   const reader = createNodeReader({ root, tree, ...(recording === undefined ? {} : { facts: recording }) });
   const inventory = await reader.read();
+  // Asked for nobody's sake but the tree's.
+  for (const { netdev, vfs } of inventory.nics)
+    if (netdev !== undefined && vfs.length > 0) await reader.vfCounters?.(netdev);
   for (const { address, sriov } of inventory.nics) {
     // Never read on the live node, where it takes the device's lock; people and other tools look for it.
     if (sriov !== undefined) tree.add(`sys/bus/pci/devices/${address}`, 'sriov_numvfs', `${sriov.numVfs}`);

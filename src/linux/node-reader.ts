@@ -4,7 +4,7 @@
  * `unread`, then at the same paths below the root.
  */
 import type { Inventory, Netdev, Nic, NodeFacts, PciFacts, Vf, VirtualLink } from '../engine/inventory/model.ts';
-import type { ChangeHint, NodeReader, VfSettingsAnswer } from '../engine/inventory/port.ts';
+import type { ChangeHint, NodeReader, VfCountersAnswer, VfSettingsAnswer } from '../engine/inventory/port.ts';
 import { shareInventory } from '../engine/inventory/share.ts';
 import type { PciAddress } from '../engine/values.ts';
 import type { MachineFacts } from './facts/machine.ts';
@@ -13,6 +13,7 @@ import { recordedFacts } from './facts/recorded.ts';
 import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './facts/source.ts';
 import { Reread } from './reread.ts';
 import { readBuses } from './sysfs/buses.ts';
+import { readGroupmates } from './sysfs/groupmates.ts';
 import { type KnownLinks, readNetdev, readVirtualLink } from './sysfs/netdev.ts';
 import { type NetdevHome, netdevHome, netdevHomes, netdevsBelow } from './sysfs/netdev-homes.ts';
 import { readNic, readVf, splitNics } from './sysfs/nic.ts';
@@ -96,8 +97,16 @@ class TreeReader implements NodeReader {
     );
     const virtual = await this.#virtual(scan, links, known);
     const node = await this.#node(scan);
+    const groupmates = await readGroupmates(scan, groupsOf(found.nics), new Set(functions.keys()));
     this.#tree.forget();
-    return await this.#named({ node, ...found, virtual, findings: [], unread: scan.notes.list() });
+    return await this.#named({
+      node,
+      ...found,
+      ...(groupmates.length === 0 ? {} : { groupmates }),
+      virtual,
+      findings: [],
+      unread: scan.notes.list(),
+    });
   }
 
   async reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory> {
@@ -113,6 +122,10 @@ class TreeReader implements NodeReader {
 
   async vfSettings(pf: LinkRef): Promise<VfSettingsAnswer> {
     return await this.#facts.vfSettings(pf);
+  }
+
+  async vfCounters(pf: LinkRef): Promise<VfCountersAnswer> {
+    return await this.#facts.vfCounters(pf);
   }
 
   #scan(slowMs: number, signal: AbortSignal | undefined): Scan {
@@ -311,6 +324,11 @@ class TreeReader implements NodeReader {
       ...(accelerators === undefined ? {} : { accelerators: all(accelerators) }),
     };
   }
+}
+
+function groupsOf(nics: readonly Nic[]): ReadonlySet<number> {
+  const devices = nics.flatMap((nic): readonly PciFacts[] => [nic, ...nic.vfs]);
+  return new Set(devices.flatMap(({ iommuGroup }) => iommuGroup ?? []));
 }
 
 function noteMissing(notes: Notes, pf: LinkRef, missing: readonly number[]): void {

@@ -46,10 +46,22 @@ if (
     assert.equal(await facts.driverInfo(parseIfName('nobody')), undefined);
   });
 
+  test('queues and offloads of an interface are told; what its driver does not offer is absent', async () => {
+    const links = new Map((await facts.links()).map((link) => [String(link.name), link.index]));
+    const told = await facts.ethtool(links.get('up0') ?? 0);
+    assert.ok((told.queues?.combined ?? told.queues?.rx ?? 0) >= 1, JSON.stringify(told.queues));
+    assert.ok((told.queues?.combinedMax ?? told.queues?.rxMax ?? 0) >= 1);
+    assert.ok(told.offloads?.includes('tx-checksum-ip-generic'), told.offloads?.join());
+    assert.equal((await facts.ethtool(links.get('br0') ?? 0)).queues, undefined);
+    assert.deepEqual(await facts.ethtool(987_654), {});
+  });
+
   test('a link without VFs and a device without devlink tell nothing', async () => {
     const up0 = (await facts.links()).find((link) => link.name === 'up0')?.index ?? 0;
     assert.equal(await facts.vfList(up0), undefined);
     assert.equal(await facts.vfList(987_654), undefined);
+    assert.equal(await facts.vfCounters(up0), undefined);
+    assert.equal(await facts.eswitchMode(parsePciAddress('ffff:ff:1f.7')), undefined);
     assert.equal(await facts.devlinkInfo(parsePciAddress('ffff:ff:1f.7')), undefined);
   });
 

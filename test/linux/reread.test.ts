@@ -298,7 +298,14 @@ test('addresses and default routes follow their events, and VF settings are not 
 test('a fact source that fails is told, and the files still count', async () => {
   await withTree({ pfs: [{}] }, async ({ dir }) => {
     const fail = async (): Promise<never> => Promise.reject(Object.assign(new Error('no buffer'), { code: 'ENOBUFS' }));
-    const source: FactSource = { links: fail, link: fail, defaultRoutes: fail, vfSettings: fail, driver: fail };
+    const source: FactSource = {
+      links: fail,
+      link: fail,
+      defaultRoutes: fail,
+      vfSettings: fail,
+      vfCounters: fail,
+      driver: fail,
+    };
     const reader = createNodeReader({ root: dir, facts: source });
     const before = await reader.read();
     assert.equal(before.nics[0]?.netdev?.mtuBytes, 1500);

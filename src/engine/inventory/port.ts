@@ -1,6 +1,6 @@
 /** What the engine needs from the node in order to keep an inventory. Implemented by `src/linux`. */
 import type { PciAddress } from '../values.ts';
-import type { Inventory, VfSettings } from './model.ts';
+import type { Inventory, VfCounters, VfSettings } from './model.ts';
 
 /**
  * Reads the node. One implementation serves the live kernel and a captured tree: roots are
@@ -25,7 +25,15 @@ export interface NodeReader {
    * readers that read settings with everything else.
    */
   vfSettings?(pf: PfRef): Promise<VfSettingsAnswer>;
+  /**
+   * What the PF counted of its VFs, by index; only when somebody asks, since drivers ask firmware for
+   * it. `undefined`: unknown. Absent in readers that cannot.
+   */
+  vfCounters?(pf: PfRef): Promise<VfCountersAnswer>;
 }
+
+/** By VF index. A driver that does not count answers zeros, which cannot be told from silence. */
+export type VfCountersAnswer = ReadonlyMap<number, VfCounters> | undefined;
 
 /** `none`: the driver lists no VFs; `undefined`: unknown. */
 export type VfSettingsAnswer = VfSettingsList | 'none' | undefined;

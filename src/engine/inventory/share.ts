@@ -13,6 +13,7 @@ export function shareInventory(previous: Inventory, next: Inventory): Inventory 
     virtual: shareList(previous.virtual, next.virtual, (link) => link.ifindex, shareValue<VirtualLink>),
     findings: shareValue(previous.findings, next.findings),
     unread: shareValue(previous.unread, next.unread),
+    ...(next.groupmates === undefined ? {} : { groupmates: shareValue(previous.groupmates, next.groupmates) }),
   });
 }
 
@@ -28,8 +29,8 @@ function shareNic(previous: Nic, next: Nic): Nic {
   });
 }
 
-function shareValue<T>(previous: T, next: T): T {
-  return isSame(previous, next) ? previous : next;
+function shareValue<T>(previous: T | undefined, next: T): T {
+  return previous !== undefined && isSame(previous, next) ? previous : next;
 }
 
 /** One level only: the fields have been shared before. */

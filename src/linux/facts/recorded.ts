@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { BerthError } from '../../engine/errors.ts';
-import type { VfSettingsAnswer } from '../../engine/inventory/port.ts';
+import type { VfCountersAnswer, VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import { asMacAddress, asPciAddress } from '../../engine/values.ts';
 import { reasonOf, type Tree } from '../sysfs/tree.ts';
 import type { DriverFacts, FactSource, LinkFacts } from './source.ts';
@@ -35,6 +35,21 @@ const vfSettings = z.strictObject({
   linkState: z.enum(['auto', 'enable', 'disable']).optional(),
 });
 
+const counted = z.int().min(0);
+const vfCounters = z.strictObject({
+  rxBytes: counted,
+  txBytes: counted,
+  rxPackets: counted,
+  txPackets: counted,
+  broadcast: counted,
+  multicast: counted,
+  rxDropped: counted,
+  txDropped: counted,
+});
+
+const byIndex = z.string().regex(/^[0-9]{1,5}$/);
+const hexDigits = z.string().regex(/^[0-9a-f]{0,64}$/);
+
 const link = z.strictObject({
   ifindex: z.int().min(1),
   altnames: z.array(text).max(256),
@@ -44,10 +59,30 @@ const link = z.strictObject({
   addresses: z.array(text).max(4096),
   defaultRoute: z.boolean(),
   /** `none`: the driver lists no VFs. */
-  vfs: z.union([z.literal('none'), z.record(z.string().regex(/^[0-9]{1,5}$/), vfSettings)]).optional(),
+  vfs: z.union([z.literal('none'), z.record(byIndex, vfSettings)]).optional(),
+  vfCounters: z.record(byIndex, vfCounters).optional(),
+  physPortId: hexDigits.optional(),
+  physPortName: text.optional(),
+  physSwitchId: hexDigits.optional(),
 });
 
-const driver = z.strictObject({ driverVersion: text.optional(), firmware: text.optional(), serial: text.optional() });
+const many = z.int().min(0).max(0xffffffff).optional();
+
+const driver = z.strictObject({
+  driverVersion: text.optional(),
+  firmware: text.optional(),
+  firmwareStored: text.optional(),
+  serial: text.optional(),
+  partNumber: text.optional(),
+  ddpProfile: text.optional(),
+  eswitchMode: z.enum(['legacy', 'switchdev']).optional(),
+  queues: z
+    .strictObject({ combined: many, rx: many, tx: many, combinedMax: many, rxMax: many, txMax: many })
+    .transform(withoutUndefined)
+    .optional(),
+  rings: z.strictObject({ rx: many, tx: many, rxMax: many, txMax: many }).transform(withoutUndefined).optional(),
+  offloads: z.array(text).max(128).optional(),
+});
 
 const document = z.strictObject({
   /** Additions that old readers cannot ignore raise it. */
@@ -74,6 +109,7 @@ export function recordedFacts(tree: Tree): FactSource {
     link: async (ifindex) => (await recorded())?.links.get(ifindex),
     defaultRoutes: async () => (await recorded())?.defaultRoutes,
     vfSettings: async (pf) => (await recorded())?.settings.get(pf.ifindex),
+    vfCounters: async (pf) => (await recorded())?.counters.get(pf.ifindex),
     driver: async (address) => (await recorded())?.functions.get(address),
   };
 }
@@ -82,6 +118,7 @@ interface Recorded {
   readonly links: ReadonlyMap<number, LinkFacts>;
   readonly defaultRoutes: ReadonlySet<number>;
   readonly settings: ReadonlyMap<number, VfSettingsAnswer>;
+  readonly counters: ReadonlyMap<number, VfCountersAnswer>;
   readonly functions: ReadonlyMap<string, DriverFacts>;
 }
 
@@ -95,6 +132,7 @@ async function load(tree: Tree): Promise<Recorded | undefined> {
     links: new Map(links.map((entry) => [entry.ifindex, linkFacts(entry)])),
     defaultRoutes: new Set(links.filter((entry) => entry.defaultRoute).map((entry) => entry.ifindex)),
     settings: new Map(links.map((entry) => [entry.ifindex, settingsOf(entry.vfs)])),
+    counters: new Map(links.map((entry) => [entry.ifindex, countersOf(entry.vfCounters)])),
     functions: new Map(
       Object.entries(functions).map(([address, facts]) => [address.toLowerCase(), withoutUndefined(facts)]),
     ),
@@ -126,8 +164,17 @@ function invalid(why: string): BerthError {
   });
 }
 
-function linkFacts({ ifindex, altnames, permanentMac, carrier, kind, addresses }: z.output<typeof link>): LinkFacts {
-  return withoutUndefined({ ifindex, altnames, permanentMac, carrier, kind, addresses });
+function linkFacts({
+  defaultRoute: _route,
+  vfs: _vfs,
+  vfCounters: _counters,
+  ...facts
+}: z.output<typeof link>): LinkFacts {
+  return withoutUndefined(facts);
+}
+
+function countersOf(counters: z.output<typeof link>['vfCounters']): VfCountersAnswer {
+  return counters && new Map(Object.entries(counters).map(([index, counted]) => [Number(index), counted]));
 }
 
 function settingsOf(vfs: z.output<typeof link>['vfs']): VfSettingsAnswer {

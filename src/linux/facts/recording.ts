@@ -1,5 +1,5 @@
 /** A fact source that remembers its answers, in the form of `berth/facts.json`. */
-import type { VfSettingsAnswer } from '../../engine/inventory/port.ts';
+import type { VfCountersAnswer, VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import type { PciAddress } from '../../engine/values.ts';
 import type { FactsDocument } from './recorded.ts';
 import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './source.ts';
@@ -7,6 +7,7 @@ import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './source.ts';
 export class RecordingFacts implements FactSource {
   readonly #inner: FactSource;
   readonly #settings = new Map<number, VfSettingsAnswer>();
+  readonly #counters = new Map<number, VfCountersAnswer>();
   readonly #drivers = new Map<PciAddress, DriverFacts>();
   #links: ReadonlyMap<number, LinkFacts> | undefined;
   #routes: ReadonlySet<number> | undefined;
@@ -35,6 +36,12 @@ export class RecordingFacts implements FactSource {
     return answer;
   }
 
+  async vfCounters(pf: LinkRef): Promise<VfCountersAnswer> {
+    const answer = await this.#inner.vfCounters(pf);
+    this.#counters.set(pf.ifindex, answer);
+    return answer;
+  }
+
   async driver(address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts | undefined> {
     const answer = await this.#inner.driver(address, netdev);
     if (answer !== undefined) this.#drivers.set(address, answer);
@@ -46,14 +53,20 @@ export class RecordingFacts implements FactSource {
     if (this.#links === undefined) return undefined;
     const links = [...this.#links.values()].map((link) => {
       const vfs = this.#settings.get(link.ifindex);
+      const counters = this.#counters.get(link.ifindex);
       return {
         ...link,
         altnames: [...link.altnames],
         addresses: [...link.addresses],
         defaultRoute: this.#routes?.has(link.ifindex) ?? false,
         ...(vfs === undefined ? {} : { vfs: vfs === 'none' ? vfs : Object.fromEntries(vfs.settings) }),
+        ...(counters === undefined ? {} : { vfCounters: Object.fromEntries(counters) }),
       };
     });
-    return { schema: 1, links, functions: Object.fromEntries(this.#drivers) };
+    const functions = [...this.#drivers].map(([address, { offloads, ...facts }]) => [
+      address,
+      { ...facts, ...(offloads === undefined ? {} : { offloads: [...offloads] }) },
+    ]);
+    return { schema: 1, links, functions: Object.fromEntries(functions) };
   }
 }

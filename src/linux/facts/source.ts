@@ -3,7 +3,8 @@
  * `berth/facts.json` of a captured tree. A source that cannot know answers `undefined`, which means
  * "unknown" everywhere; a source that fails throws.
  */
-import type { VfSettingsAnswer } from '../../engine/inventory/port.ts';
+import type { Nic } from '../../engine/inventory/model.ts';
+import type { VfCountersAnswer, VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import type { MacAddress, PciAddress } from '../../engine/values.ts';
 
 /** See the head of this file for "unknown" and failure. */
@@ -19,6 +20,8 @@ export interface FactSource {
    * NICs (1 to 2 ms for each VF).
    */
   vfSettings(pf: LinkRef): Promise<VfSettingsAnswer>;
+  /** What the PF counted of its VFs; may ask the firmware for each of them. */
+  vfCounters(pf: LinkRef): Promise<VfCountersAnswer>;
   /** What driver and firmware say of themselves; may ask the firmware. */
   driver(address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts | undefined>;
 }
@@ -41,16 +44,28 @@ export interface LinkFacts {
   readonly kind?: string;
   /** Global addresses with prefix length. */
   readonly addresses: readonly string[];
+  /** IFLA_PHYS_PORT_ID, IFLA_PHYS_PORT_NAME and IFLA_PHYS_SWITCH_ID; the files of that name wait for the RTNL lock. */
+  readonly physPortId?: string;
+  readonly physPortName?: string;
+  readonly physSwitchId?: string;
 }
 
 /** What a driver says of itself and of its device. */
-export interface DriverFacts {
-  readonly driverVersion?: string;
-  readonly firmware?: string;
-  readonly serial?: string;
-  /** Running `fw.app.name` of devlink info: the loaded package of dynamic device personalization. */
-  readonly ddpProfile?: string;
-}
+export type DriverFacts = Pick<Nic, (typeof DRIVER_FACTS)[number]>;
+
+/** The fields of a NIC that only its driver tells. */
+export const DRIVER_FACTS = [
+  'driverVersion',
+  'firmware',
+  'firmwareStored',
+  'serial',
+  'partNumber',
+  'ddpProfile',
+  'eswitchMode',
+  'queues',
+  'rings',
+  'offloads',
+] as const satisfies readonly (keyof Nic)[];
 
 /** Knows nothing. */
 export const noFacts: FactSource = {
@@ -58,5 +73,6 @@ export const noFacts: FactSource = {
   link: async () => undefined,
   defaultRoutes: async () => undefined,
   vfSettings: async () => undefined,
+  vfCounters: async () => undefined,
   driver: async () => undefined,
 };

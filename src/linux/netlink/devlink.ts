@@ -1,19 +1,16 @@
 /** Device information through devlink (linux/genetlink.h, linux/devlink.h). Codecs only. */
 import type { PciAddress } from '../../engine/values.ts';
 import type { DevlinkInfo } from './facts-model.ts';
-import { type AttributeWriter, findAttribute, malformed, readAttributes, text, u16 } from './wire/attribute.ts';
+import { genericAttributes, writeGenericHeader } from './genetlink.ts';
+import { type AttributeWriter, findAttribute, readAttributes, text, u16 } from './wire/attribute.ts';
 
-/** Message type of the generic netlink controller. */
-export const GENL_ID_CTRL = 16;
-
-/** struct genlmsghdr: command, version, reserved. */
-const GENLMSGHDR_BYTES = 4;
-const CTRL_CMD_GETFAMILY = 3;
-const CTRL_ATTR_FAMILY_ID = 1;
-const CTRL_ATTR_FAMILY_NAME = 2;
+const DEVLINK_CMD_ESWITCH_GET = 29;
 const DEVLINK_CMD_INFO_GET = 51;
 const DEVLINK_ATTR_BUS_NAME = 1;
 const DEVLINK_ATTR_DEV_NAME = 2;
+/** Mode of the embedded switch; DEVLINK_ESWITCH_MODE_LEGACY is 0. */
+const DEVLINK_ATTR_ESWITCH_MODE = 25;
+const ESWITCH_MODES = ['legacy', 'switchdev'] as const;
 const DEVLINK_ATTR_INFO_DRIVER_NAME = 98;
 const DEVLINK_ATTR_INFO_SERIAL_NUMBER = 99;
 const DEVLINK_ATTR_INFO_VERSION_FIXED = 100;
@@ -23,36 +20,31 @@ const DEVLINK_ATTR_INFO_VERSION_NAME = 103;
 const DEVLINK_ATTR_INFO_VERSION_VALUE = 104;
 const DEVLINK_ATTR_INFO_BOARD_SERIAL_NUMBER = 146;
 
-function writeHeader(writer: AttributeWriter, command: number): void {
-  const at = writer.reserve(GENLMSGHDR_BYTES);
-  writer.memory.writeUInt8(command, at);
-  writer.memory.writeUInt8(1, at + 1);
-}
-
-/** CTRL_CMD_GETFAMILY by name; ENOENT when the kernel does not have the family. */
-export function writeFamilyGet(writer: AttributeWriter, name: string): void {
-  writeHeader(writer, CTRL_CMD_GETFAMILY);
-  writer.text(CTRL_ATTR_FAMILY_NAME, name);
-}
-
-/** The message type of the family. */
-export function readFamily(payload: Buffer): number {
-  if (payload.length < GENLMSGHDR_BYTES) throw malformed(`family of ${payload.length} bytes`);
-  const id = findAttribute(readAttributes(payload.subarray(GENLMSGHDR_BYTES)), CTRL_ATTR_FAMILY_ID);
-  if (id === undefined) throw malformed('family without an id');
-  return u16(id);
-}
-
 /** DEVLINK_CMD_INFO_GET; ENODEV when the device has no devlink instance. */
 export function writeDevlinkInfoGet(writer: AttributeWriter, address: PciAddress): void {
-  writeHeader(writer, DEVLINK_CMD_INFO_GET);
+  writeGet(writer, DEVLINK_CMD_INFO_GET, address);
+}
+
+/** DEVLINK_CMD_ESWITCH_GET; EOPNOTSUPP when the device has no embedded switch. */
+export function writeEswitchGet(writer: AttributeWriter, address: PciAddress): void {
+  writeGet(writer, DEVLINK_CMD_ESWITCH_GET, address);
+}
+
+/** `undefined` for a mode that is newer than this reader. */
+export function readEswitchMode(payload: Buffer): (typeof ESWITCH_MODES)[number] | undefined {
+  const attributes = readAttributes(genericAttributes(payload, 'embedded switch'));
+  const mode = findAttribute(attributes, DEVLINK_ATTR_ESWITCH_MODE);
+  return mode === undefined ? undefined : ESWITCH_MODES[u16(mode)];
+}
+
+function writeGet(writer: AttributeWriter, command: number, address: PciAddress): void {
+  writeGenericHeader(writer, command);
   writer.text(DEVLINK_ATTR_BUS_NAME, 'pci');
   writer.text(DEVLINK_ATTR_DEV_NAME, address);
 }
 
 export function readDevlinkInfo(payload: Buffer): DevlinkInfo {
-  if (payload.length < GENLMSGHDR_BYTES) throw malformed(`devlink information of ${payload.length} bytes`);
-  const attributes = readAttributes(payload.subarray(GENLMSGHDR_BYTES));
+  const attributes = readAttributes(genericAttributes(payload, 'devlink information'));
   const words = (type: number): string | undefined => {
     const value = findAttribute(attributes, type);
     return value === undefined ? undefined : text(value);

@@ -1,5 +1,5 @@
 /** What netlink tells about the host's links, as the inventory needs it. `host-facts.ts` reads it. */
-import type { VfSettings } from '../../engine/inventory/model.ts';
+import type { QueueCounts, RingSizes, VfCounters, VfSettings } from '../../engine/inventory/model.ts';
 import type { IfName, MacAddress, PciAddress } from '../../engine/values.ts';
 
 /** One link of the namespace; absent facts were not told by the kernel. */
@@ -34,6 +34,10 @@ export interface HostLink {
   /** Set when the device behind it is on the PCI bus (IFLA_PARENT_DEV_NAME and _BUS_NAME, Linux 5.14). */
   readonly pci?: PciAddress;
   readonly vlanId?: number;
+  /** IFLA_PHYS_PORT_ID and IFLA_PHYS_SWITCH_ID in hexadecimal digits, IFLA_PHYS_PORT_NAME. */
+  readonly physPortId?: string;
+  readonly physPortName?: string;
+  readonly physSwitchId?: string;
 }
 
 export interface HostAddress {
@@ -62,6 +66,14 @@ export interface DevlinkInfo {
   readonly stored: Readonly<Record<string, string>>;
 }
 
+/** What ethtool's generic netlink family tells of an interface; what the driver does not offer is absent. */
+export interface EthtoolFacts {
+  readonly queues?: QueueCounts;
+  readonly rings?: RingSizes;
+  /** Names of the features that are on. */
+  readonly offloads?: readonly string[];
+}
+
 /** PF-side settings as far as the kernel listed them. */
 export interface VfList {
   /** By VF index. */
@@ -77,6 +89,8 @@ export interface HostFacts {
   link(ifindex: number): Promise<HostLink | undefined>;
   /** `undefined` when the link is gone or lists no VFs. Can take 1 to 2 ms per VF on some NICs. */
   vfList(ifindex: number): Promise<VfList | undefined>;
+  /** Counters by VF index; `undefined` when the link is gone or lists no VFs. */
+  vfCounters(ifindex: number): Promise<ReadonlyMap<number, VfCounters> | undefined>;
   /** Of all links, or of one. */
   addresses(ifindex?: number): Promise<readonly HostAddress[]>;
   /** Interfaces that carry a default route of any table, IPv4 or IPv6. */
@@ -85,6 +99,10 @@ export interface HostFacts {
   driverInfo(ifname: IfName): Promise<DriverInfo | undefined>;
   /** `undefined` when the kernel has no devlink or the device no devlink instance. */
   devlinkInfo(address: PciAddress): Promise<DevlinkInfo | undefined>;
+  /** `undefined` when the device has no devlink instance or no embedded switch. */
+  eswitchMode(address: PciAddress): Promise<'legacy' | 'switchdev' | undefined>;
+  /** Queues, rings and features; empty for an interface that is gone or whose driver tells none. */
+  ethtool(ifindex: number): Promise<EthtoolFacts>;
   /** Closes the sockets; calls after it throw. */
   close(): void;
 }

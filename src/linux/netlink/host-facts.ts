@@ -3,12 +3,22 @@
  * what the kernel tells in this moment; joining it with sysfs is the reader's work.
  */
 import { BerthError } from '../../engine/errors.ts';
+import type { PciAddress } from '../../engine/values.ts';
 import { pick } from '../netns/link-view.ts';
 import { RTM_GETADDR, readAddress, writeAddressDump } from './address.ts';
 import { NetlinkClient } from './client.ts';
-import { GENL_ID_CTRL, readDevlinkInfo, readFamily, writeDevlinkInfoGet, writeFamilyGet } from './devlink.ts';
+import { readDevlinkInfo, readEswitchMode, writeDevlinkInfoGet, writeEswitchGet } from './devlink.ts';
 import { getDriverInfo } from './ethtool.ts';
+import {
+  ETHTOOL_GENL_NAME,
+  ETHTOOL_MSG,
+  readChannels,
+  readFeatures,
+  readRings,
+  writeEthtoolGet,
+} from './ethtool-family.ts';
 import type { HostFacts, HostLink } from './facts-model.ts';
+import { GENL_ID_CTRL, readFamily, writeFamilyGet } from './genetlink.ts';
 import {
   type LinkMessage,
   RTEXT_FILTER_SKIP_STATS,
@@ -20,7 +30,8 @@ import {
 } from './link.ts';
 import { RTM_GETROUTE, readRoute, writeRouteDump } from './route.ts';
 import { NETLINK_GENERIC, NETLINK_ROUTE } from './socket.ts';
-import { readVfList } from './vf.ts';
+import { readVfList, type VfListMessage } from './vf.ts';
+import type { AttributeWriter } from './wire/attribute.ts';
 
 const MOST_IDLE_SOCKETS = 4;
 
@@ -28,7 +39,47 @@ const MOST_IDLE_SOCKETS = 4;
 export function createHostFacts(): HostFacts {
   const route = new NetlinkClient({ protocol: NETLINK_ROUTE, mostIdle: MOST_IDLE_SOCKETS });
   const generic = new NetlinkClient({ protocol: NETLINK_GENERIC });
-  let devlinkFamily: number | undefined;
+  const families = new Map<string, number>();
+  const vfListOf = async (ifindex: number, filter: number): Promise<VfListMessage | undefined> => {
+    const [message] =
+      (await orUndefined(
+        route.request({
+          type: RTM_GETLINK,
+          op: 'vf.list',
+          target: `link ${ifindex}`,
+          fill: (writer) => writeLinkGet(writer, { index: ifindex }, filter),
+        }),
+        'ENODEV',
+      )) ?? [];
+    if (message === undefined) return undefined;
+    const list = readVfList(message.payload);
+    return list.numVfs === undefined || list.settings.size === 0 ? undefined : list;
+  };
+
+  /** Message type of a generic family; `undefined` when the kernel does not have it. A module may bring it later. */
+  const familyOf = async (name: string): Promise<number | undefined> => {
+    const known = families.get(name);
+    if (known !== undefined) return known;
+    const fill = (writer: AttributeWriter): void => writeFamilyGet(writer, name);
+    const [message] =
+      (await orUndefined(generic.request({ type: GENL_ID_CTRL, op: `${name}.family`, fill }), 'ENOENT')) ?? [];
+    if (message === undefined) return undefined;
+    const type = readFamily(message.payload);
+    families.set(name, type);
+    return type;
+  };
+
+  const askDevlink = async (
+    op: string,
+    address: PciAddress,
+    fill: (writer: AttributeWriter, address: PciAddress) => void,
+  ): Promise<Buffer | undefined> => {
+    const type = await familyOf('devlink');
+    if (type === undefined) return undefined;
+    const asked = generic.request({ type, op, target: address, fill: (writer) => fill(writer, address) });
+    const [answer] = (await orUndefined(asked, 'ENODEV', 'EOPNOTSUPP')) ?? [];
+    return answer?.payload;
+  };
 
   return {
     async links() {
@@ -52,20 +103,12 @@ export function createHostFacts(): HostFacts {
     },
 
     async vfList(ifindex) {
-      const filter = RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS;
-      const [message] =
-        (await orUndefined(
-          route.request({
-            type: RTM_GETLINK,
-            op: 'vf.list',
-            target: `link ${ifindex}`,
-            fill: (writer) => writeLinkGet(writer, { index: ifindex }, filter),
-          }),
-          'ENODEV',
-        )) ?? [];
-      if (message === undefined) return undefined;
-      const { numVfs, settings, missing } = readVfList(message.payload);
-      return numVfs === undefined || settings.size === 0 ? undefined : { settings, missing };
+      const list = await vfListOf(ifindex, RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS);
+      return list === undefined ? undefined : { settings: list.settings, missing: list.missing };
+    },
+
+    async vfCounters(ifindex) {
+      return (await vfListOf(ifindex, RTEXT_FILTER_VF))?.counters;
     },
 
     async addresses(ifindex = 0) {
@@ -77,12 +120,12 @@ export function createHostFacts(): HostFacts {
     },
 
     async defaultRouteInterfaces() {
-      const families = await Promise.all(
+      const dumps = await Promise.all(
         ([4, 6] as const).map((family) =>
           route.dump({ type: RTM_GETROUTE, op: 'route.list', fill: (writer) => writeRouteDump(writer, family) }),
         ),
       );
-      const found = families
+      const found = dumps
         .flat()
         .map(({ payload }) => readRoute(payload))
         .filter((entry) => entry !== undefined)
@@ -93,32 +136,36 @@ export function createHostFacts(): HostFacts {
     driverInfo: getDriverInfo,
 
     async devlinkInfo(address) {
-      if (devlinkFamily === undefined) {
-        const [message] =
-          (await orUndefined(
-            generic.request({
-              type: GENL_ID_CTRL,
-              op: 'devlink.family',
-              fill: (writer) => writeFamilyGet(writer, 'devlink'),
-            }),
-            'ENOENT',
-          )) ?? [];
-        if (message === undefined) return undefined;
-        devlinkFamily = readFamily(message.payload);
-      }
-      const type = devlinkFamily;
-      const [info] =
-        (await orUndefined(
-          generic.request({
-            type,
-            op: 'devlink.info',
-            target: address,
-            fill: (writer) => writeDevlinkInfoGet(writer, address),
-          }),
-          'ENODEV',
-          'EOPNOTSUPP',
-        )) ?? [];
-      return info === undefined ? undefined : readDevlinkInfo(info.payload);
+      const answer = await askDevlink('devlink.info', address, writeDevlinkInfoGet);
+      return answer === undefined ? undefined : readDevlinkInfo(answer);
+    },
+
+    async eswitchMode(address) {
+      const answer = await askDevlink('devlink.eswitch', address, writeEswitchGet);
+      return answer === undefined ? undefined : readEswitchMode(answer);
+    },
+
+    async ethtool(ifindex) {
+      const type = await familyOf(ETHTOOL_GENL_NAME);
+      if (type === undefined) return {};
+      const ask = async <T>(what: keyof typeof ETHTOOL_MSG, read: (payload: Buffer) => T): Promise<T | undefined> => {
+        const asked = generic.request({
+          type,
+          op: `ethtool.${what}`,
+          target: `link ${ifindex}`,
+          fill: (writer) => writeEthtoolGet(writer, ETHTOOL_MSG[what], ifindex),
+        });
+        const [answer] = (await orUndefined(asked, 'ENODEV', 'EOPNOTSUPP')) ?? [];
+        return answer === undefined ? undefined : read(answer.payload);
+      };
+      const queues = await ask('channels', readChannels);
+      const rings = await ask('rings', readRings);
+      const offloads = await ask('features', readFeatures);
+      return {
+        ...(queues === undefined ? {} : { queues }),
+        ...(rings === undefined ? {} : { rings }),
+        ...(offloads === undefined ? {} : { offloads }),
+      };
     },
 
     close() {
@@ -142,7 +189,7 @@ function hostLink(message: LinkMessage): HostLink {
   return {
     ...pick(message, 'index', 'name', 'altnames', 'alias', 'kind', 'slaveKind', 'hardwareType', 'flags', 'mac'),
     ...pick(message, 'permanentMac', 'mtuBytes', 'operstate', 'carrier', 'parentIndex', 'parentNsid', 'masterIndex'),
-    ...pick(message, 'pci'),
+    ...pick(message, 'pci', 'physPortId', 'physPortName', 'physSwitchId'),
     adminUp: message.up,
     ...(message.vlan === undefined ? {} : { vlanId: message.vlan.id }),
   };

@@ -41,6 +41,9 @@ const IFLA_AF_SPEC = 26;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_CARRIER = 33;
+const IFLA_PHYS_PORT_ID = 34;
+const IFLA_PHYS_SWITCH_ID = 36;
+const IFLA_PHYS_PORT_NAME = 38;
 const IFLA_LINK_NETNSID = 37;
 const IFLA_PROP_LIST = 52;
 const IFLA_ALT_IFNAME = 53;
@@ -85,6 +88,10 @@ export interface LinkMessage {
   readonly parentNsid?: number;
   readonly masterIndex?: number;
   readonly pci?: PciAddress;
+  /** In hexadecimal digits. */
+  readonly physPortId?: string;
+  readonly physSwitchId?: string;
+  readonly physPortName?: string;
   /** IFLA_NUM_VF; only told together with the VF list, and so in answers to RTEXT_FILTER_VF alone. */
   readonly numVfs?: number;
   readonly macvlan?: MacvlanFacts;
@@ -132,6 +139,9 @@ export function readLink(payload: Buffer): LinkMessage {
     ...known('parentNsid', maybe(get(IFLA_LINK_NETNSID), s32)),
     ...known('masterIndex', maybe(get(IFLA_MASTER), u32) || undefined),
     ...known('pci', onPci ? maybe(get(IFLA_PARENT_DEV_NAME), (value) => asPciAddress(text(value))) : undefined),
+    ...known('physPortId', maybe(get(IFLA_PHYS_PORT_ID), hexDigits)),
+    ...known('physSwitchId', maybe(get(IFLA_PHYS_SWITCH_ID), hexDigits)),
+    ...known('physPortName', maybe(get(IFLA_PHYS_PORT_NAME), text)),
     ...known('numVfs', maybe(get(IFLA_NUM_VF), u32)),
     attributes,
   };
@@ -139,6 +149,11 @@ export function readLink(payload: Buffer): LinkMessage {
 
 function maybe<T>(value: Buffer | undefined, read: (value: Buffer) => T): T | undefined {
   return value === undefined ? undefined : read(value);
+}
+
+/** Identifiers are opaque bytes, at most 32 (MAX_PHYS_ITEM_ID_LEN). */
+function hexDigits(value: Buffer): string {
+  return value.toString('hex');
 }
 
 /** `{ [key]: value }`, or nothing at all: an absent fact has no key. */

@@ -7,7 +7,7 @@
  * there, so the reader follows the entries themselves, as many as IFLA_NUM_VF tells, and names
  * those that are missing all the same.
  */
-import type { VfSettings } from '../../engine/inventory/model.ts';
+import type { VfCounters, VfSettings } from '../../engine/inventory/model.ts';
 import type { MacAddress } from '../../engine/values.ts';
 import { macFromBytes, macToBytes } from './hardware-address.ts';
 import { IFLA_ADDRESS, IFLA_NUM_VF, IFLA_VFINFO_LIST, splitLink } from './link.ts';
@@ -16,10 +16,12 @@ import {
   type AttributeWriter,
   align4,
   attributeTypeAt,
+  findAttribute,
   malformed,
   readAttributeAt,
   readAttributes,
   u32,
+  u64,
 } from './wire/attribute.ts';
 
 const IFLA_VF_INFO = 1;
@@ -29,6 +31,7 @@ const IFLA_VF_TX_RATE = 3;
 const IFLA_VF_SPOOFCHK = 4;
 const IFLA_VF_LINK_STATE = 5;
 const IFLA_VF_RATE = 6;
+const IFLA_VF_STATS = 8;
 const IFLA_VF_TRUST = 9;
 const IFLA_VF_VLAN_LIST = 12;
 const IFLA_VF_VLAN_INFO = 1;
@@ -48,6 +51,8 @@ export interface VfListMessage {
   /** IFLA_NUM_VF; `undefined` when the device has no PF side. */
   readonly numVfs?: number;
   readonly settings: ReadonlyMap<number, VfSettings>;
+  /** Empty when the list was asked for without statistics. */
+  readonly counters: ReadonlyMap<number, VfCounters>;
   readonly missing: readonly number[];
 }
 
@@ -56,12 +61,12 @@ export function readVfList(payload: Buffer): VfListMessage {
   const { attributes: bytes } = splitLink(payload);
   let macBytes = ETHERNET_BYTES;
   let numVfs: number | undefined;
-  let settings: ReadonlyMap<number, VfSettings> | undefined;
+  let entries: readonly VfEntry[] = [];
   for (let at = 0; at < bytes.length; ) {
     // Looked at before it is read: a length that has wrapped can be shorter than the header.
     if (at + ATTRIBUTE_HEADER_BYTES <= bytes.length && attributeTypeAt(bytes, at) === IFLA_VFINFO_LIST) {
       const declared = bytes.readUInt16LE(at) - ATTRIBUTE_HEADER_BYTES;
-      settings = readEntries(bytes.subarray(at + ATTRIBUTE_HEADER_BYTES), declared, numVfs ?? 0, macBytes);
+      entries = readEntries(bytes.subarray(at + ATTRIBUTE_HEADER_BYTES), declared, numVfs ?? 0, macBytes);
       break;
     }
     const { type, value } = readAttributeAt(bytes, at);
@@ -69,29 +74,38 @@ export function readVfList(payload: Buffer): VfListMessage {
     else if (type === IFLA_NUM_VF) numVfs = u32(value);
     at += align4(ATTRIBUTE_HEADER_BYTES + value.length);
   }
-  const found = settings ?? new Map<number, VfSettings>();
+  const found = new Map(entries.map((entry) => [entry.vf, entry.settings]));
+  const counters = new Map(
+    entries.flatMap((entry) => (entry.counters === undefined ? [] : [[entry.vf, entry.counters] as const])),
+  );
   const missing: number[] = [];
   for (let vf = 0; vf < Math.min(numVfs ?? 0, 0xffff); vf++) if (!found.has(vf)) missing.push(vf);
-  return { settings: found, missing, ...(numVfs === undefined ? {} : { numVfs }) };
+  return { settings: found, counters, missing, ...(numVfs === undefined ? {} : { numVfs }) };
 }
 
 /** The entries from `bytes` on; beyond `declared` only as long as they are what is still expected. */
-function readEntries(bytes: Buffer, declared: number, numVfs: number, macBytes: number): Map<number, VfSettings> {
-  const settings = new Map<number, VfSettings>();
+function readEntries(bytes: Buffer, declared: number, numVfs: number, macBytes: number): VfEntry[] {
+  const entries: VfEntry[] = [];
   for (let at = 0; at < bytes.length; ) {
     const isDeclared = at < declared;
-    if (!isDeclared && settings.size >= numVfs) break;
-    const entry = entryAt(bytes, at, isDeclared, settings.size, macBytes);
+    if (!isDeclared && entries.length >= numVfs) break;
+    const entry = entryAt(bytes, at, isDeclared, entries.length, macBytes);
     if (entry === undefined) break;
-    if (entry.read !== undefined) settings.set(entry.read.vf, entry.read.settings);
+    if (entry.read !== undefined) entries.push(entry.read);
     at = entry.next;
   }
-  return settings;
+  return entries;
+}
+
+interface VfEntry {
+  readonly vf: number;
+  readonly settings: VfSettings;
+  readonly counters?: VfCounters;
 }
 
 interface Entry {
   readonly next: number;
-  readonly read: { readonly vf: number; readonly settings: VfSettings } | undefined;
+  readonly read: VfEntry | undefined;
 }
 
 function entryAt(
@@ -122,9 +136,10 @@ function looksLikeEntry(bytes: Buffer, at: number, vf: number): boolean {
   );
 }
 
-function readVf(attributes: readonly Attribute[], macBytes: number): { vf: number; settings: VfSettings } {
+function readVf(attributes: readonly Attribute[], macBytes: number): VfEntry {
   const settings: { -readonly [Key in keyof VfSettings]: VfSettings[Key] } = {};
   let vf: number | undefined;
+  let counters: VfCounters | undefined;
   for (const { type, value } of attributes) {
     switch (type) {
       case IFLA_VF_MAC: {
@@ -158,14 +173,47 @@ function readVf(attributes: readonly Attribute[], macBytes: number): { vf: numbe
         if (state !== undefined) settings.linkState = state;
         break;
       }
-      // Statistics, RSS, GUIDs: not settings.
+      case IFLA_VF_STATS:
+        counters = readCounters(value);
+        break;
+      // RSS, GUIDs: not settings.
       default:
         break;
     }
   }
   if (vf === undefined) throw malformed('VF without an index');
-  return { vf, settings };
+  return { vf, settings, ...(counters === undefined ? {} : { counters }) };
 }
+
+/** IFLA_VF_STATS_*, whose numbers begin at 0; the drops came with Linux 4.13. */
+const STATS = {
+  rxPackets: 0,
+  txPackets: 1,
+  rxBytes: 2,
+  txBytes: 3,
+  broadcast: 4,
+  multicast: 5,
+  rxDropped: 7,
+  txDropped: 8,
+} as const satisfies Record<keyof VfCounters, number>;
+
+/** As JSON numbers: exact up to 2^53, which is nine petabytes. */
+function readCounters(list: Buffer): VfCounters {
+  const attributes = readAttributes(list);
+  const counted = (type: number): number => Number(u64(findAttribute(attributes, type) ?? NOTHING_COUNTED));
+  return {
+    rxBytes: counted(STATS.rxBytes),
+    txBytes: counted(STATS.txBytes),
+    rxPackets: counted(STATS.rxPackets),
+    txPackets: counted(STATS.txPackets),
+    broadcast: counted(STATS.broadcast),
+    multicast: counted(STATS.multicast),
+    rxDropped: counted(STATS.rxDropped),
+    txDropped: counted(STATS.txDropped),
+  };
+}
+
+const NOTHING_COUNTED = Buffer.alloc(8);
 
 /** The first entry is the one in force; drivers offer no more. */
 function readVlanList(list: Buffer): Pick<VfSettings, 'vlan' | 'vlanQos' | 'vlanProto'> {

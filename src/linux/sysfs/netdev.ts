@@ -53,6 +53,9 @@ export async function readNetdev(scan: Scan, home: NetdevHome, known: KnownLinks
     lowers: namesAfter('lower_', stacked),
     addresses: facts?.addresses ?? [],
     defaultRoute: known.hasDefaultRoute({ ifindex, ifname: home.ifname }),
+    ...(facts?.physPortId === undefined ? {} : { physPortId: facts.physPortId }),
+    ...(facts?.physPortName === undefined ? {} : { physPortName: facts.physPortName }),
+    ...(facts?.physSwitchId === undefined ? {} : { physSwitchId: facts.physSwitchId }),
   };
 }
 

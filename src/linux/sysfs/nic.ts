@@ -2,13 +2,23 @@
  * A NIC or a VF put together: facts of the PCI function, its netdev, and for a NIC the PCIe link,
  * SR-IOV and vital product data.
  */
-import type { Inventory, Netdev, Nic, PciFacts, SriovFacts, Vf, VfSettings } from '../../engine/inventory/model.ts';
-import type { PciAddress } from '../../engine/values.ts';
-import type { DriverFacts } from '../facts/source.ts';
+import type {
+  Inventory,
+  Netdev,
+  Nic,
+  PcieErrors,
+  PcieLink,
+  PciFacts,
+  SriovFacts,
+  Vf,
+  VfSettings,
+} from '../../engine/inventory/model.ts';
+import { asPciAddress, type PciAddress } from '../../engine/values.ts';
+import { DRIVER_FACTS, type DriverFacts } from '../facts/source.ts';
 import { readScalable } from './auxiliary.ts';
-import { count, flag, pcieLink } from './parse.ts';
-import { type FunctionPlace, isNetworkClass, readPciFacts } from './pci.ts';
-import { attributeOf, type Scan, textOf } from './scan.ts';
+import { aerTotal, count, flag, pcieLink } from './parse.ts';
+import { type FunctionPlace, isNetworkClass, PCI_DEVICES, readPciFacts } from './pci.ts';
+import { attributeOf, entriesOf, type Scan, textOf } from './scan.ts';
 import type { VitalProductData } from './vpd.ts';
 
 /** What is known of a NIC besides its attributes. */
@@ -32,22 +42,55 @@ export function readNic(scan: Scan, place: FunctionPlace, extras: NicExtras): Ni
   const sriov = readSriov(scan, place, extras.listedVfs, extras.vfSettings);
   const acpiIndex = attributeOf(scan, place, 'acpi_index', count);
   const scalable = readScalable(scan, place.address);
-  const serial = extras.vpd?.serial ?? extras.driver?.serial;
+  const pcieSlot = slotAbove(scan, place);
+  const pcieErrors = readPcieErrors(scan, place);
+  const ptpClock = ptpClockOf(scan, place);
   return {
     ...facts,
     ...netdevFields(extras.netdev),
-    ...(serial === undefined ? {} : { serial }),
+    ...(extras.driver === undefined ? {} : toldFacts(extras.driver)),
+    ...(extras.vpd?.serial === undefined ? {} : { serial: extras.vpd.serial }),
     ...(extras.vpd?.partNumber === undefined ? {} : { partNumber: extras.vpd.partNumber }),
-    ...(extras.driver?.firmware === undefined ? {} : { firmware: extras.driver.firmware }),
-    ...(extras.driver?.driverVersion === undefined ? {} : { driverVersion: extras.driver.driverVersion }),
     ...(pcieNow === undefined ? {} : { pcieNow }),
     ...(pcieBest === undefined ? {} : { pcieBest }),
+    ...(pcieSlot === undefined ? {} : { pcieSlot }),
+    ...(pcieErrors === undefined ? {} : { pcieErrors }),
+    ...(ptpClock === undefined ? {} : { ptpClock }),
     ...(acpiIndex === undefined ? {} : { acpiIndex }),
-    ...(extras.driver?.ddpProfile === undefined ? {} : { ddpProfile: extras.driver.ddpProfile }),
     ...(sriov === undefined ? {} : { sriov }),
     vfs: extras.vfs,
     ...(scalable.length === 0 ? {} : { scalable }),
   };
+}
+
+/** Only what a driver tells: a NIC that was read before is handed over as a whole. */
+function toldFacts(driver: DriverFacts): DriverFacts {
+  return Object.fromEntries(DRIVER_FACTS.flatMap((name) => (driver[name] === undefined ? [] : [[name, driver[name]]])));
+}
+
+/** What the bridge above the function can do at most; the root complex itself tells nothing. */
+function slotAbove(scan: Scan, { home }: FunctionPlace): PcieLink | undefined {
+  const above = home.slice(0, home.lastIndexOf('/'));
+  const address = above.slice(above.lastIndexOf('/') + 1);
+  if (asPciAddress(address) === undefined) return undefined;
+  const bridge = { home: above, name: `${PCI_DEVICES}/${address}` };
+  return pcieLink(textOf(scan, bridge, 'max_link_speed'), textOf(scan, bridge, 'max_link_width'));
+}
+
+function readPcieErrors(scan: Scan, place: FunctionPlace): PcieErrors | undefined {
+  const total = (kind: keyof PcieErrors): number | undefined => aerTotal(textOf(scan, place, `aer_dev_${kind}`) ?? '');
+  const [correctable, nonfatal, fatal] = [total('correctable'), total('nonfatal'), total('fatal')];
+  if (correctable === undefined || nonfatal === undefined || fatal === undefined) return undefined;
+  return { correctable, nonfatal, fatal };
+}
+
+/** Of several clocks of one function (one for each port) the first. */
+function ptpClockOf(scan: Scan, place: FunctionPlace): string | undefined {
+  const names = entriesOf(scan, `${place.home}/ptp`).flatMap(({ name }) =>
+    /^ptp[0-9]{1,5}$/.test(name) ? [name] : [],
+  );
+  const [first] = names.sort();
+  return first === undefined ? undefined : `/dev/${first}`;
 }
 
 /** NICs are of a network class or have a netdev; the rest are accelerators. The order stays. */

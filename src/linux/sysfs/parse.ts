@@ -62,6 +62,12 @@ export function pcieLink(speed: string | undefined, width: string | undefined): 
   return { ...(gtps === undefined ? {} : { gtps }), ...(known === undefined ? {} : { width: known }) };
 }
 
+/** The last line of an AER file, `TOTAL_ERR_COR 3` (drivers/pci/pcie/aer.c). */
+export function aerTotal(text: string): number | undefined {
+  const found = /^TOTAL_ERR_(?:COR|FATAL|NONFATAL) ([0-9]{1,15})$/m.exec(text);
+  return found?.[1] === undefined ? undefined : Number(found[1]);
+}
+
 /** A list of CPUs or nodes, `0-3,8` (lib/bitmap.c), at most 4,096 numbers. */
 export function numberList(text: string): readonly number[] | undefined {
   const numbers: number[] = [];

@@ -4,11 +4,12 @@ import { parseMacAddress, parsePciAddress } from '../../../src/engine/values.ts'
 import { hintsOfUevent, noticeOfMessage } from '../../../src/linux/change-hints.ts';
 import {
   readDevlinkInfo,
-  readFamily,
+  readEswitchMode,
   writeDevlinkInfoGet,
-  writeFamilyGet,
+  writeEswitchGet,
 } from '../../../src/linux/netlink/devlink.ts';
 import { readDriverInfo } from '../../../src/linux/netlink/ethtool.ts';
+import { readFamily, writeFamilyGet } from '../../../src/linux/netlink/genetlink.ts';
 import { macFromBytes, macToBytes } from '../../../src/linux/netlink/hardware-address.ts';
 import { readUevent } from '../../../src/linux/netlink/uevent.ts';
 import { AttributeWriter } from '../../../src/linux/netlink/wire/attribute.ts';
@@ -22,6 +23,20 @@ function written(fill: (writer: AttributeWriter) => void): string {
   fill(writer);
   return writer.bytes().toString('hex');
 }
+
+test('the mode of the embedded switch is asked for and read', () => {
+  assert.equal(
+    written((to) => writeEswitchGet(to, parsePciAddress('0000:41:00.0'))),
+    '1d010000' + '0800010070636900' + '11000200303030303a34313a30302e3000000000',
+  );
+  for (const [hex, mode] of [
+    ['1d010000' + '0600190000000000', 'legacy'],
+    ['1d010000' + '0600190001000000', 'switchdev'],
+    ['1d010000' + '0600190007000000', undefined],
+    ['1d010000', undefined],
+  ] as const)
+    assert.equal(readEswitchMode(bytes(hex)), mode);
+});
 
 test('the devlink family is asked for and read', () => {
   assert.equal(

@@ -4,7 +4,9 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import { noticeOfMessage } from '../../../src/linux/change-hints.ts';
 import { readAddress } from '../../../src/linux/netlink/address.ts';
-import { readDevlinkInfo, readFamily } from '../../../src/linux/netlink/devlink.ts';
+import { readDevlinkInfo, readEswitchMode } from '../../../src/linux/netlink/devlink.ts';
+import { readChannels, readFeatures, readRings } from '../../../src/linux/netlink/ethtool-family.ts';
+import { readFamily } from '../../../src/linux/netlink/genetlink.ts';
 import { readLink } from '../../../src/linux/netlink/link.ts';
 import { readNsid } from '../../../src/linux/netlink/nsid.ts';
 import { readRoute } from '../../../src/linux/netlink/route.ts';
@@ -15,7 +17,19 @@ import { readAck, readMessages } from '../../../src/linux/netlink/wire/message.t
 import { malformedError } from './malformed.ts';
 import { bytes, recorded } from './recorded.ts';
 
-const PAYLOAD_READERS = { readAddress, readDevlinkInfo, readFamily, readLink, readNsid, readRoute, readVfList };
+const PAYLOAD_READERS = {
+  readAddress,
+  readChannels,
+  readDevlinkInfo,
+  readEswitchMode,
+  readFamily,
+  readFeatures,
+  readLink,
+  readNsid,
+  readRings,
+  readRoute,
+  readVfList,
+};
 
 for (const [name, hex] of Object.entries(recorded)) {
   test(`every truncation of a recorded datagram is refused: ${name}`, () => {

@@ -112,7 +112,12 @@ function manyVfs(count: number, behind: Buffer, listed = count): Buffer {
         .words(2, [vf, vf % 4096, 0])
         .words(4, [vf, 1])
         .words(6, [vf, 0, 100]);
-      into.words(9, [vf, 0]).words(5, [vf, 0]).put(8, Buffer.alloc(100));
+      into
+        .words(9, [vf, 0])
+        .words(5, [vf, 0])
+        .nest(8, (stats) => {
+          for (const type of [0, 1, 2, 3, 4, 5, 7, 8]) stats.u64(type, BigInt(vf * 10 + type));
+        });
     });
   }
   writer.memory.writeUInt16LE((writer.length - start) & 0xffff, start);
@@ -132,6 +137,27 @@ for (const count of [1, 64, 250, 256, 300, 1024]) {
     assert.equal(list.settings.get(0)?.adminMac, '02:00:00:00:00:00');
   });
 }
+
+test('what the PF counted is read by VF', () => {
+  assert.deepEqual(readVfList(manyVfs(3, BEHIND)).counters.get(2), {
+    rxPackets: 20,
+    txPackets: 21,
+    rxBytes: 22,
+    txBytes: 23,
+    broadcast: 24,
+    multicast: 25,
+    rxDropped: 27,
+    txDropped: 28,
+  });
+});
+
+test('a list without statistics has no counters', () => {
+  const [message] = readMessages(bytes(recorded.pfLink));
+  assert.ok(message);
+  const { settings, counters } = readVfList(message.payload);
+  assert.ok(settings.size > 0);
+  assert.equal(counters.size, 0);
+});
 
 test('the list survives every length it may wrap to', () => {
   for (let padding = 0; padding < 8; padding++) {

@@ -85,6 +85,10 @@ export function u32(value: Buffer, at = 0): number {
   return sized(value, at + 4).readUInt32LE(at);
 }
 
+export function u64(value: Buffer): bigint {
+  return sized(value, 8).readBigUInt64LE(0);
+}
+
 export function s32(value: Buffer): number {
   return sized(value, 4).readInt32LE(0);
 }

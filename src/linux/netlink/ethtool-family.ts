@@ -1,0 +1,85 @@
+/**
+ * Queues, rings and features of an interface (linux/ethtool_netlink.h, the generic netlink family
+ * `ethtool`). Codecs only. The same by hand: `ethtool -l`, `-g` and `-k`.
+ */
+import type { QueueCounts, RingSizes } from '../../engine/inventory/model.ts';
+import { genericAttributes, writeGenericHeader } from './genetlink.ts';
+import { type Attribute, type AttributeWriter, findAttribute, readAttributes, text, u32 } from './wire/attribute.ts';
+
+/** Name of the family. */
+export const ETHTOOL_GENL_NAME = 'ethtool';
+
+/** The questions, each with the request's command. */
+export const ETHTOOL_MSG = { features: 11, rings: 15, channels: 17 } as const;
+
+/** Every request and answer begins with it, whatever its command. */
+const ETHTOOL_A_HEADER = 1;
+const ETHTOOL_A_HEADER_DEV_INDEX = 1;
+const ETHTOOL_A_FEATURES_ACTIVE = 4;
+const ETHTOOL_A_BITSET_BITS = 3;
+const ETHTOOL_A_BITSET_BIT_NAME = 2;
+/** More than any kernel has features; a list is kept in the inventory for each NIC. */
+const MOST_FEATURES = 128;
+/** What drivers say when there is no limit. */
+const NO_LIMIT = 0xffffffff;
+
+/** One question about an interface; EOPNOTSUPP when the driver does not offer the answer. */
+export function writeEthtoolGet(writer: AttributeWriter, command: number, ifindex: number): void {
+  writeGenericHeader(writer, command);
+  writer.nest(ETHTOOL_A_HEADER, () => {
+    writer.u32(ETHTOOL_A_HEADER_DEV_INDEX, ifindex);
+  });
+}
+
+/** ETHTOOL_MSG_CHANNELS_GET_REPLY: kinds of channels that the NIC does not have are absent. */
+export function readChannels(payload: Buffer): QueueCounts {
+  const number = numbersOf(payload, 'channels');
+  const [rxMax, txMax, combinedMax] = [number(2), number(3), number(5)];
+  return {
+    ...kind('combined', number(9), combinedMax),
+    ...kind('rx', number(6), rxMax),
+    ...kind('tx', number(7), txMax),
+  };
+}
+
+/** ETHTOOL_MSG_RINGS_GET_REPLY. */
+export function readRings(payload: Buffer): RingSizes {
+  const number = numbersOf(payload, 'rings');
+  return { ...kind('rx', number(6), number(2)), ...kind('tx', number(9), number(5)) };
+}
+
+/** ETHTOOL_MSG_FEATURES_GET_REPLY: names of the active features, in the kernel's order. */
+export function readFeatures(payload: Buffer): readonly string[] {
+  const bitset = nested(readAttributes(genericAttributes(payload, 'features')), ETHTOOL_A_FEATURES_ACTIVE);
+  // Sent as a list without a mask: what is listed is on.
+  return nested(bitset, ETHTOOL_A_BITSET_BITS)
+    .slice(0, MOST_FEATURES)
+    .flatMap((bit) => {
+      const name = findAttribute(readAttributes(bit.value), ETHTOOL_A_BITSET_BIT_NAME);
+      return name === undefined ? [] : [text(name)];
+    });
+}
+
+function nested(attributes: readonly Attribute[], type: number): readonly Attribute[] {
+  const value = findAttribute(attributes, type);
+  return value === undefined ? [] : readAttributes(value);
+}
+
+function numbersOf(payload: Buffer, what: string): (type: number) => number | undefined {
+  const attributes = readAttributes(genericAttributes(payload, what));
+  return (type) => {
+    const value = findAttribute(attributes, type);
+    return value === undefined ? undefined : u32(value);
+  };
+}
+
+/** Nothing when the NIC can have none of the kind: 0 would read as "all are off". */
+function kind<Name extends string>(
+  name: Name,
+  now: number | undefined,
+  max: number | undefined,
+): { readonly [Key in Name | `${Name}Max`]?: number } {
+  if (now === undefined || (now === 0 && (max ?? 0) === 0)) return {};
+  const limit = max === undefined || max === NO_LIMIT ? {} : { [`${name}Max`]: max };
+  return { [name]: now, ...limit } as { readonly [Key in Name | `${Name}Max`]?: number };
+}
