@@ -54,7 +54,9 @@ const ipam = z.looseObject({
 });
 
 const previousResult = z.looseObject({
-  interfaces: z.array(z.looseObject({ name: text, mac: text.optional(), sandbox: text.optional() })).optional(),
+  interfaces: z
+    .array(z.looseObject({ name: text, mac: text.optional(), mtu: z.int().optional(), sandbox: text.optional() }))
+    .optional(),
   ips: z.array(z.looseObject({ address: text, gateway: text.optional(), interface: z.int().optional() })).optional(),
   routes: z.array(route).optional(),
   /** Of 0.1.0 and 0.2.0, handed on as it is. */

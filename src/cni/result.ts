@@ -146,5 +146,6 @@ export function parsePreviousResult(
   const addresses = (previous.ips ?? [])
     .filter((ip) => ip.interface === undefined || ip.interface === index)
     .map(({ address, gateway }) => (gateway === undefined || gateway === '' ? { address } : { address, gateway }));
-  return { addresses, routes, ...(mac === undefined ? {} : { mac }) };
+  const mtu = entry?.mtu;
+  return { addresses, routes, ...(mac === undefined ? {} : { mac }), ...(mtu === undefined ? {} : { mtu }) };
 }

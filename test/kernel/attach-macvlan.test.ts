@@ -184,10 +184,11 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
     );
   });
 
-  test('CHECK holds after ADD and names what was taken away', async (context) => {
+  test('CHECK holds after ADD and names everything that was changed', async (context) => {
     const { node, engine } = context;
     const path = node.addSandbox('a');
-    const result = await attach(context, 'a', path);
+    const routes = [{ dst: '10.99.0.0/16', gateway: '10.77.0.1', mtu: 1300, advmss: 1260, priority: 7, table: 100 }];
+    const result = await attach(context, 'a', path, {}, { ...ipam(node), routes } as IpamSpec);
     const opened = await node.kernel.open(path);
     assert.ok(opened);
     const check = (): Promise<void> =>
@@ -201,8 +202,25 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
         { requestId: 'r', signal: never },
       );
     await check();
-    node.ip(['address', 'del', '10.77.0.2/24', 'dev', 'net1'], 'a');
-    assert.match((await failureOf(check())).message, 'lacks the address 10.77.0.2/24');
+    const route = ['10.99.0.0/16', 'via', '10.77.0.1', 'dev', 'net1', 'table', '100', 'metric', '7'];
+    const changes: readonly [readonly string[], RegExp][] = [
+      [['route', 'replace', ...route, 'mtu', '1200', 'advmss', '1260'], /lacks the route .*mtu 1300/],
+      [['route', 'replace', ...route, 'mtu', '1300', 'advmss', '1000'], /lacks the route .*advmss 1260/],
+      [['route', 'del', ...route], /lacks the route 10\.99\.0\.0\/16 via 10\.77\.0\.1/],
+      [['link', 'set', 'net1', 'mtu', '1400'], /MTU 1400, not 1500/],
+      [['link', 'set', 'net1', 'address', '02:00:00:00:00:42'], /hardware address 02:00:00:00:00:42, not/],
+      [['link', 'set', 'net1', 'type', 'macvlan', 'mode', 'vepa'], /in mode vepa, not bridge/],
+      [['address', 'del', '10.77.0.2/24', 'dev', 'net1'], /lacks the address 10\.77\.0\.2\/24/],
+      [['link', 'set', 'net1', 'down'], /net1 is down/],
+    ];
+    for (const [words, expected] of changes) {
+      node.ip([...words], 'a');
+      assert.match((await failureOf(check())).message, expected);
+    }
+    await opened.writeSysctl(['ipv4', 'conf', 'net1', 'arp_notify'], '0');
+    assert.match((await failureOf(check())).message, /arp_notify is 0, not 1/);
+    node.ip(['link', 'set', 'net1', 'name', 'other'], 'a');
+    assert.match((await failureOf(check())).message, /net1 is gone/);
     opened.close();
   });
 

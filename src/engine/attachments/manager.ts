@@ -10,6 +10,7 @@ import { allocate, checkDelegatedAddresses, noAddressing } from '../ipam/index.t
 import { driverOf, type LinkOutcome, marksOf, type OtherLink } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import type { DeviceUse } from './device-policy.ts';
+import { expectedLink } from './expected-link.ts';
 import { takeDevice } from './holders.ts';
 import { addressLate, isAddressedLate } from './late-addressing.ts';
 import type {
@@ -112,7 +113,7 @@ export class AttachmentManager implements Attachments {
           state: record.link,
           sandbox: request.sandbox,
           ifname: request.key.ifname,
-          expected: hasNetdev ? request.expected : { addresses: [], routes: [] },
+          expected: hasNetdev ? expectedLink(record, request.expected) : { addresses: [], routes: [] },
         })),
         ...(await this.#missingReservations(record, request, operation)),
       ];

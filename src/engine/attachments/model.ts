@@ -92,7 +92,7 @@ export interface CheckRequest {
   readonly key: AttachmentKey;
   readonly sandbox: Namespace;
   readonly link: LinkSpec;
-  readonly expected: Pick<AttachResult, 'mac' | 'addresses' | 'routes'>;
+  readonly expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>;
 }
 
 /** A row of `berth attachments`. */

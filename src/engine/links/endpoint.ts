@@ -110,37 +110,75 @@ async function announceIpv6(
 export async function compareEndpoint(
   sandbox: Namespace,
   link: Link,
-  expected: Pick<AttachResult, 'mac' | 'addresses' | 'routes'>,
+  expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>,
 ): Promise<string[]> {
+  const { name } = link;
   const differences: string[] = [];
-  if (!link.up) differences.push(`${link.name} is down`);
+  if (!link.up) differences.push(`${name} is down`);
   if (expected.mac !== undefined && link.mac !== expected.mac) {
-    differences.push(`${link.name} has hardware address ${link.mac ?? 'none'}, not ${expected.mac}`);
+    differences.push(`${name} has hardware address ${link.mac ?? 'none'}, not ${expected.mac}`);
+  }
+  if (expected.mtu !== undefined && link.mtu !== expected.mtu) {
+    differences.push(`${name} has MTU ${link.mtu}, not ${expected.mtu}`);
   }
   if (expected.addresses.length > 0) {
     const present = await sandbox.addresses(link.index);
     for (const { address } of expected.addresses) {
       const found = present.find((entry) => sameAddress(entry.address, address));
-      if (found === undefined) differences.push(`${link.name} lacks the address ${address}`);
+      if (found === undefined) differences.push(`${name} lacks the address ${address}`);
       else if (found.dadFailed)
-        differences.push(`${address} on ${link.name} is also used by a neighbour (duplicate address)`);
+        differences.push(`${address} on ${name} is also used by a neighbour (duplicate address)`);
     }
   }
   if (expected.routes.length > 0) {
     const present = await sandbox.routes(link.index);
     for (const route of endpointRoutes({ addresses: expected.addresses, routes: expected.routes, dns: {} })) {
-      const found = present.some(
-        (entry) =>
-          sameNetwork(entry.dst, route.dst) &&
-          (route.gateway === undefined || (entry.gateway !== undefined && sameAddress(entry.gateway, route.gateway))),
-      );
-      if (!found)
-        differences.push(
-          `${link.name} lacks the route ${route.dst}${route.gateway === undefined ? '' : ` via ${route.gateway}`}`,
-        );
+      if (!present.some((entry) => keepsRoute(entry, route, link)))
+        differences.push(`${name} lacks the route ${describeRoute(route)}`);
     }
   }
-  return differences;
+  return [...differences, ...(await compareSysctls(sandbox, link, expected))];
+}
+
+/** Each field that was asked for; the kernel fills the others in by itself. */
+function keepsRoute(present: Route, wanted: Route, link: Link): boolean {
+  if (!sameNetwork(present.dst, wanted.dst)) return false;
+  if (wanted.gateway !== undefined && (present.gateway === undefined || !sameAddress(present.gateway, wanted.gateway)))
+    return false;
+  if ((['mtu', 'advmss', 'priority'] as const).some((field) => (wanted[field] || present[field]) !== present[field]))
+    return false;
+  // The kernel knows no scope of IPv6 routes.
+  if (addressFamily(wanted.dst) === 4 && (wanted.scope ?? present.scope) !== present.scope) return false;
+  // A VRF takes the routes of its ports into its own table, and a chained plugin may have made it one.
+  return link.masterIndex !== undefined || (wanted.table || present.table) === present.table;
+}
+
+function describeRoute({ dst, gateway, ...fields }: Route): string {
+  const rest = Object.entries(fields).map(([name, value]) => `${name} ${value}`);
+  return [dst, ...(gateway === undefined ? [] : ['via', gateway]), ...rest].join(' ');
+}
+
+/** Values that every ADD sets; one that cannot be read is not judged. */
+async function compareSysctls(
+  sandbox: Namespace,
+  { name }: Link,
+  expected: Pick<AttachResult, 'addresses'>,
+): Promise<string[]> {
+  const wanted: readonly (readonly [string, string, string])[] = [
+    ['ipv4', 'arp_notify', '1'],
+    ...(expected.addresses.some(({ address }) => addressFamily(address) === 6)
+      ? [['ipv6', 'disable_ipv6', '0'] as const]
+      : []),
+  ];
+  const values = await Promise.all(
+    wanted.map(async ([family, key, value]) => {
+      const present = (await sandbox.readSysctl([family, 'conf', name, key]))?.trim();
+      return present === undefined || present === value
+        ? []
+        : [`net.${family}.conf.${name}.${key} is ${present}, not ${value}`];
+    }),
+  );
+  return values.flat();
 }
 
 /** Answers whether the kernel will announce the addresses itself. */

@@ -76,7 +76,7 @@ export interface LinkCheckInput<State> {
   readonly state: State;
   readonly sandbox: Namespace;
   readonly ifname: IfName;
-  readonly expected: Pick<AttachResult, 'mac' | 'addresses' | 'routes'>;
+  readonly expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>;
 }
 
 /** What is known about an attachment's sandbox at the time of a restore. */

@@ -538,6 +538,20 @@ test('CHECK accepts what ADD made and names what somebody changed', async () => 
       /vlan is 13, not 12/,
     ],
     [
+      'MTU',
+      () => {
+        linkOf(device).mtu = 1400;
+      },
+      /net1 has MTU 1400, not 1500/,
+    ],
+    [
+      'sysctl',
+      () => {
+        linkOf(device).arpNotify = false;
+      },
+      /net\.ipv4\.conf\.net1\.arp_notify is 0, not 1/,
+    ],
+    [
       'address',
       () => {
         linkOf(device).addresses = [];
@@ -579,6 +593,37 @@ test('CHECK accepts what ADD made and names what somebody changed', async () => 
     assert.is(failure.reason, 'attachment-changed', what);
     assert.match(failure.message, expected);
   }
+  sandbox.close();
+});
+
+test('CHECK is about what ADD promised, as far as the result that was kept still says it', async () => {
+  const node = createPodNode();
+  const result = await node.attach('c1', macvlan());
+  const sandbox = node.openSandbox('c1');
+  const check = (expected: Partial<typeof result>): Promise<void> =>
+    node.engine.check(
+      {
+        key: { containerId: parseContainerId('c1'), ifname: parseIfName('net1') },
+        sandbox,
+        link: macvlan(),
+        expected: { ...result, ...expected },
+      },
+      { requestId: 'r', signal: new AbortController().signal },
+    );
+  // What the runtime or another plugin added to the result is theirs.
+  await check({
+    addresses: [...result.addresses, { address: '192.0.2.7/24' }],
+    routes: [...result.routes, { dst: '198.51.100.0/24', gateway: '192.0.2.1' }],
+  });
+  const inside = node.world.paths.get('/run/netns/c1');
+  assert.ok(inside);
+  const link = node.world.byName(inside, 'net1');
+  assert.ok(link);
+  // A later plugin took a route away and gave it another address, and its result says so.
+  link.routes = [];
+  link.mac = '02:00:00:00:00:99' as never;
+  assert.is(await reasonOf(check({})), 'attachment-changed');
+  await check({ routes: [], mac: '02:00:00:00:00:99' as never });
   sandbox.close();
 });
 

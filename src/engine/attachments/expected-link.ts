@@ -1,0 +1,34 @@
+/**
+ * What CHECK compares the kernel with: what ADD promised for its own link, as far as the result that
+ * the runtime kept still says so. Later plugins of a chain may have changed it (another MAC or MTU, a
+ * route less), and what others added to the result is theirs to check.
+ */
+import { sameAddress, sameNetwork } from '../ipam/ip.ts';
+import type { CheckRequest } from './model.ts';
+import type { Route } from './port.ts';
+import type { AttachmentRecord } from './record.ts';
+
+/** A record without a result is of an attachment that something else made: what the runtime kept is all there is. */
+export function expectedLink(
+  { link, result: promised }: Pick<AttachmentRecord, 'link' | 'result'>,
+  kept: CheckRequest['expected'],
+): CheckRequest['expected'] {
+  if (promised === undefined) return kept;
+  const mac = kept.mac ?? promised.mac;
+  // Results before 1.0.0 have no MTU; the configured one was promised all the same.
+  const mtu = kept.mtu ?? ('mtu' in link ? link.mtu : undefined);
+  return {
+    ...(mac === undefined ? {} : { mac }),
+    ...(mtu === undefined ? {} : { mtu }),
+    addresses: promised.addresses.filter(({ address }) =>
+      kept.addresses.some((entry) => sameAddress(entry.address, address)),
+    ),
+    routes: promised.routes.filter((route) => kept.routes.some((entry) => sameRoute(entry, route))),
+  };
+}
+
+function sameRoute(a: Route, b: Route): boolean {
+  if (!sameNetwork(a.dst, b.dst)) return false;
+  if (a.gateway === undefined || b.gateway === undefined) return a.gateway === b.gateway;
+  return sameAddress(a.gateway, b.gateway);
+}
