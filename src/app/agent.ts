@@ -93,6 +93,7 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
     ownedAddresses: createOwnedAddresses(paths.addresses),
     podDevices: podResources,
     policy: tenancy,
+    inventory: () => inventory.current,
     clock: systemClock,
     log,
     bootId,

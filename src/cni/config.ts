@@ -4,7 +4,7 @@
  * link or for addresses is in link-spec and ipam-spec.ts. Fields of others pass unseen.
  */
 import { z } from 'zod';
-import { asNetworkName, type NetworkName } from '../engine/values.ts';
+import { asMacAddress, asNetworkName, asPciAddress, type NetworkName } from '../engine/values.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
 import { asCniVersion, CNI_VERSIONS, type CniVersion, DEFAULT_CNI_VERSION } from './versions.ts';
 
@@ -13,6 +13,15 @@ const texts = z.array(text);
 const rate = z.int().min(0).max(0xffff_ffff);
 const onOff = z.enum(['on', 'off']);
 const mtu = z.int().min(0).max(65_535);
+
+function branded<T extends string>(as: (text: string) => T | undefined, what: string) {
+  return z.string().transform((given, issues): T => {
+    const value = as(given);
+    if (value !== undefined) return value;
+    issues.addIssue(`${JSON.stringify(given)} is not ${what}`);
+    return z.NEVER;
+  });
+}
 
 const dns = z.looseObject({
   nameservers: texts.optional(),
@@ -64,6 +73,22 @@ const previousResult = z.looseObject({
   ip6: z.looseObject({}).optional(),
 });
 
+/** As the uplinks of a pool are selected (docs/configuration.md). */
+const uplinkSelector = z
+  .strictObject({
+    names: texts.min(1).optional(),
+    altnames: texts.min(1).optional(),
+    drivers: texts.min(1).optional(),
+    pciAddresses: z.array(branded(asPciAddress, 'a PCI address')).min(1).optional(),
+    serials: texts.min(1).optional(),
+    macs: z.array(branded(asMacAddress, 'a hardware address')).min(1).optional(),
+    subnets: z
+      .array(z.union([z.cidrv4(), z.cidrv6()]))
+      .min(1)
+      .optional(),
+  })
+  .refine((selector) => Object.keys(selector).length > 0, 'a selector needs a field');
+
 const network = z.looseObject({
   type: text.optional(),
   /** What `type: berth` makes. */
@@ -90,6 +115,9 @@ const network = z.looseObject({
   flag: text.optional(),
   bcqueuelen: z.int().min(0).max(0xffff_ffff).optional(),
   linkInContainer: z.boolean().optional(),
+  masterSelector: z.union([uplinkSelector, z.array(uplinkSelector).min(1)]).optional(),
+  /** Of vlan; `vlan` is that of a VF, or the shared one of a macvlan or ipvlan. */
+  vlanId: z.int().min(0).max(4094).optional(),
   ipam: ipam.nullish(),
   dns: dns.optional(),
   args: z.looseObject({ cni: z.looseObject({ ips: texts.optional() }).nullish() }).nullish(),

@@ -13,8 +13,10 @@ import type {
   MacvlanLinkSpec,
   PodIdentity,
   VfLinkSpec,
+  VlanLinkSpec,
 } from '../../src/engine/attachments/model.ts';
 import type { PodDevices } from '../../src/engine/attachments/pod-devices.ts';
+import type { Inventory } from '../../src/engine/inventory/model.ts';
 import type { IpamSpec } from '../../src/engine/ipam/model.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import { parseContainerId, parseIfName, parseNetworkName } from '../../src/engine/values.ts';
@@ -37,6 +39,8 @@ export interface PodNode {
   device(index: number): WorldVf;
   engine: AttachmentEngine;
   podDevices: PodDevices | undefined;
+  /** What uplinks are chosen from by what they are. */
+  inventory: Inventory | undefined;
   policy: DevicePolicy | undefined;
   bootId: string;
   /** Drops the engine as `kill -9` does, and starts another on what it left. */
@@ -58,6 +62,7 @@ export interface AttachOptions {
 }
 
 const never = new AbortController().signal;
+const EMPTY_INVENTORY: Inventory = { node: { name: 'node' }, nics: [], virtual: [], findings: [], unread: [] };
 
 export function createPodNode(options: { vfAddresses?: readonly string[]; withSettings?: boolean } = {}): PodNode {
   const world = new World();
@@ -86,6 +91,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       reservations,
       ownedAddresses: owned,
       podDevices: { holders: async () => node.podDevices?.holders() },
+      inventory: () => node.inventory ?? EMPTY_INVENTORY,
       policy: { admit: (use) => node.policy?.admit(use) },
       clock,
       log: silentLogger,
@@ -106,6 +112,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     },
     engine: undefined as never,
     podDevices: undefined,
+    inventory: undefined,
     policy: undefined,
     bootId: 'boot-1',
     restart: () => {
@@ -172,6 +179,10 @@ export function macvlan(spec: Partial<MacvlanLinkSpec> = {}): MacvlanLinkSpec {
 
 export function ipvlan(spec: Partial<IpvlanLinkSpec> = {}): IpvlanLinkSpec {
   return { kind: 'ipvlan', uplink: 'eth1', mode: 'l2', flag: 'bridge', ...spec };
+}
+
+export function vlan(spec: Partial<VlanLinkSpec> = {}): VlanLinkSpec {
+  return { kind: 'vlan', uplink: 'eth1', vlanId: 7, ...spec };
 }
 
 export function vf(device: WorldVf, spec: Partial<VfLinkSpec> = {}): VfLinkSpec {

@@ -80,6 +80,11 @@ export function kernelError(op: string, errno: string, extack?: string): BerthEr
   });
 }
 
+/** macvlan and macvtap stand beside each other on one uplink. */
+function lowerOf(kind: string | undefined): string | undefined {
+  return kind === 'macvtap' ? 'macvlan' : kind;
+}
+
 export class World {
   readonly host: WorldNamespace;
   readonly paths = new Map<string, WorldNamespace>();
@@ -231,7 +236,7 @@ export class World {
       case 'link.delete': {
         const link = this.#require(namespace, operation.index, 'link.delete');
         if (link.kind === undefined) throw kernelError('link.delete', 'EOPNOTSUPP');
-        namespace.links.delete(link.index);
+        this.#delete(namespace, link);
         return;
       }
       case 'vf.set':
@@ -248,6 +253,13 @@ export class World {
       default:
         operation satisfies never;
     }
+  }
+
+  /** With a link go those that stand on it, wherever they are. */
+  #delete(namespace: WorldNamespace, link: WorldLink): void {
+    namespace.links.delete(link.index);
+    for (const each of [this.host, ...this.paths.values()])
+      for (const upper of [...each.links.values()]) if (upper.parent === link) this.#delete(each, upper);
   }
 
   #newNamespace(): WorldNamespace {
@@ -304,7 +316,11 @@ export class World {
     const users = [this.host, ...this.paths.values()]
       .flatMap((each) => [...each.links.values()])
       .filter((link) => link.parent === parent);
-    if (users.some((link) => link.kind !== operation.kind)) throw kernelError(op, 'EBUSY', 'Device or resource busy');
+    if (operation.kind === 'vlan') {
+      if (users.some(({ vlan }) => vlan?.id === operation.id && vlan.protocol === operation.protocol))
+        throw kernelError(op, 'EEXIST', 'VLAN device already exists');
+    } else if (users.some((link) => link.kind !== 'vlan' && lowerOf(link.kind) !== lowerOf(operation.kind)))
+      throw kernelError(op, 'EBUSY', 'Device or resource busy');
     const common = {
       name: operation.name,
       mtu: operation.mtu ?? parent.mtu,
@@ -313,15 +329,21 @@ export class World {
       carrier: parent.up,
       ...(into === namespace ? {} : { parentNsid: 0 }),
     };
-    if (operation.kind === 'macvlan') {
+    if (operation.kind === 'vlan') {
+      const { id, protocol } = operation;
+      const mac = parent.mac === undefined ? {} : { mac: parent.mac };
+      this.addLink(into, { ...common, kind: 'vlan', ...mac, vlan: { id, protocol } });
+      return;
+    }
+    if (operation.kind !== 'ipvlan') {
       if (
         users.some((link) => link.macvlan?.mode === 'passthru') ||
-        (operation.mode === 'passthru' && users.length > 0)
+        (operation.mode === 'passthru' && users.some((link) => link.macvlan !== undefined))
       )
         throw kernelError(op, 'EINVAL');
       this.addLink(into, {
         ...common,
-        kind: 'macvlan',
+        kind: operation.kind,
         mac: operation.mac ?? this.newMac(),
         macvlan: {
           mode: operation.mode,
@@ -331,7 +353,7 @@ export class World {
       return;
     }
     const ipvlan = { mode: operation.mode, flag: operation.flag };
-    for (const link of users) link.ipvlan = ipvlan;
+    for (const link of users) if (link.kind === 'ipvlan') link.ipvlan = ipvlan;
     this.addLink(into, { ...common, kind: 'ipvlan', ...(parent.mac === undefined ? {} : { mac: parent.mac }), ipvlan });
   }
 
@@ -371,6 +393,7 @@ export class World {
     }
     if (operation.arpNotify !== undefined) link.arpNotify = operation.arpNotify;
     if (operation.up !== undefined) {
+      if (operation.up && link.kind === 'vlan' && link.parent?.up === false) throw kernelError(op, 'ENETDOWN');
       link.up = operation.up;
       if (!operation.up) link.routes = [];
       const vf = this.#vfOf(link);

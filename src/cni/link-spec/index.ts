@@ -11,13 +11,14 @@ import { parseIpvlan } from './ipvlan.ts';
 import { parseMacvlan } from './macvlan.ts';
 import { deviceOf, type LinkSource } from './source.ts';
 import { parseVf } from './vf.ts';
+import { parseVlan } from './vlan.ts';
 
 const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
   ['sriov', 'vf'],
   ['macvlan', 'macvlan'],
   ['ipvlan', 'ipvlan'],
+  ['vlan', 'vlan'],
 ]);
-const LINK_KINDS: readonly LinkKind[] = ['vf', 'macvlan', 'ipvlan'];
 
 /** Wrong fields go to `problems`, and what is returned beside them is not used then; throws `CniFault` for all else. */
 export async function parseLinkSpec(source: LinkSource, problems: ConfigProblem[]): Promise<LinkSpec> {
@@ -27,7 +28,13 @@ export async function parseLinkSpec(source: LinkSource, problems: ConfigProblem[
 }
 
 type Parser = (source: LinkSource, problems: ConfigProblem[]) => Promise<LinkSpec>;
-const parsers: Readonly<Record<LinkKind, Parser>> = { vf: parseVf, macvlan: parseMacvlan, ipvlan: parseIpvlan };
+const parsers: Readonly<Record<LinkKind, Parser>> = {
+  vf: parseVf,
+  macvlan: parseMacvlan,
+  ipvlan: parseIpvlan,
+  vlan: parseVlan,
+};
+const LINK_KINDS = Object.keys(parsers) as readonly LinkKind[];
 
 function linkKindOf({ config, argv0 }: LinkSource): LinkKind {
   const type = config.type === undefined || config.type === '' ? argv0 : config.type;

@@ -4,16 +4,16 @@ import type { MacvlanMode } from '../../engine/attachments/port.ts';
 import type { ConfigProblem } from '../config.ts';
 import { optional } from '../optional.ts';
 import { type LinkSource, macOf, oneOf, positive } from './source.ts';
-import { refuseLinkInContainer, uplinkOf } from './uplink.ts';
+import { uplinkOf, uplinkVlanOf } from './uplink.ts';
 
 const MACVLAN_MODES: readonly MacvlanMode[] = ['bridge', 'private', 'vepa', 'passthru'];
 
 export async function parseMacvlan(source: LinkSource, problems: ConfigProblem[]): Promise<MacvlanLinkSpec> {
   const { config, args } = source;
-  refuseLinkInContainer(config);
   return {
     kind: 'macvlan',
     ...(await uplinkOf(source, problems)),
+    ...uplinkVlanOf(config),
     mode: oneOf('mode', config.mode, MACVLAN_MODES, 'bridge', problems),
     ...optional('mtu', positive(config.mtu)),
     ...optional('mac', macOf(config, args, problems)),

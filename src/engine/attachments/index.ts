@@ -1,5 +1,6 @@
 /** The attachment engine, put together. */
 import type { Clock } from '../clock.ts';
+import type { Inventory } from '../inventory/model.ts';
 import type { OwnedAddresses, ReservationStore } from '../ipam/port.ts';
 import type { Logger } from '../logger.ts';
 import type { PciAddress } from '../values.ts';
@@ -25,6 +26,8 @@ export interface AttachmentOptions {
   readonly podDevices?: PodDevices;
   /** Asked before a device is given to a pod. */
   readonly policy?: DevicePolicy;
+  /** The inventory as it is now, for uplinks that are chosen by what they are. */
+  readonly inventory?: () => Inventory;
   readonly clock: Clock;
   readonly log: Logger;
   /** `/proc/sys/kernel/random/boot_id` */
@@ -54,6 +57,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     ownedAddresses: options.ownedAddresses,
     podDevices: options.podDevices,
     policy: options.policy,
+    inventory: options.inventory,
     clock: options.clock,
     log: options.log,
     bootId: options.bootId,

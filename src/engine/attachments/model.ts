@@ -1,6 +1,7 @@
 /** Attachments: what a front end asks for, what it gets back, and what is remembered meanwhile. */
 
 import type { DnsSpec, IpamSpec } from '../ipam/model.ts';
+import type { UplinkSelector } from '../pools/model.ts';
 import type { ContainerId, IfName, MacAddress, NetworkName, PciAddress } from '../values.ts';
 import type { IpvlanFlag, IpvlanMode, MacvlanMode, Namespace, Route } from './port.ts';
 
@@ -32,28 +33,44 @@ export interface VfLinkSpec {
   readonly linkState?: 'auto' | 'enable' | 'disable';
 }
 
-/** `uplink` is an interface name or alternative name; `undefined` is the default route's. */
-export interface MacvlanLinkSpec {
-  readonly kind: 'macvlan';
+/** Which link a new one stands on. */
+export interface UplinkChoice {
+  /** Interface name or alternative name; the default route's when nothing else says which. */
   readonly uplink?: string;
+  /** By what it is instead of its name: the one link that any of these matches. Not together with `uplink`. */
+  readonly uplinkSelectors?: readonly UplinkSelector[];
   /** The slot this attachment was given (`eth0-3`), when a device plugin gave one. */
   readonly slot?: string;
+  /** The uplink is a link of the sandbox, which another network put there before. */
+  readonly uplinkInSandbox?: true;
+  /** On this VLAN of the uplink, which is made for its first user and removed with its last one. */
+  readonly uplinkVlan?: number;
+}
+
+export interface MacvlanLinkSpec extends UplinkChoice {
+  readonly kind: 'macvlan';
   readonly mode: MacvlanMode;
   readonly mtu?: number;
   readonly mac?: MacAddress;
   readonly bcQueueLength?: number;
 }
 
-export interface IpvlanLinkSpec {
+export interface IpvlanLinkSpec extends UplinkChoice {
   readonly kind: 'ipvlan';
-  readonly uplink?: string;
-  readonly slot?: string;
   readonly mode: IpvlanMode;
   readonly flag: IpvlanFlag;
   readonly mtu?: number;
 }
 
-export type LinkSpec = VfLinkSpec | MacvlanLinkSpec | IpvlanLinkSpec;
+/** A VLAN of the uplink that one sandbox has for itself. */
+export interface VlanLinkSpec extends UplinkChoice {
+  readonly kind: 'vlan';
+  /** 0 to 4094 */
+  readonly vlanId: number;
+  readonly mtu?: number;
+}
+
+export type LinkSpec = VfLinkSpec | MacvlanLinkSpec | IpvlanLinkSpec | VlanLinkSpec;
 export type LinkKind = LinkSpec['kind'];
 
 export interface AttachRequest {

@@ -65,8 +65,10 @@ export interface Link {
   readonly masterIndex?: number;
   /** PCI address of the device behind it, from sysfs or IFLA_PARENT_DEV_NAME; the last proof that it is the same device. */
   readonly pci?: PciAddress;
+  /** Of macvlan and macvtap links. */
   readonly macvlan?: { readonly mode: MacvlanMode; readonly bcQueueLength?: number };
   readonly ipvlan?: { readonly mode: IpvlanMode; readonly flag: IpvlanFlag };
+  readonly vlan?: { readonly id: number; readonly protocol: '802.1q' | '802.1ad' };
   readonly numVfs?: number;
 }
 
@@ -113,7 +115,7 @@ export interface Route {
 export type LinkOperation =
   | {
       readonly op: 'link.create';
-      readonly kind: 'macvlan';
+      readonly kind: 'macvlan' | 'macvtap';
       readonly name: IfName;
       readonly parentIndex: number;
       /** Where the link is born; the namespace of `apply` when absent. */
@@ -134,6 +136,16 @@ export type LinkOperation =
       readonly flag: IpvlanFlag;
     }
   | {
+      readonly op: 'link.create';
+      readonly kind: 'vlan';
+      readonly name: IfName;
+      readonly parentIndex: number;
+      readonly into?: Namespace;
+      readonly mtu?: number;
+      readonly id: number;
+      readonly protocol: '802.1q' | '802.1ad';
+    }
+  | {
       readonly op: 'link.set';
       readonly index: number;
       readonly name?: IfName;
@@ -143,6 +155,8 @@ export type LinkOperation =
       readonly alias?: string;
       /** IFLA_INET_CONF arp_notify. */
       readonly arpNotify?: boolean;
+      /** IFF_PROMISC */
+      readonly promiscuous?: boolean;
       readonly masterIndex?: number;
       /** Move there, under `name` when given; do it only after looking that the name is free. */
       readonly moveTo?: Namespace;

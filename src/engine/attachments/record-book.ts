@@ -1,5 +1,6 @@
 /** The records in memory, written through to their store. The only way to read or change one. */
 import { BerthError } from '../errors.ts';
+import type { OtherLink } from '../links/index.ts';
 import type { Logger } from '../logger.ts';
 import type { AttachmentKey } from './model.ts';
 import { type AttachmentRecord, formatRecord, parseRecord } from './record.ts';
@@ -60,6 +61,13 @@ export class RecordBook {
 
   all(): readonly AttachmentRecord[] {
     return [...this.#records.values()];
+  }
+
+  /** The links of all attachments but one. */
+  others(than: AttachmentKey): readonly OtherLink[] {
+    return this.all()
+      .filter((record) => keyText(record.key) !== keyText(than))
+      .map((record) => ({ key: record.key, state: record.link }));
   }
 
   unreadable(): readonly UnreadableRecord[] {

@@ -51,11 +51,10 @@ const result = z.object({
   }),
 });
 
-const link = z.discriminatedUnion('kind', [
-  linkDrivers.vf.state,
-  linkDrivers.macvlan.state,
-  linkDrivers.ipvlan.state,
-] as never) as unknown as z.ZodType<LinkState>;
+const link = z.discriminatedUnion(
+  'kind',
+  Object.values(linkDrivers).map((driver) => driver.state) as never,
+) as unknown as z.ZodType<LinkState>;
 
 const record = z.object({
   schema: z.literal(RECORD_SCHEMA),

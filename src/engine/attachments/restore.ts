@@ -64,6 +64,7 @@ async function restoreRecord(
         ifname: record.key.ifname,
         sandbox: sandbox.view,
         authority: options.authority,
+        others: () => context.records.others(record.key),
         signal: options.signal,
       });
       detached = outcome.detached;

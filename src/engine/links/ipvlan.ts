@@ -5,9 +5,8 @@
  */
 import { z } from 'zod';
 import type { IpvlanLinkSpec } from '../attachments/model.ts';
-import type { Link } from '../attachments/port.ts';
+import type { Link, Namespace } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
-import type { IfName } from '../values.ts';
 import { compareEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
@@ -19,46 +18,33 @@ import type {
   RestoreInput,
   RestoreOutcome,
 } from './link-driver.ts';
-import { findUplink, mtuOn, requireSlotOnUplink, uplinkName } from './uplink.ts';
+import { compareUplink, releaseSharedVlan, requireStand } from './shared-vlan.ts';
+import { resolveUplink, standingOn, type UplinkTarget, uplinkStateOf } from './uplink-choice.ts';
+import { isSameUplink, uplinkState } from './uplink-state.ts';
 import { deleteOwnLink, makeOwnLink } from './virtual-link.ts';
 
 export const state = z.object({
   kind: z.literal('ipvlan'),
-  uplink: z.string().transform((text) => text as IfName),
-  uplinkIndex: z.number().int(),
-  slot: z.string().exactOptional(),
-  tempName: z.string().transform((text) => text as IfName),
-  alias: z.string(),
+  ...uplinkState,
   mode: z.enum(['l2', 'l3', 'l3s']),
   flag: z.enum(['bridge', 'private', 'vepa']),
-  mtu: z.number().int().exactOptional(),
 });
 
 export type IpvlanState = z.output<typeof state>;
 
-export async function resolve(context: LinkContext, spec: IpvlanLinkSpec): Promise<LinkTarget> {
-  const uplink = await findUplink(context.kernel, uplinkName(spec.uplink, spec.slot));
-  await requireSlotOnUplink(context.kernel, uplink, spec.slot);
+export function resolve(context: LinkContext, spec: IpvlanLinkSpec, sandbox: Namespace): Promise<LinkTarget> {
   // One at a time, so that between looking at the running mode and creating nobody else creates.
-  return { device: uplink.name, exclusive: false, uplink, lockKey: `uplink:${uplink.index}` };
+  return resolveUplink(context, spec, sandbox, true);
 }
 
 export async function prepare(context: LinkContext, input: PrepareInput<IpvlanLinkSpec>): Promise<IpvlanState> {
   const { spec, sandbox, ifname, marks } = input;
-  const uplink = input.target.uplink as Link;
-  const mtu = mtuOn(uplink, spec.mtu);
-  await requireSameMode(context, input, uplink);
+  const target = input.target as UplinkTarget;
+  const on = await standingOn(context, target);
+  const made = uplinkStateOf(target, marks, on, spec.mtu);
+  await requireSameMode(input, target, on);
   await requireNameFree(sandbox, ifname);
-  return {
-    kind: 'ipvlan',
-    uplink: uplink.name,
-    uplinkIndex: uplink.index,
-    ...(spec.slot === undefined ? {} : { slot: spec.slot }),
-    ...marks,
-    mode: spec.mode,
-    flag: spec.flag,
-    ...(mtu === undefined ? {} : { mtu }),
-  };
+  return { kind: 'ipvlan', ...made, mode: spec.mode, flag: spec.flag };
 }
 
 export async function attach(
@@ -70,7 +56,7 @@ export async function attach(
     op: 'link.create',
     kind: 'ipvlan',
     name: made.tempName,
-    parentIndex: made.uplinkIndex,
+    parentIndex: await requireStand(context, made),
     into: sandbox,
     mode: made.mode,
     flag: made.flag,
@@ -79,7 +65,7 @@ export async function attach(
   return await makeOwnLink(context, create, input);
 }
 
-export async function check(_context: LinkContext, input: LinkCheckInput<IpvlanState>): Promise<readonly string[]> {
+export async function check(context: LinkContext, input: LinkCheckInput<IpvlanState>): Promise<readonly string[]> {
   const { state: made, sandbox, ifname, expected } = input;
   const link = await sandbox.link({ name: ifname });
   if (link === undefined) return [`${ifname} is gone from the sandbox`];
@@ -90,17 +76,18 @@ export async function check(_context: LinkContext, input: LinkCheckInput<IpvlanS
       `${ifname} is in mode ${link.ipvlan.mode} ${link.ipvlan.flag}, not ${made.mode} ${made.flag}: somebody switched ${made.uplink}`,
     );
   }
-  if (link.parentIndex !== undefined && link.parentIndex !== made.uplinkIndex) {
-    differences.push(`${ifname} is on link ${link.parentIndex}, not on ${made.uplink} (${made.uplinkIndex})`);
-  }
-  return differences;
+  return [...differences, ...(await compareUplink(context, made, link))];
 }
 
-export function restore(context: LinkContext, input: RestoreInput<IpvlanState>): Promise<RestoreOutcome> {
-  return deleteOwnLink(context, 'ipvlan', input);
+export async function restore(context: LinkContext, input: RestoreInput<IpvlanState>): Promise<RestoreOutcome> {
+  return await releaseSharedVlan(context, input, await deleteOwnLink(context, 'ipvlan', input));
 }
 
-async function requireSameMode(context: LinkContext, input: PrepareInput<IpvlanLinkSpec>, uplink: Link): Promise<void> {
+async function requireSameMode(
+  input: PrepareInput<IpvlanLinkSpec>,
+  { at, identity }: UplinkTarget,
+  uplink: Link,
+): Promise<void> {
   const { mode, flag } = input.spec;
   const refuse = (runningMode: string, runningFlag: string, holder: string): never => {
     throw new BerthError({
@@ -111,14 +98,14 @@ async function requireSameMode(context: LinkContext, input: PrepareInput<IpvlanL
     });
   };
   for (const { key, state: other } of input.others) {
-    if (other.kind !== 'ipvlan' || other.uplinkIndex !== uplink.index) continue;
+    if (other.kind !== 'ipvlan' || !isSameUplink(other, identity)) continue;
     if (other.mode !== mode || other.flag !== flag)
       refuse(other.mode, other.flag, `container ${key.containerId} ${key.ifname}`);
   }
-  for (const link of await context.kernel.host.links()) {
+  for (const link of await at.links()) {
     const running = link.ipvlan;
     if (running === undefined || link.parentIndex !== uplink.index || link.parentNsid !== undefined) continue;
     if (running.mode !== mode || running.flag !== flag)
-      refuse(running.mode, running.flag, `link ${link.name} of the node`);
+      refuse(running.mode, running.flag, `link ${link.name} of the ${at.isHost ? 'node' : 'sandbox'}`);
   }
 }

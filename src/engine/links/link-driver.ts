@@ -7,17 +7,21 @@ import type { z } from 'zod';
 import type { AttachmentKey, AttachResult, LinkKind, LinkSpec } from '../attachments/model.ts';
 import type { Kernel, Link, Namespace, PciFunction } from '../attachments/port.ts';
 import type { Clock } from '../clock.ts';
+import type { Inventory } from '../inventory/model.ts';
 import type { IpamResult } from '../ipam/model.ts';
 import type { Logger } from '../logger.ts';
 import type { IfName, MacAddress, PciAddress } from '../values.ts';
 import type { IpvlanState } from './ipvlan.ts';
 import type { MacvlanState } from './macvlan.ts';
 import type { VfState } from './vf-state.ts';
+import type { VlanState } from './vlan.ts';
 
 export interface LinkContext {
   readonly kernel: Kernel;
   readonly clock: Clock;
   readonly log: Logger;
+  /** What the node has, for uplinks that are chosen by what they are; absent where nobody keeps one. */
+  readonly inventory?: (() => Inventory) | undefined;
 }
 
 /** The device an attachment is about, found but not looked at closely. */
@@ -96,6 +100,8 @@ export interface RestoreInput<State> {
    * with it. `proof`: collection and recovery, which must be certain.
    */
   readonly authority: 'runtime' | 'proof';
+  /** The links of all other attachments, for what is shared with them. */
+  others(): readonly OtherLink[];
   readonly signal: AbortSignal;
 }
 
@@ -110,7 +116,7 @@ export interface LinkDriver<Spec, State> {
   /** The part of a record that belongs to this kind; parsed when records are loaded. */
   readonly state: z.ZodType<State>;
   /** Finds the device. Reads only. Throws `NotFound`, `Invalid`. */
-  resolve(context: LinkContext, spec: Spec): Promise<LinkTarget>;
+  resolve(context: LinkContext, spec: Spec, sandbox: Namespace): Promise<LinkTarget>;
   /** Checks everything that can be checked and takes the baseline, under the device's lock. Reads only. */
   prepare(context: LinkContext, input: PrepareInput<Spec>): Promise<State>;
   /** Puts the link into the sandbox, addressed and up. On an error the caller runs `restore`. */
@@ -126,6 +132,7 @@ export interface LinkKinds {
   vf: { spec: Extract<LinkSpec, { kind: 'vf' }>; state: VfState };
   macvlan: { spec: Extract<LinkSpec, { kind: 'macvlan' }>; state: MacvlanState };
   ipvlan: { spec: Extract<LinkSpec, { kind: 'ipvlan' }>; state: IpvlanState };
+  vlan: { spec: Extract<LinkSpec, { kind: 'vlan' }>; state: VlanState };
 }
 
 export type LinkState = LinkKinds[LinkKind]['state'];

@@ -4,9 +4,8 @@
  */
 import { z } from 'zod';
 import type { MacvlanLinkSpec } from '../attachments/model.ts';
-import type { Link } from '../attachments/port.ts';
+import type { Link, Namespace } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
-import type { IfName } from '../values.ts';
 import { compareEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
@@ -19,50 +18,34 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
-import { carriesNode, findUplink, mtuOn, requireSlotOnUplink, uplinkName } from './uplink.ts';
+import { compareUplink, releaseSharedVlan, requireStand } from './shared-vlan.ts';
+import { carriesNode } from './uplink.ts';
+import { resolveUplink, standingOn, type UplinkTarget, uplinkStateOf } from './uplink-choice.ts';
+import { uplinkState } from './uplink-state.ts';
 import { deleteOwnLink, makeOwnLink } from './virtual-link.ts';
 
 export const state = z.object({
   kind: z.literal('macvlan'),
-  uplink: z.string().transform((text) => text as IfName),
-  uplinkIndex: z.number().int(),
-  slot: z.string().exactOptional(),
-  tempName: z.string().transform((text) => text as IfName),
-  alias: z.string(),
+  ...uplinkState,
   mode: z.enum(['bridge', 'private', 'vepa', 'passthru']),
-  mtu: z.number().int().exactOptional(),
 });
 
 export type MacvlanState = z.output<typeof state>;
 
-export async function resolve(context: LinkContext, spec: MacvlanLinkSpec): Promise<LinkTarget> {
-  const uplink = await findUplink(context.kernel, uplinkName(spec.uplink, spec.slot));
-  await requireSlotOnUplink(context.kernel, uplink, spec.slot);
+export function resolve(context: LinkContext, spec: MacvlanLinkSpec, sandbox: Namespace): Promise<LinkTarget> {
   // The kernel itself keeps macvlans on one uplink apart; only passthru is one at a time.
-  return {
-    device: uplink.name,
-    exclusive: false,
-    uplink,
-    ...(spec.mode === 'passthru' ? { lockKey: `uplink:${uplink.index}` } : {}),
-  };
+  return resolveUplink(context, spec, sandbox, spec.mode === 'passthru');
 }
 
 export async function prepare(context: LinkContext, input: PrepareInput<MacvlanLinkSpec>): Promise<MacvlanState> {
   const { spec, sandbox, ifname, marks } = input;
-  const uplink = input.target.uplink as Link;
-  const mtu = mtuOn(uplink, spec.mtu);
+  const target = input.target as UplinkTarget;
+  const on = await standingOn(context, target);
+  const made = uplinkStateOf(target, marks, on, spec.mtu);
   if (spec.mac !== undefined) requireUnicast(spec.mac);
-  if (spec.mode === 'passthru') await requireMayPassThrough(context, uplink);
+  if (spec.mode === 'passthru') await requireMayPassThrough(target, on);
   await requireNameFree(sandbox, ifname);
-  return {
-    kind: 'macvlan',
-    uplink: uplink.name,
-    uplinkIndex: uplink.index,
-    ...(spec.slot === undefined ? {} : { slot: spec.slot }),
-    ...marks,
-    mode: spec.mode,
-    ...(mtu === undefined ? {} : { mtu }),
-  };
+  return { kind: 'macvlan', ...made, mode: spec.mode };
 }
 
 export async function attach(
@@ -74,7 +57,7 @@ export async function attach(
     op: 'link.create',
     kind: 'macvlan',
     name: made.tempName,
-    parentIndex: made.uplinkIndex,
+    parentIndex: await requireStand(context, made),
     into: sandbox,
     mode: spec.mode,
     ...(made.mtu === undefined ? {} : { mtu: made.mtu }),
@@ -84,7 +67,7 @@ export async function attach(
   return await makeOwnLink(context, create, input);
 }
 
-export async function check(_context: LinkContext, input: LinkCheckInput<MacvlanState>): Promise<readonly string[]> {
+export async function check(context: LinkContext, input: LinkCheckInput<MacvlanState>): Promise<readonly string[]> {
   const { state: made, sandbox, ifname, expected } = input;
   const link = await sandbox.link({ name: ifname });
   if (link === undefined) return [`${ifname} is gone from the sandbox`];
@@ -93,18 +76,17 @@ export async function check(_context: LinkContext, input: LinkCheckInput<Macvlan
   if (link.macvlan !== undefined && link.macvlan.mode !== made.mode) {
     differences.push(`${ifname} is in mode ${link.macvlan.mode}, not ${made.mode}`);
   }
-  if (link.parentIndex !== undefined && link.parentIndex !== made.uplinkIndex) {
-    differences.push(`${ifname} is on link ${link.parentIndex}, not on ${made.uplink} (${made.uplinkIndex})`);
-  }
-  return differences;
+  return [...differences, ...(await compareUplink(context, made, link))];
 }
 
-export function restore(context: LinkContext, input: RestoreInput<MacvlanState>): Promise<RestoreOutcome> {
-  return deleteOwnLink(context, 'macvlan', input);
+export async function restore(context: LinkContext, input: RestoreInput<MacvlanState>): Promise<RestoreOutcome> {
+  return await releaseSharedVlan(context, input, await deleteOwnLink(context, 'macvlan', input));
 }
 
-async function requireMayPassThrough(context: LinkContext, uplink: Link): Promise<void> {
-  const why = await carriesNode(context.kernel.host, uplink);
+async function requireMayPassThrough(target: UplinkTarget, uplink: Link): Promise<void> {
+  // A link of the sandbox is the pod's own, and a VLAN that is still to be made is nobody's.
+  const isToBeMade = target.identity.sharedVlan !== undefined && uplink === target.uplink;
+  const why = target.at.isHost && !isToBeMade ? await carriesNode(target.at, uplink) : undefined;
   if (why === undefined) return;
   throw new BerthError({
     code: 'Denied',

@@ -4,35 +4,37 @@
  * (drivers/net/macvlan.c, macvlan_common_newlink): those that can be seen are told apart, since only
  * an occupied uplink is worth trying again.
  */
-import type { Link } from '../attachments/port.ts';
+import type { Link, LinkOperation, Namespace } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
-import type { LinkContext } from './link-driver.ts';
 
 /** The part of a link's state that says what it wants of its uplink. */
 export interface UplinkClaim {
   readonly uplink: string;
   readonly uplinkIndex: number;
-  readonly mode: string;
+  readonly mode?: string;
   readonly mtu?: number;
 }
 
-/** The error to throw instead of a failed `link.create`; other errors come back as they are. */
+/** The kinds that Berth makes on an uplink. */
+export type MadeKind = Extract<LinkOperation, { readonly op: 'link.create' }>['kind'];
+
+/** The error to throw instead of a failed `link.create`; other errors come back as they are. `at` is where the uplink is. */
 export async function explainBusyUplink(
-  context: LinkContext,
+  at: Namespace,
   error: unknown,
-  kind: 'macvlan' | 'ipvlan',
+  kind: MadeKind,
   made: UplinkClaim,
 ): Promise<unknown> {
   if (!(error instanceof BerthError)) return error;
   if (error.errno !== 'EBUSY' && error.errno !== 'EINVAL') return error;
-  const links = await context.kernel.host.links();
+  const links = await at.links();
   const uplink = links.find((link) => link.index === made.uplinkIndex);
   const unsuitable =
     error.errno === 'EINVAL' && uplink !== undefined ? explainEinval(error, kind, made, uplink) : undefined;
   if (unsuitable !== undefined) return unsuitable;
   const holder = occupant(links, uplink);
   // What is left for a macvlan is a passthru one, perhaps in a sandbox that is not ours; an ipvlan knows no such thing.
-  if (error.errno === 'EINVAL' && kind === 'ipvlan') return error;
+  if (kind === 'vlan' || (error.errno === 'EINVAL' && kind === 'ipvlan')) return error;
   const who =
     holder ??
     (kind === 'ipvlan'
@@ -41,7 +43,7 @@ export async function explainBusyUplink(
   return new BerthError({
     code: 'Busy',
     reason: 'uplink-in-use',
-    message: `${kind} (mode ${made.mode}) cannot be put on ${made.uplink} while it serves ${who}: ${error.errno}${error.extack === undefined ? '' : ` (${error.extack})`}`,
+    message: `${kind}${made.mode === undefined ? '' : ` (mode ${made.mode})`} cannot be put on ${made.uplink} while it serves ${who}: ${error.errno}${error.extack === undefined ? '' : ` (${error.extack})`}`,
     remedy:
       'One uplink serves either macvlan or ipvlan at a time, and nothing beside passthru; use another uplink or wait for the other pods to end.',
     cause: error,
@@ -52,12 +54,7 @@ export async function explainBusyUplink(
 }
 
 /** The causes of EINVAL that trying again does not cure; `undefined` for the others. */
-function explainEinval(
-  error: BerthError,
-  kind: 'macvlan' | 'ipvlan',
-  made: UplinkClaim,
-  uplink: Link,
-): BerthError | undefined {
+function explainEinval(error: BerthError, kind: MadeKind, made: UplinkClaim, uplink: Link): BerthError | undefined {
   const kernel = {
     cause: error,
     errno: 'EINVAL',

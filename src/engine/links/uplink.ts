@@ -11,7 +11,7 @@ const DEFAULT_ROUTES = new Set(['0.0.0.0/0', '::/0']);
 
 /** The uplink named, or that of the node's default route. Throws `NotFound` (`uplink-missing`, `no-default-route`). */
 export async function findUplink(kernel: Kernel, name: string | undefined): Promise<Link> {
-  if (name === undefined) return defaultRouteUplink(kernel.host);
+  if (name === undefined) return await defaultRouteUplink(kernel.host);
   const link = await kernel.host.link({ name });
   if (link !== undefined) return link;
   throw new BerthError({
@@ -66,7 +66,8 @@ export async function carriesNode(host: Namespace, uplink: Link): Promise<string
   return undefined;
 }
 
-async function defaultRouteUplink(host: Namespace): Promise<Link> {
+/** The link of the default route, of the node or of a sandbox. Throws `NotFound` (`no-default-route`). */
+export async function defaultRouteUplink(host: Namespace): Promise<Link> {
   let best: { link: Link; priority: number } | undefined;
   for (const link of await host.links()) {
     if (!link.up) continue;
@@ -81,7 +82,7 @@ async function defaultRouteUplink(host: Namespace): Promise<Link> {
   throw new BerthError({
     code: 'NotFound',
     reason: 'no-default-route',
-    message: 'no uplink is configured and the node has no default route to take one from',
+    message: `no uplink is configured and the ${host.isHost ? 'node' : 'sandbox'} has no default route to take one from`,
     remedy: 'Name the uplink with `master`.',
   });
 }

@@ -14,19 +14,20 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { isOurs } from './ownership.ts';
-import { explainBusyUplink, type UplinkClaim } from './uplink-conflict.ts';
+import { explainBusyUplink, type MadeKind, type UplinkClaim } from './uplink-conflict.ts';
 
 /** Makes the link with `create`, finds it in the sandbox, names and configures it. */
 export async function makeOwnLink(
   context: LinkContext,
   create: Extract<LinkOperation, { readonly op: 'link.create' }>,
-  input: AttachInput<unknown, OwnershipMarks & UplinkClaim>,
+  input: AttachInput<unknown, OwnershipMarks & UplinkClaim & { readonly uplinkSandbox?: string }>,
 ): Promise<LinkOutcome> {
   const { state: made, sandbox } = input;
+  const at = made.uplinkSandbox === undefined ? context.kernel.host : sandbox;
   try {
-    await context.kernel.host.apply([create]);
+    await at.apply([create]);
   } catch (error) {
-    throw await explainBusyUplink(context, error, create.kind, made);
+    throw await explainBusyUplink(at, error, create.kind, { ...made, uplinkIndex: create.parentIndex });
   }
   const born = await sandbox.link({ name: made.tempName });
   if (born === undefined) {
@@ -49,7 +50,7 @@ export async function makeOwnLink(
 /** Deletes our link of that kind from the sandbox. Idempotent; a foreign link of the same name is left alone. */
 export async function deleteOwnLink(
   context: LinkContext,
-  kind: 'macvlan' | 'ipvlan',
+  kind: MadeKind,
   input: RestoreInput<OwnershipMarks>,
 ): Promise<RestoreOutcome> {
   const { sandbox, authority, state } = input;

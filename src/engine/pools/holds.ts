@@ -39,10 +39,7 @@ export function holdsOf(
   const devices = new Map<PciAddress, { readonly resource?: string }>();
   const uplinks = new Map<string, 'macvlan' | 'ipvlan'>();
   for (const { kind, device } of attachments) {
-    if (kind !== 'vf') {
-      uplinks.set(device, kind);
-      continue;
-    }
+    if (kind === 'macvlan' || kind === 'ipvlan') uplinks.set(device, kind);
     const address = asPciAddress(device);
     if (address === undefined) continue;
     const resource = resourceOf(address);

@@ -6,8 +6,8 @@ import { asIfName, asPciAddress, type IfName, type MacAddress, type PciAddress }
 import { AF_INET } from '../ffi/index.ts';
 import { macFromBytes, macToBytes } from './hardware-address.ts';
 import { IPVLAN_KIND, type IpvlanFacts, readIpvlan, writeIpvlan } from './kinds/ipvlan.ts';
-import { MACVLAN_KIND, type MacvlanFacts, readMacvlan, writeMacvlan } from './kinds/macvlan.ts';
-import { readVlan, VLAN_KIND, type VlanFacts } from './kinds/vlan.ts';
+import { MACVLAN_KIND, MACVTAP_KIND, type MacvlanFacts, readMacvlan, writeMacvlan } from './kinds/macvlan.ts';
+import { readVlan, VLAN_KIND, type VlanFacts, writeVlan } from './kinds/vlan.ts';
 import {
   type Attribute,
   type AttributeWriter,
@@ -26,6 +26,7 @@ export const RTM_GETLINK = 18;
 
 const IFINFOMSG_BYTES = 16;
 const IFF_UP = 0x1;
+const IFF_PROMISC = 0x100;
 
 export const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
@@ -176,7 +177,7 @@ function kindFacts(info: Buffer | undefined): Pick<LinkMessage, 'kind' | 'slaveK
   return {
     ...known('kind', kind),
     ...known('slaveKind', maybe(findAttribute(attributes, IFLA_INFO_SLAVE_KIND), text)),
-    ...known('macvlan', kind === MACVLAN_KIND ? readMacvlan(data) : undefined),
+    ...known('macvlan', kind === MACVLAN_KIND || kind === MACVTAP_KIND ? readMacvlan(data) : undefined),
     ...known('ipvlan', kind === IPVLAN_KIND ? readIpvlan(data) : undefined),
     ...known('vlan', kind === VLAN_KIND ? readVlan(data) : undefined),
   };
@@ -216,7 +217,10 @@ export interface LinkCreation {
   readonly mac?: MacAddress;
   /** Descriptor of the namespace in which it is born; the socket's own when absent. */
   readonly namespaceFd?: number;
-  readonly kind: ({ readonly name: 'macvlan' } & MacvlanFacts) | ({ readonly name: 'ipvlan' } & IpvlanFacts);
+  readonly kind:
+    | ({ readonly name: 'macvlan' | 'macvtap' } & MacvlanFacts)
+    | ({ readonly name: 'ipvlan' } & IpvlanFacts)
+    | ({ readonly name: 'vlan' } & VlanFacts);
 }
 
 /** RTM_NEWLINK that makes a link (NLM_F_CREATE | NLM_F_EXCL). The kernel ignores an alias here. */
@@ -231,8 +235,9 @@ export function writeLinkCreate(writer: AttributeWriter, link: LinkCreation): vo
   writer.nest(IFLA_LINKINFO, () => {
     writer.text(IFLA_INFO_KIND, kind.name);
     writer.nest(IFLA_INFO_DATA, () => {
-      if (kind.name === 'macvlan') writeMacvlan(writer, kind);
-      else writeIpvlan(writer, kind);
+      if (kind.name === 'vlan') writeVlan(writer, kind);
+      else if (kind.name === 'ipvlan') writeIpvlan(writer, kind);
+      else writeMacvlan(writer, kind);
     });
   });
 }
@@ -246,6 +251,8 @@ export interface LinkChange {
   readonly alias?: string;
   readonly arpNotify?: boolean;
   /** 0 releases it. */
+  /** IFF_PROMISC */
+  readonly promiscuous?: boolean;
   readonly masterIndex?: number;
   readonly namespaceFd?: number;
 }
@@ -255,7 +262,9 @@ export interface LinkChange {
  * MTU, name, alias, flags and master, address family settings; what was done before a failure stays.
  */
 export function writeLinkChange(writer: AttributeWriter, change: LinkChange): void {
-  writeHeader(writer, change.index, change.up === true ? IFF_UP : 0, change.up === undefined ? 0 : IFF_UP);
+  const flags = (change.up === true ? IFF_UP : 0) | (change.promiscuous === true ? IFF_PROMISC : 0);
+  const mask = (change.up === undefined ? 0 : IFF_UP) | (change.promiscuous === undefined ? 0 : IFF_PROMISC);
+  writeHeader(writer, change.index, flags, mask);
   if (change.name !== undefined) writer.text(IFLA_IFNAME, change.name);
   if (change.mac !== undefined) writer.put(IFLA_ADDRESS, macToBytes(change.mac));
   if (change.mtuBytes !== undefined) writer.u32(IFLA_MTU, change.mtuBytes);

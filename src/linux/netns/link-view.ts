@@ -14,7 +14,7 @@ export function linkView(message: LinkMessage): Link {
     mtu: mtuBytes,
     up: message.up,
     ...pick(message, 'alias', 'kind', 'mac', 'permanentMac', 'carrier', 'parentIndex', 'parentNsid', 'masterIndex'),
-    ...pick(message, 'pci', 'macvlan', 'ipvlan'),
+    ...pick(message, 'pci', 'macvlan', 'ipvlan', 'vlan'),
   };
 }
 

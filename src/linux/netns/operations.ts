@@ -6,6 +6,7 @@ import type { Request } from '../netlink/client.ts';
 import { prefixToBytes } from '../netlink/ip-address.ts';
 import {
   type LinkChange,
+  type LinkCreation,
   RTM_DELLINK,
   RTM_NEWLINK,
   writeLinkChange,
@@ -69,17 +70,26 @@ function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: N
         parentIndex,
         ...(mtu === undefined ? {} : { mtuBytes: mtu }),
         ...(namespaceFd === undefined ? {} : { namespaceFd }),
-        ...(operation.kind === 'macvlan' && operation.mac !== undefined ? { mac: operation.mac } : {}),
-        kind:
-          operation.kind === 'macvlan'
-            ? {
-                name: 'macvlan',
-                mode: operation.mode,
-                ...(operation.bcQueueLength === undefined ? {} : { bcQueueLength: operation.bcQueueLength }),
-              }
-            : { name: 'ipvlan', mode: operation.mode, flag: operation.flag },
+        ...('mac' in operation && operation.mac !== undefined ? { mac: operation.mac } : {}),
+        kind: kindOf(operation),
       }),
   };
+}
+
+function kindOf(operation: Operation<'link.create'>): LinkCreation['kind'] {
+  switch (operation.kind) {
+    case 'macvlan':
+    case 'macvtap': {
+      const { kind: name, mode, bcQueueLength } = operation;
+      return { name, mode, ...(bcQueueLength === undefined ? {} : { bcQueueLength }) };
+    }
+    case 'ipvlan':
+      return { name: 'ipvlan', mode: operation.mode, flag: operation.flag };
+    case 'vlan':
+      return { name: 'vlan', id: operation.id, protocol: operation.protocol };
+    default:
+      return operation satisfies never;
+  }
 }
 
 /**
@@ -87,7 +97,7 @@ function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: N
  * link is up; up goes behind arp_notify, because the kernel announces when it brings the link up.
  */
 function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namespace) => number): readonly Request[] {
-  const { index, name, mac, mtu, up, alias, arpNotify, masterIndex, moveTo } = operation;
+  const { index, name, mac, mtu, up, alias, arpNotify, promiscuous, masterIndex, moveTo } = operation;
   // Down waits for RCU, a move for more, and a device's driver perhaps for firmware.
   const pace = operation.isSoftware === true && up !== false && moveTo === undefined ? 'change' : 'slow';
   const rest: LinkChange = {
@@ -97,6 +107,7 @@ function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namesp
     ...(mtu === undefined ? {} : { mtuBytes: mtu }),
     ...(alias === undefined ? {} : { alias }),
     ...(arpNotify === undefined ? {} : { arpNotify }),
+    ...(promiscuous === undefined ? {} : { promiscuous }),
     ...(masterIndex === undefined ? {} : { masterIndex }),
     ...(moveTo === undefined ? {} : { namespaceFd: descriptorOf(moveTo) }),
   };

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toBerthError } from '../../../src/engine/errors.ts';
 import type { MacAddress } from '../../../src/engine/values.ts';
-import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
+import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf, vlan } from '../../standins/attachment-node.ts';
 import type { Step } from '../../standins/fake-kernel.ts';
 import { kernelError, linkOf, settingsOf } from '../../standins/fake-world.ts';
 
@@ -34,6 +34,16 @@ const kinds: readonly Kind[] = [
   { name: 'macvlan', attach: (node) => node.attach('c1', macvlan({ mac: MAC })) },
   { name: 'ipvlan', attach: (node) => node.attach('c1', ipvlan()) },
   { name: 'ipvlan with IPv6', attach: (node) => node.attach('c1', ipvlan(), { ipam: hostLocal('fd00:1::/64', []) }) },
+  { name: 'macvlan on a shared VLAN', attach: (node) => node.attach('c1', macvlan({ uplinkVlan: 100 })) },
+  {
+    name: 'ipvlan on a link of the sandbox',
+    ready: (node) => {
+      const sandbox = node.world.paths.get('/run/netns/c1');
+      if (sandbox !== undefined) node.world.addLink(sandbox, { name: 'inner', up: true });
+    },
+    attach: (node) => node.attach('c1', ipvlan({ uplink: 'inner', uplinkInSandbox: true })),
+  },
+  { name: 'VLAN', attach: (node) => node.attach('c1', vlan()) },
   { name: 'VF', attach: (node) => node.attach('c1', vf(node.device(1))) },
   { name: 'VF with every setting', attach: (node) => node.attach('c1', vf(node.device(1), SETTINGS)) },
   {
@@ -62,8 +72,8 @@ const kinds: readonly Kind[] = [
 /** A node that is ready for the kind, with the sandbox made and a foreign interface in it. */
 function prepared(kind: Kind): { node: PodNode; before: string } {
   const node = createPodNode();
-  kind.ready?.(node);
   node.world.addLink(node.world.addSandbox('/run/netns/c1'), { name: 'eth0', kind: 'veth' });
+  kind.ready?.(node);
   return { node, before: node.snapshot() };
 }
 

@@ -1,8 +1,9 @@
-/** macvlan's part of a link message (linux/if_link.h, IFLA_MACVLAN_*). */
+/** What macvlan and macvtap put into a link message (linux/if_link.h, IFLA_MACVLAN_*; drivers/net/macvtap.c takes the same). */
 import type { MacvlanMode } from '../../../engine/attachments/port.ts';
 import { type Attribute, type AttributeWriter, findAttribute, u32 } from '../wire/attribute.ts';
 
 export const MACVLAN_KIND = 'macvlan';
+export const MACVTAP_KIND = 'macvtap';
 
 const IFLA_MACVLAN_MODE = 1;
 const IFLA_MACVLAN_BC_QUEUE_LEN = 7;

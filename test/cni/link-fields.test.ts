@@ -1,0 +1,104 @@
+/** The fields that say which link a virtual link stands on, and those of the kinds beyond VF, macvlan and ipvlan. */
+import * as assert from 'node:assert/strict';
+import { test } from 'uvu';
+import { bench } from './calls.ts';
+
+type Config = Readonly<Record<string, unknown>>;
+
+async function linkOf(config: Config, argv0 = 'berth'): Promise<unknown> {
+  const { send, engine } = bench();
+  const { answer } = await send({ config, argv0 });
+  return engine.attached[0]?.link ?? answer.msg;
+}
+
+const macvlan = { type: 'macvlan' };
+const LINKS: readonly (readonly [string, Config, unknown])[] = [
+  [
+    'a master of the pod',
+    { ...macvlan, master: 'net1', linkInContainer: true },
+    { kind: 'macvlan', mode: 'bridge', uplink: 'net1', uplinkInSandbox: true },
+  ],
+  [
+    "the pod's default route",
+    { type: 'ipvlan', linkInContainer: true },
+    { kind: 'ipvlan', mode: 'l2', flag: 'bridge', uplinkInSandbox: true },
+  ],
+  [
+    'a master of the pod beside a slot of the node',
+    { ...macvlan, linkInContainer: true, deviceID: 'eth0-1' },
+    /linkInContainer: the pod was given eth0-1/,
+  ],
+  [
+    'a master of the pod by selector',
+    { ...macvlan, linkInContainer: true, masterSelector: { drivers: ['ice'] } },
+    /masterSelector: it chooses interfaces of the node/,
+  ],
+  [
+    'a shared VLAN in the pod',
+    { ...macvlan, master: 'net1', linkInContainer: true, vlan: 5 },
+    /vlan is 5: a VLAN is shared on uplinks of the node only/,
+  ],
+  [
+    'a shared VLAN',
+    { ...macvlan, master: 'eth1', vlan: 100 },
+    { kind: 'macvlan', mode: 'bridge', uplink: 'eth1', uplinkVlan: 100 },
+  ],
+  [
+    'VLAN 0, which is none',
+    { ...macvlan, master: 'eth1', vlan: 0 },
+    { kind: 'macvlan', mode: 'bridge', uplink: 'eth1' },
+  ],
+  [
+    'a master by what it is',
+    { ...macvlan, masterSelector: { drivers: ['ice'], macs: ['02-00-00-00-00-01'] } },
+    { kind: 'macvlan', mode: 'bridge', uplinkSelectors: [{ drivers: ['ice'], macs: ['02:00:00:00:00:01'] }] },
+  ],
+  [
+    'a master by one of several',
+    { type: 'ipvlan', masterSelector: [{ altnames: ['lan'] }, { subnets: ['10.0.0.0/8', 'fd00::/8'] }] },
+    {
+      kind: 'ipvlan',
+      mode: 'l2',
+      flag: 'bridge',
+      uplinkSelectors: [{ altnames: ['lan'] }, { subnets: ['10.0.0.0/8', 'fd00::/8'] }],
+    },
+  ],
+  [
+    'a slot whose uplink is to be of some kind',
+    { ...macvlan, deviceID: 'eth0-3', masterSelector: { drivers: ['ice'] } },
+    { kind: 'macvlan', mode: 'bridge', slot: 'eth0-3', uplinkSelectors: [{ drivers: ['ice'] }] },
+  ],
+  [
+    'a master and a selector',
+    { ...macvlan, master: 'eth1', masterSelector: { drivers: ['ice'] } },
+    /masterSelector: master "eth1" names the uplink already/,
+  ],
+  ['a selector of nothing', { ...macvlan, masterSelector: {} }, /masterSelector: /],
+  ['a selector with an unknown field', { ...macvlan, masterSelector: { speed: ['1'] } }, /masterSelector: /],
+  ['a selector with a wrong address', { ...macvlan, masterSelector: { pciAddresses: ['41:00'] } }, /masterSelector/],
+  [
+    'every field of a VLAN',
+    { type: 'vlan', master: 'eth1', vlanId: 7, mtu: 1400 },
+    { kind: 'vlan', uplink: 'eth1', vlanId: 7, mtu: 1400 },
+  ],
+  ['VLAN 0 of an uplink', { type: 'berth', link: 'vlan', vlanId: 0 }, { kind: 'vlan', vlanId: 0 }],
+  ['a VLAN without number', { type: 'vlan', master: 'eth1' }, /vlanId: it is missing/],
+  ['a VLAN with too large a number', { type: 'vlan', vlanId: 4095 }, /vlanId: /],
+  ['a MAC for a VLAN', { type: 'vlan', vlanId: 5, mac: '02:00:00:00:00:01' }, /mac is "02:00:00:00:00:01"/],
+];
+
+for (const [what, config, expected] of LINKS) {
+  test(`link: ${what}`, async () => {
+    const link = await linkOf(config);
+    if (expected instanceof RegExp) assert.match(String(link), expected);
+    else assert.deepEqual(link, expected);
+  });
+}
+
+for (const [name, kind] of [['vlan', 'vlan']] as const) {
+  test(`link: the program ${name} makes a ${kind} without being told the type`, async () => {
+    assert.equal(((await linkOf({ vlanId: 5 }, name)) as { kind?: string }).kind, kind);
+  });
+}
+
+test.run();
