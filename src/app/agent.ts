@@ -20,6 +20,7 @@ import { createChangeSource } from '../linux/changes.ts';
 import { createOwnedAddresses } from '../linux/files/owned-addresses.ts';
 import { createRecordStore } from '../linux/files/record-store.ts';
 import { createReservationStore } from '../linux/files/reservation-store.ts';
+import { createIpamPrograms } from '../linux/ipam-programs.ts';
 import { createKernel } from '../linux/kernel.ts';
 import { peerCredentials } from '../linux/peer-socket.ts';
 import { readPciFunction } from '../linux/sysfs/pci-function.ts';
@@ -91,6 +92,7 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
     records: createRecordStore(paths.records),
     reservations: createReservationStore(systemClock),
     ownedAddresses: createOwnedAddresses(paths.addresses),
+    ipamPrograms: createIpamPrograms(),
     podDevices: podResources,
     policy: tenancy,
     inventory: () => inventory.current,

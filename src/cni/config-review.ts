@@ -5,6 +5,7 @@
  * no news and is dropped.
  */
 import { type ConfigProblem, invalidConfig, type NetworkConfig, parseNetwork } from './config.ts';
+import { withoutForeignIpam } from './delegated-ipam.ts';
 import { CniFault } from './errors.ts';
 
 export class ConfigReview {
@@ -17,7 +18,7 @@ export class ConfigReview {
   readonly #faults: CniFault[] = [];
 
   constructor(fields: Readonly<Record<string, unknown>>) {
-    const { config, problems, leftOut } = parseNetwork(fields);
+    const { config, problems, leftOut } = parseNetwork(withoutForeignIpam(fields));
     this.config = config;
     this.#byType = problems;
     this.#leftOut = leftOut;

@@ -6,11 +6,13 @@
 import { randomUUID } from 'node:crypto';
 import type { AttachmentKey, Attachments, LinkKind, LinkSpec, OperationContext } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
+import type { IpamPrograms } from '../engine/ipam/port.ts';
 import type { NetworkName } from '../engine/values.ts';
 import { hasOldAddress, mergeResults } from './chain.ts';
 import { type DecodedConfig, decodeConfig, parseName } from './config.ts';
 import { ConfigReview } from './config-review.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
+import { forwardToIpam, parseDelegatedIpam } from './delegated-ipam.ts';
 import {
   type CniArgs,
   type CniCommand,
@@ -33,6 +35,8 @@ import { CNI_VERSIONS, type CniVersion, LATEST_CNI_VERSION, traitsOf } from './v
 export interface CniCall extends ShimRequest {
   /** CNI_NETNS, opened by the shim; owned by the handler from here on. */
   readonly sandboxFd?: number;
+  /** Where the caller has IPAM programs executed. */
+  readonly ipamPrograms?: IpamPrograms;
 }
 
 export interface CniReply {
@@ -128,12 +132,12 @@ async function serve(
       return withDeadline(request, command, signal, check);
     case 'STATUS':
       status(options);
-      return '';
+      return withDeadline(request, command, signal, ipamStatus);
     case 'GC':
       // Berth collects on its own proof of death (docs/attachments.md): the list that comes here
       // names what one runtime has cached, of other networks too (Multus), and is no proof.
       parseName(decoded.fields);
-      return '';
+      return withDeadline(request, command, signal, ipamGc);
     default:
       return command satisfies never;
   }
@@ -153,7 +157,10 @@ async function add(request: Request, context: OperationContext): Promise<string>
   const network = parseName(decoded.fields);
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
   const review = new ConfigReview(decoded.fields);
-  const ipam = await review.attempt(() => parseIpamSpec(review.config, args, review.problems));
+  const ipam = await review.attempt(
+    () =>
+      parseDelegatedIpam(decoded.fields, call, review.problems) ?? parseIpamSpec(review.config, args, review.problems),
+  );
   const link = await linkOf(request, review, args, network);
   const { prevResult } = review.config;
   requireExpressible(decoded.version, ipam !== undefined || hasOldAddress(prevResult));
@@ -189,7 +196,24 @@ async function check(request: Request, context: OperationContext): Promise<strin
   const expected = parsePreviousResult(review.config, key.ifname, review.problems);
   const link = await linkOf(request, review, args, network);
   const sandbox = await request.sandbox.require(call.environment.get('CNI_NETNS') ?? '', call.netnsErrno);
-  await timed(progress, () => options.attachments.check({ key, sandbox, link, expected }, context));
+  await timed(progress, () =>
+    options.attachments.check({ key, sandbox, link, expected, stdin: call.stdin.toString('utf8') }, context),
+  );
+  return '';
+}
+
+async function ipamGc({ call, decoded }: Request, { signal }: OperationContext): Promise<string> {
+  await forwardToIpam('GC', decoded.fields, call, signal);
+  return '';
+}
+
+/** An IPAM program that is not ready cannot give addresses, so neither is this network. */
+async function ipamStatus({ call, decoded }: Request, { signal }: OperationContext): Promise<string> {
+  try {
+    await forwardToIpam('STATUS', decoded.fields, call, signal);
+  } catch (error) {
+    throw notAvailable(error);
+  }
   return '';
 }
 
@@ -212,16 +236,20 @@ function status(options: HandlerOptions): void {
   try {
     options.status?.();
   } catch (error) {
-    if (error instanceof CniFault) throw error;
-    const cause = error instanceof BerthError ? error : undefined;
-    throw new CniFault(CNI_CODES.notAvailable, {
-      code: 'Busy',
-      reason: cause?.reason ?? 'not-ready',
-      message: error instanceof Error ? error.message : String(error),
-      ...optional('remedy', cause?.remedy),
-      cause: error,
-    });
+    throw error instanceof CniFault ? error : notAvailable(error);
   }
+}
+
+/** Code 50 of STATUS. */
+function notAvailable(error: unknown): CniFault {
+  const cause = error instanceof BerthError ? error : undefined;
+  return new CniFault(CNI_CODES.notAvailable, {
+    code: 'Busy',
+    reason: cause?.reason ?? 'not-ready',
+    message: error instanceof Error ? error.message : String(error),
+    ...optional('remedy', cause?.remedy),
+    cause: error,
+  });
 }
 
 function keyOf({ call, progress }: Request): AttachmentKey {
@@ -264,7 +292,12 @@ async function withDeadline(
   try {
     const combined = AbortSignal.any([signal, deadline.signal]);
     combined.throwIfAborted();
-    return await work(request, { requestId: request.progress.requestId, signal: combined });
+    const { ipamPrograms } = request.call;
+    return await work(request, {
+      requestId: request.progress.requestId,
+      signal: combined,
+      ...optional('ipamPrograms', ipamPrograms),
+    });
   } finally {
     clearTimeout(timer);
   }

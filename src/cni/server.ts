@@ -14,7 +14,15 @@ import { REQUEST_TIMEOUT_MS } from './deadlines.ts';
 import { toCniError } from './errors.ts';
 import type { CniHandler, CniReply } from './handler.ts';
 import type { PeerSocket } from './port.ts';
-import { decodeRequest, decodeRequestHeader, encodeReply, FRAME_HEADER_BYTES, SERVED_PROTOCOLS } from './protocol.ts';
+import {
+  decodeRequest,
+  decodeRequestHeader,
+  EXECUTING_PROTOCOL,
+  encodeReply,
+  FRAME_HEADER_BYTES,
+  SERVED_PROTOCOLS,
+} from './protocol.ts';
+import { oldShimPrograms, ShimPrograms } from './shim-programs.ts';
 import { LATEST_CNI_VERSION } from './versions.ts';
 
 /** Requests in flight: more than a node can have pods starting at once, few enough to bound memory. */
@@ -124,7 +132,8 @@ export function createCniServer(options: CniServerOptions): CniServer {
       const version = first.bytes.readUInt8(0);
       if (!SERVED_PROTOCOLS.includes(version)) throw unknownProtocol(version);
       const request = decodeRequest(await readFrame(socket, first.bytes.subarray(1), signal, late));
-      const call = sandboxFd === undefined ? request : { ...request, sandboxFd };
+      const ipamPrograms = version >= EXECUTING_PROTOCOL ? new ShimPrograms(socket) : oldShimPrograms;
+      const call = { ...request, ipamPrograms, ...(sandboxFd === undefined ? {} : { sandboxFd }) };
       sandboxFd = undefined;
       return await options.handle(call, gone);
     } finally {

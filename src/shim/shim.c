@@ -27,6 +27,8 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "delegate.h"
+#include "frame.h"
 #include "protocol.h"
 #include "spool.h"
 #include "system.h"
@@ -115,14 +117,6 @@ static const char *variable(const char *name, const char *otherwise)
 	return value != NULL && value[0] != '\0' ? value : otherwise;
 }
 
-static long now_ms(void)
-{
-	struct timespec now;
-
-	SYSTEM_CALL(clock_gettime, CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static size_t read_stdin(void)
 {
 	size_t used = 0;
@@ -142,28 +136,6 @@ static size_t read_stdin(void)
 			fail(CNI_IO, "the network configuration is larger than 16 MiB", "", 0,
 			     "Make it smaller; see docs/cni.md.");
 	}
-}
-
-static void put_length(char *at, size_t length)
-{
-	at[0] = (char)(length >> 24);
-	at[1] = (char)(length >> 16);
-	at[2] = (char)(length >> 8);
-	at[3] = (char)length;
-}
-
-static size_t get_length(const char *at)
-{
-	const unsigned char *u = (const unsigned char *)at;
-
-	return (size_t)u[0] << 24 | (size_t)u[1] << 16 | (size_t)u[2] << 8 | (size_t)u[3];
-}
-
-static char *begin_section(char *at, int tag, size_t length)
-{
-	at[0] = (char)tag;
-	put_length(at + 1, length);
-	return at + SECTION_HEADER;
 }
 
 /* Only what belongs to the request leaves the process: the rest may hold somebody's secrets. */
@@ -270,29 +242,49 @@ static long send_request(long fd, long netns)
 	return 0;
 }
 
-/* The length of the reply's payload, -errno, or 0 when the agent ended before it was whole. */
-static long receive_reply(long fd, long deadline)
+/* 1 when all of them came, -errno, or 0 when the agent ended before. */
+static long receive(long fd, char *bytes, size_t wanted, long deadline)
 {
-	size_t used = 0, wanted = FRAME_HEADER;
-
-	limit(fd, SO_RCVTIMEO, deadline);
-	while (used < wanted) {
-		long got = SYSTEM_CALL(recvfrom, fd, reply + used, sizeof reply - used, 0, NULL, NULL);
+	for (size_t used = 0; used < wanted;) {
+		limit(fd, SO_RCVTIMEO, deadline);
+		long got = SYSTEM_CALL(recvfrom, fd, bytes + used, wanted - used, 0, NULL, NULL);
 
 		if (got == -EINTR)
 			continue;
 		if (got <= 0)
 			return got;
 		used += (size_t)got;
-		if (wanted == FRAME_HEADER && used >= FRAME_HEADER) {
-			wanted += get_length(reply + 1);
-			if (reply[0] != FRAME_REPLY || wanted == FRAME_HEADER || wanted > sizeof reply)
-				return -EPROTO;
-		}
-		if (used < wanted)
-			limit(fd, SO_RCVTIMEO, deadline);
 	}
-	return (long)(wanted - FRAME_HEADER);
+	return 1;
+}
+
+/*
+ * The length of the reply's payload, -errno, or 0 when the agent ended before it was whole. On the
+ * way there the agent may ask for IPAM programs to be executed.
+ */
+static long receive_reply(long fd, long deadline)
+{
+	for (;;) {
+		long done = receive(fd, reply, FRAME_HEADER, deadline);
+		if (done <= 0)
+			return done;
+		size_t length = get_length(reply + 1);
+		bool asks = reply[0] == FRAME_EXECUTE;
+
+		/* A cancel may come when the program has just ended. */
+		if (reply[0] == FRAME_CANCEL && length == 0)
+			continue;
+		if ((reply[0] != FRAME_REPLY && !asks) || length == 0 || length > sizeof reply - FRAME_HEADER)
+			return -EPROTO;
+		done = receive(fd, reply + FRAME_HEADER, length, deadline);
+		if (done <= 0)
+			return done;
+		if (!asks)
+			return (long)length;
+		done = delegate(fd, reply + FRAME_HEADER, length, deadline);
+		if (done <= 0)
+			return done;
+	}
 }
 
 /* One conversation with the agent; answers as receive_reply does. */
@@ -363,7 +355,7 @@ static _Noreturn void fail_away(const struct command *command, const char *socke
 		fail(command->code_when_away, "no answer from the agent in time at", socket_path, 0,
 		     "What it did is undone. Look at the agent's log, and at the load of the node; see docs/cni.md.");
 	if (error == EPROTO)
-		fail(command->code_when_away, "the agent's answer is not of protocol version 1 at", socket_path, 0,
+		fail(command->code_when_away, "the agent's answer is not of protocol version 2 at", socket_path, 0,
 		     "Shim and agent are of different releases: install the shim of the agent's release.");
 	if (error == 0 || error == ECONNRESET)
 		fail(command->code_when_away, "the agent ended before it answered at", socket_path, 0,
@@ -400,6 +392,9 @@ int main(int argc, char **argv)
 	const char *name = variable("CNI_COMMAND", "");
 	const struct command *command = commands;
 
+	if (environment(DELEGATED_VARIABLE) != NULL)
+		fail(CNI_INVALID_CONFIG, "ipam.type names Berth's own shim:", argc > 0 ? argv[0] : "", 0,
+		     "Berth gives no addresses under this name; write host-local, static, or an IPAM plugin's name.");
 	/* Before standard input, which is a terminal when a person tries the program out. */
 	if (name[0] == '\0')
 		fail(CNI_BAD_ENVIRONMENT, "CNI_COMMAND is not set", "", 0,

@@ -1,6 +1,7 @@
 #include "system.h"
 
 #include <errno.h>
+#include <time.h>
 
 int main(int argc, char **argv);
 _Noreturn void begin(long *stack);
@@ -27,6 +28,14 @@ void quit(int code)
 {
 	for (;;)
 		SYSTEM_CALL(exit_group, code);
+}
+
+long now_ms(void)
+{
+	struct timespec now;
+
+	SYSTEM_CALL(clock_gettime, CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 size_t length_of(const char *s)
@@ -119,6 +128,7 @@ const char *error_name(int error)
 		{ELOOP, "ELOOP"},       {EPROTOTYPE, "EPROTOTYPE"},     {EDQUOT, "EDQUOT"},     {ECONNREFUSED, "ECONNREFUSED"},
 		{ENOTSOCK, "ENOTSOCK"}, {EAFNOSUPPORT, "EAFNOSUPPORT"}, {ENOBUFS, "ENOBUFS"},   {ECONNRESET, "ECONNRESET"},
 		{EPIPE, "EPIPE"},       {ETIMEDOUT, "ETIMEDOUT"},       {EAGAIN, "EAGAIN"},
+		{ENOEXEC, "ENOEXEC"},   {E2BIG, "E2BIG"},               {ETXTBSY, "ETXTBSY"},
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

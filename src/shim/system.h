@@ -49,6 +49,9 @@ static inline long call6(long n, long a, long b, long c, long d, long e, long f)
 
 _Noreturn void quit(int code);
 
+/* Milliseconds of the monotonic clock. */
+long now_ms(void);
+
 size_t length_of(const char *s);
 bool equal(const char *a, const char *b);
 bool begins_with(const char *s, const char *prefix);

@@ -61,7 +61,7 @@ function resultOf(request: AttachRequest): AttachResult {
     ...(link.kind === 'vf' ? { pci: link.device } : {}),
     hasNetdev: true,
     addresses: ipam === undefined ? [] : [{ address: '10.60.0.6/24', gateway: '10.60.0.1' }],
-    routes: ipam?.routes ?? [],
-    dns: ipam?.dns ?? {},
+    routes: ipam === undefined || ipam.type === 'delegated' ? [] : ipam.routes,
+    dns: ipam === undefined || ipam.type === 'delegated' ? {} : ipam.dns,
   };
 }

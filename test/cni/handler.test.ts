@@ -106,7 +106,7 @@ const REFUSED: readonly (readonly [string, CallParts, number, string])[] = [
   ['an unknown link', { config: { type: 'berth', link: 'wifi' } }, 7, 'unknown-link-kind'],
   ['no kind of link', { config: { type: 'berth' } }, 7, 'link-kind-missing'],
   ['no device for a VF', { config: { type: 'sriov' } }, 7, 'device-missing'],
-  ['an unknown kind of IPAM', { config: { ...MACVLAN, ipam: { type: 'dhcp' } } }, 2, 'unsupported-field'],
+  ['an IPAM that is a path', { config: { ...MACVLAN, ipam: { type: '../dhcp' } } }, 7, 'invalid-network-config'],
   [
     'a port mapping',
     { config: { ...MACVLAN, runtimeConfig: { portMappings: [{ hostPort: 1 }] } } },

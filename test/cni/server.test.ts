@@ -79,7 +79,7 @@ test('a protocol version that is not served is said so', async () => {
   await withServer({}, async (path) => {
     const reply = await talk(path, Buffer.concat([Buffer.from([9]), REQUEST.subarray(1)]));
     assert.equal(reply?.answer.code, 102);
-    assert.match(String(reply?.answer.msg), /version 9, the agent 1/);
+    assert.match(String(reply?.answer.msg), /version 9, the agent 2 and 1/);
     assert.match(String(reply?.answer.details), /install the shim of the agent's release/);
   });
 });

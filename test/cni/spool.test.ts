@@ -43,6 +43,7 @@ function summary(since: string): AttachmentSummary {
     network: parseNetworkName('net-a'),
     addresses: [],
     state: 'attached',
+    createdAt: '2026-01-01T00:00:00.000Z',
     since,
   };
 }

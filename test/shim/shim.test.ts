@@ -265,12 +265,12 @@ const MISBEHAVIOURS: readonly (readonly [string, (socket: Socket) => void, RegEx
   [
     'answers something else',
     (socket) => socket.once('data', () => socket.end('HTTP/1.1 200 OK\r\n')),
-    /not of protocol version 1/,
+    /not of protocol version 2/,
   ],
   [
     'answers endlessly',
     (socket) => socket.once('data', () => socket.end(Buffer.from([2, 0xff, 0xff, 0xff, 0xff, 0]))),
-    /not of protocol version 1/,
+    /not of protocol version 2/,
   ],
   ['never answers', () => undefined, /no answer from the agent in time/],
 ];

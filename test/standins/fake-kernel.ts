@@ -223,6 +223,16 @@ export class FakeNamespace implements Namespace {
     });
   }
 
+  async probe(
+    _index: number,
+    addresses: readonly string[],
+  ): Promise<{ readonly address: string; readonly mac: MacAddress } | undefined> {
+    return this.#step('probe', () => {
+      const address = addresses.find((each) => this.#kernel.world.neighbours.has(each));
+      return address === undefined ? undefined : { address, mac: '02:00:00:00:ee:01' as MacAddress };
+    });
+  }
+
   close(): void {
     if (this.isHost || this.#closed) return;
     this.#closed = true;

@@ -1,7 +1,8 @@
 /** The attachment engine, put together. */
 import type { Clock } from '../clock.ts';
 import type { Inventory } from '../inventory/model.ts';
-import type { OwnedAddresses, ReservationStore } from '../ipam/port.ts';
+import { noIpamPrograms } from '../ipam/index.ts';
+import type { IpamPrograms, OwnedAddresses, ReservationStore } from '../ipam/port.ts';
 import type { Logger } from '../logger.ts';
 import type { PciAddress } from '../values.ts';
 import { collectDevice, collectNamespace } from './collect.ts';
@@ -22,6 +23,8 @@ export interface AttachmentOptions {
   readonly records: RecordStore;
   readonly reservations: ReservationStore;
   readonly ownedAddresses: OwnedAddresses;
+  /** Where IPAM programs are executed when no runtime waits; without it they cannot be. */
+  readonly ipamPrograms?: IpamPrograms;
   /** Absent where there is no kubelet. */
   readonly podDevices?: PodDevices;
   /** Asked before a device is given to a pod. */
@@ -55,6 +58,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     kernel: options.kernel,
     reservations: options.reservations,
     ownedAddresses: options.ownedAddresses,
+    ipamPrograms: options.ipamPrograms ?? noIpamPrograms,
     podDevices: options.podDevices,
     policy: options.policy,
     inventory: options.inventory,

@@ -1,6 +1,7 @@
 /** Attachments: what a front end asks for, what it gets back, and what is remembered meanwhile. */
 
 import type { DnsSpec, IpamSpec } from '../ipam/model.ts';
+import type { IpamPrograms } from '../ipam/port.ts';
 import type { UplinkSelector } from '../pools/model.ts';
 import type { ContainerId, IfName, MacAddress, NetworkName, PciAddress } from '../values.ts';
 import type { IpvlanFlag, IpvlanMode, MacvlanMode, Namespace, Route } from './port.ts';
@@ -82,6 +83,8 @@ export interface AttachRequest {
   readonly sandboxPath: string;
   readonly link: LinkSpec;
   readonly ipam?: IpamSpec;
+  /** Probe for other users of the addresses before they are used. */
+  readonly detectDuplicates?: boolean;
   readonly pod?: PodIdentity;
 }
 
@@ -89,6 +92,8 @@ export interface AttachRequest {
 export interface OperationContext {
   readonly requestId: string;
   readonly signal: AbortSignal;
+  /** Where IPAM programs are executed for this operation: the runtime's own place, as long as it waits. */
+  readonly ipamPrograms?: IpamPrograms;
 }
 
 export interface AttachResult {
@@ -110,6 +115,8 @@ export interface CheckRequest {
   readonly sandbox: Namespace;
   readonly link: LinkSpec;
   readonly expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>;
+  /** The configuration as CHECK got it, for an IPAM program. */
+  readonly stdin?: string;
 }
 
 /** A row of `berth attachments`. */
@@ -127,8 +134,12 @@ export interface AttachmentSummary {
   readonly state: 'adding' | 'attached' | 'restoring' | 'stuck';
   /** RFC 3339 */
   readonly since: string;
+  /** When the ADD began, RFC 3339. */
+  readonly createdAt: string;
   /** What still fails, for `stuck`. */
   readonly problem?: string;
+  /** The device is back; only addresses wait to be released. */
+  readonly addressesOnly?: true;
 }
 
 /** The engine's face to the front ends. */

@@ -43,6 +43,16 @@ export interface Namespace {
    * resolves when sent; closing the packet socket (slow) is not waited for.
    */
   announce(index: number, mac: MacAddress, addresses: readonly string[]): Promise<void>;
+  /**
+   * Asks whether a neighbour has one of these IPv4 addresses: ARP probes (RFC 5227, section 2.1) on a
+   * link that is up and has none of them. The first other user found, or `undefined`; half a second.
+   * Ends early when the signal aborts.
+   */
+  probe(
+    index: number,
+    addresses: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ readonly address: string; readonly mac: MacAddress } | undefined>;
   close(): void;
 }
 

@@ -79,7 +79,21 @@ const record = z.object({
   steps: z.array(z.string()),
   link,
   /** Where addresses are, or may be, reserved for this attachment. */
-  addresses: z.object({ type: z.literal('host-local'), dataDir: z.string() }).exactOptional(),
+  addresses: z
+    .discriminatedUnion('type', [
+      z.object({ type: z.literal('host-local'), dataDir: z.string() }),
+      z.object({
+        type: z.literal('delegated'),
+        program: z.string(),
+        stdin: z.string(),
+        cniPath: z.string(),
+        cniArgs: z.string(),
+        foundAt: z.string().exactOptional(),
+      }),
+    ])
+    .exactOptional(),
+  /** The link is as it was and its device may be another's by now: only the addresses are left to release. */
+  addressesOnly: z.literal(true).exactOptional(),
   result: result.exactOptional(),
   /** What the last restore could not do. */
   problem: z.object({ message: z.string(), attempts: z.number().int() }).exactOptional(),

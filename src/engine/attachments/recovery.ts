@@ -5,6 +5,7 @@
  */
 import { toBerthError } from '../errors.ts';
 import { release } from '../ipam/index.ts';
+import type { AddressPlace } from '../ipam/model.ts';
 import type { AttachmentContext } from './context.ts';
 import type { AttachmentKey } from './model.ts';
 import type { AttachmentRecord } from './record.ts';
@@ -105,9 +106,9 @@ export async function releaseNotedAddresses(
   key: AttachmentKey,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const { bootId, dataDir, ...owner } of context.ownedAddresses.list().notes) {
+  for (const { bootId, place, ...owner } of context.ownedAddresses.list().notes) {
     if (bootId === context.bootId || keyText(owner) !== keyText(key)) continue;
-    await release(context, dataDir, owner, signal);
+    await release(context, place, owner, signal);
   }
 }
 
@@ -117,16 +118,20 @@ async function releaseEarlierBoots(
   const released: string[] = [];
   const { notes, unreadable } = context.ownedAddresses.list();
   const addressProblems = unreadable.map((name) => `${name} is no note of reserved addresses; kept`);
-  for (const { bootId, dataDir, ...owner } of notes) {
+  for (const { bootId, place, ...owner } of notes) {
     if (bootId === context.bootId) continue;
     try {
-      await release(context, dataDir, owner, AbortSignal.timeout(EACH_MS));
+      await release(context, place, owner, AbortSignal.timeout(EACH_MS));
       released.push(keyText(owner));
     } catch (error) {
       addressProblems.push(
-        `addresses of ${keyText(owner)} in ${dataDir}/${owner.network}: ${toBerthError(error).message}`,
+        `addresses of ${keyText(owner)} in ${describePlace(place, owner.network)}: ${toBerthError(error).message}`,
       );
     }
   }
   return { released, addressProblems };
+}
+
+function describePlace(place: AddressPlace, network: string): string {
+  return place.type === 'host-local' ? `${place.dataDir}/${network}` : `${place.program}, network ${network}`;
 }

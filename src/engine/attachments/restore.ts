@@ -5,6 +5,7 @@
  */
 import { BerthError, toBerthError } from '../errors.ts';
 import { release } from '../ipam/index.ts';
+import type { IpamPrograms } from '../ipam/port.ts';
 import { driverOf } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import type { AttachmentKey } from './model.ts';
@@ -19,6 +20,8 @@ export interface RestoreOptions {
   /** Who says that the sandbox is gone; see {@link import('../links/link-driver.ts').RestoreInput}. */
   readonly authority: 'runtime' | 'proof';
   readonly signal: AbortSignal;
+  /** The runtime's own place, when it waits for this. */
+  readonly ipamPrograms?: IpamPrograms;
   /** For the log: `rollback`, `del`, `recovery`, `namespace-gone` ... */
   readonly cause: string;
 }
@@ -55,10 +58,24 @@ async function restoreRecord(
     }
   };
 
-  let detached = false;
-  await attempted(`restoring ${record.device}`, async () => {
+  const { addresses } = record;
+  const owner = { network: record.network, ...record.key };
+  let released = false;
+  const releaseAddresses = (place: NonNullable<typeof addresses>): Promise<void> =>
+    attempted('releasing its addresses', async () => {
+      await release(context, place, owner, options.signal, options.ipamPrograms);
+      released = true;
+    });
+
+  let detached = record.addressesOnly === true;
+  const restoreLink = async (): Promise<void> => {
     const sandbox = await locateSandbox(context.kernel, record.sandbox, options.given);
     try {
+      // dhcp's daemon hands a lease back over the link. Where that fails the release behind it counts.
+      if (addresses?.type === 'delegated' && addresses.program === 'dhcp' && sandbox.view.state === 'open') {
+        await releaseAddresses(addresses);
+        problems.length = 0;
+      }
       const outcome = await driverOf(record.link.kind).restore(context, {
         state: record.link,
         ifname: record.key.ifname,
@@ -72,14 +89,11 @@ async function restoreRecord(
     } finally {
       sandbox.close();
     }
-  });
-  const { addresses } = record;
+  };
+  if (!detached) await attempted(`restoring ${record.device}`, restoreLink);
+  const linkHolds = detached && problems.length === 0;
   // An address is free only when no link in the sandbox can still answer for it.
-  if (detached && addresses !== undefined) {
-    await attempted('releasing its addresses', () =>
-      release(context, addresses.dataDir, { network: record.network, ...record.key }, options.signal),
-    );
-  }
+  if (detached && addresses !== undefined && !released) await releaseAddresses(addresses);
   if (problems.length === 0) await attempted('removing its record', () => context.records.remove(record.key));
   if (problems.length === 0) {
     context.log.info(
@@ -88,7 +102,12 @@ async function restoreRecord(
     );
     return;
   }
-  throw incomplete(context, record, problems, options.cause);
+  throw incomplete(context, linkHolds ? addressesOnly(record) : record, problems, options.cause);
+}
+
+/** A server of addresses that is away must not keep a device from its next pod. */
+function addressesOnly({ lockKey: _device, ...record }: AttachmentRecord): AttachmentRecord {
+  return { ...record, exclusive: false, addressesOnly: true };
 }
 
 /** The phase is for people and for recovery; restoring goes on when it cannot be written. */

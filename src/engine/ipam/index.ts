@@ -1,20 +1,39 @@
-/** Addressing for an attachment: reserve before the link is made, release after it is gone. */
+/** Addressing for an attachment: reserve before it is used, release after the link is gone. */
 
+import { addDelegated, checkDelegated, deleteDelegated } from './delegated.ts';
 import { releaseAddresses, reserveAddresses } from './host-local.ts';
-import type { HostLocalSpec, IpamOwner, IpamResult, IpamSpec } from './model.ts';
-import type { OwnedAddresses, ReservationStore } from './port.ts';
+import type {
+  AddressPlace,
+  DelegatedPlace,
+  DelegatedSpec,
+  HostLocalSpec,
+  IpamOwner,
+  IpamResult,
+  IpamSpec,
+} from './model.ts';
+import type { IpamPrograms, OwnedAddresses, ReservationStore } from './port.ts';
 import { staticAddressing } from './static.ts';
 
 export interface AddressingContext {
   readonly reservations: ReservationStore;
   readonly ownedAddresses: OwnedAddresses;
   readonly bootId: string;
+  /** Where IPAM programs are executed when no runtime waits: the agent's own place. */
+  readonly ipamPrograms: IpamPrograms;
 }
 
 /** A layer-2 attachment: no address at all. */
 export const noAddressing: IpamResult = { addresses: [], routes: [], dns: {} };
 
-/** Reserves addresses. On an error nothing stays reserved and no note stays written. */
+/** The place of a node where no program can be executed: nothing is found there. */
+export const noIpamPrograms: IpamPrograms = {
+  execute: () => Promise.resolve({ end: { kind: 'not-found' }, path: '', stdout: '', stderr: '' }),
+};
+
+/**
+ * Reserves addresses. On an error nothing stays reserved and no note stays written. Delegated
+ * addresses come later (see {@link allocateDelegated}): their program may need the link.
+ */
 export async function allocate(
   context: AddressingContext,
   spec: IpamSpec | undefined,
@@ -27,20 +46,62 @@ export async function allocate(
       return staticAddressing(spec);
     case 'host-local':
       return allocateHostLocal(context, spec, owner, signal);
+    case 'delegated':
+      return noAddressing;
     default:
       return spec satisfies never;
   }
 }
 
-/** Releases what {@link allocate} reserved in that folder, then the note of it. Idempotent. */
-export async function release(
+/**
+ * Has the IPAM program give addresses, in the runtime's place where there is one. Whatever it
+ * throws, the caller has to {@link release} the place: the program may have reserved something.
+ */
+export async function allocateDelegated(
   context: AddressingContext,
-  dataDir: string,
+  spec: DelegatedSpec,
   owner: IpamOwner,
   signal: AbortSignal,
+  connected?: IpamPrograms,
+): Promise<{ readonly result: IpamResult; readonly place: DelegatedPlace }> {
+  context.ownedAddresses.note({ bootId: context.bootId, place: spec, ...owner });
+  const { result, path } = await addDelegated(connected ?? context.ipamPrograms, spec, owner, signal);
+  return { result, place: { ...spec, foundAt: path } };
+}
+
+/** Releases what was reserved in that place, then the note of it. Idempotent. */
+export async function release(
+  context: AddressingContext,
+  place: AddressPlace,
+  owner: IpamOwner,
+  signal: AbortSignal,
+  connected?: IpamPrograms,
 ): Promise<void> {
-  await context.reservations.locked(dataDir, owner.network, signal, (folder) => releaseAddresses(folder, owner));
+  if (place.type === 'delegated') {
+    await deleteDelegated(connected, context.ipamPrograms, place, owner, signal);
+  } else {
+    await context.reservations.locked(place.dataDir, owner.network, signal, (folder) =>
+      releaseAddresses(folder, owner),
+    );
+  }
   context.ownedAddresses.forget(owner);
+}
+
+/** What the IPAM program finds wrong, in its words; empty when all holds. */
+export function checkDelegatedAddresses(
+  context: AddressingContext,
+  place: DelegatedPlace,
+  owner: IpamOwner,
+  stdin: string | undefined,
+  signal: AbortSignal,
+  connected?: IpamPrograms,
+): Promise<readonly string[]> {
+  return checkDelegated(
+    connected ?? context.ipamPrograms,
+    stdin === undefined ? place : { ...place, stdin },
+    owner,
+    signal,
+  );
 }
 
 async function allocateHostLocal(
@@ -51,7 +112,11 @@ async function allocateHostLocal(
 ): Promise<IpamResult> {
   const addresses = await context.reservations.locked(spec.dataDir, owner.network, signal, (folder) => {
     // The note comes first: a crash between the two leaves a note without address, never an address without note.
-    context.ownedAddresses.note({ bootId: context.bootId, dataDir: spec.dataDir, ...owner });
+    context.ownedAddresses.note({
+      bootId: context.bootId,
+      place: { type: 'host-local', dataDir: spec.dataDir },
+      ...owner,
+    });
     try {
       return reserveAddresses(folder, spec, owner);
     } catch (error) {

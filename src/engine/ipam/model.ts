@@ -30,7 +30,28 @@ export interface StaticSpec {
   readonly dns: DnsSpec;
 }
 
-export type IpamSpec = HostLocalSpec | StaticSpec;
+/** Any other IPAM plugin: a program that is executed, as the CNI specification's "delegation" has it. */
+export interface DelegatedSpec {
+  readonly type: 'delegated';
+  /** `ipam.type`: a name, never a path. */
+  readonly program: string;
+  /** The whole network configuration, which the program gets as its input. */
+  readonly stdin: string;
+  /** Folders to look in, with colons between them. */
+  readonly cniPath: string;
+  readonly cniArgs: string;
+}
+
+export type IpamSpec = HostLocalSpec | StaticSpec | DelegatedSpec;
+
+/** What releasing delegated addresses needs: what the ADD of them was given, and where its program was. */
+export interface DelegatedPlace extends DelegatedSpec {
+  /** Where the program was found in the runtime's mounts. */
+  readonly foundAt?: string;
+}
+
+/** Where addresses are, or may be, reserved for an attachment. */
+export type AddressPlace = { readonly type: 'host-local'; readonly dataDir: string } | DelegatedPlace;
 
 export interface DnsSpec {
   readonly nameservers?: readonly string[];

@@ -1,10 +1,13 @@
 /**
+ * What addressing needs from outside: host-local's folders, notes of our own reservations, and a
+ * place where IPAM programs can be executed.
+ *
  * host-local's folder on disk, shared live with the Go plugin: `<dataDir>/<network>/<ip>` holds
  * `<containerID>\r\n<ifname>`, `last_reserved_ip.<set>` the last address, `lock` is flocked.
  * Implemented by `src/linux/files`.
  */
 import type { NetworkName } from '../values.ts';
-import type { IpamOwner } from './model.ts';
+import type { AddressPlace, IpamOwner } from './model.ts';
 
 export interface ReservationStore {
   /**
@@ -39,7 +42,7 @@ export interface ReservationFolder {
 /** A reservation of ours, kept on disk so that it can be collected after a reboot, when the records are gone. */
 export interface OwnedAddress extends IpamOwner {
   readonly bootId: string;
-  readonly dataDir: string;
+  readonly place: AddressPlace;
 }
 
 /** Notes of our own reservations below `/var/lib/berth`; only what is noted is ever collected. */
@@ -49,4 +52,48 @@ export interface OwnedAddresses {
   forget(owner: IpamOwner): void;
   /** Every note, and the names of files that are none. */
   list(): { readonly notes: readonly OwnedAddress[]; readonly unreadable: readonly string[] };
+}
+
+/** One execution of an IPAM program (CNI specification, "delegation"). */
+export interface IpamCall {
+  readonly command: 'ADD' | 'DEL' | 'CHECK' | 'GC' | 'STATUS';
+  /** A name to look up in CNI_PATH. */
+  readonly program: string;
+  readonly stdin: string;
+  /** `CNI_*` variables, which replace the place's own of the same names; `CNI_COMMAND` is set by `command`. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Where it was found before; only places outside the runtime look there. */
+  readonly foundAt?: string;
+  readonly timeoutMs: number;
+}
+
+/** How a program ended; whatever it is, it runs no more, nor does what it started. */
+export type IpamEnd =
+  | { readonly kind: 'exited'; readonly status: number }
+  | { readonly kind: 'signalled'; readonly signal: number }
+  | { readonly kind: 'not-found' }
+  /** It could not be started. */
+  | { readonly kind: 'refused'; readonly errno: number }
+  | { readonly kind: 'timed-out' }
+  /** It wrote more than a mebibyte. */
+  | { readonly kind: 'too-long' }
+  | { readonly kind: 'cancelled' };
+
+export interface IpamOutcome {
+  readonly end: IpamEnd;
+  /** Where the program was found; empty when it was not. */
+  readonly path: string;
+  readonly stdout: string;
+  /** The first 4 KiB. */
+  readonly stderr: string;
+}
+
+/**
+ * A place to execute IPAM programs in: the runtime's own, through the connected shim, or the agent's.
+ * `execute` resolves however the program ended, and throws `Interrupted` (`ipam-place-gone`) when the
+ * place itself is not there any more; a program that ran there was killed with it. When the signal
+ * aborts the program is killed, and the outcome says so.
+ */
+export interface IpamPrograms {
+  execute(call: IpamCall, signal: AbortSignal): Promise<IpamOutcome>;
 }

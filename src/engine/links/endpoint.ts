@@ -77,6 +77,35 @@ export async function configureEndpoint(context: LinkContext, sandbox: Namespace
   }
 }
 
+/**
+ * Gives a link that is up already its addresses and routes, and announces them: the kernel does that
+ * by itself only when a link comes up.
+ */
+export async function addAddressing(
+  context: LinkContext,
+  sandbox: Namespace,
+  plan: Pick<EndpointPlan, 'index' | 'ifname' | 'mac' | 'addressing'>,
+): Promise<void> {
+  const { index, ifname, addressing } = plan;
+  if (addressing.addresses.length === 0 && addressing.routes.length === 0) return;
+  if (addressing.addresses.some((entry) => addressFamily(entry.address) === 6))
+    await enableIpv6(context, sandbox, ifname);
+  try {
+    await sandbox.apply([
+      ...addressing.addresses.map(({ address }): LinkOperation => ({ op: 'address.add', index, address })),
+      ...endpointRoutes(addressing).map((route): LinkOperation => ({ op: 'route.add', index, ...route })),
+    ]);
+  } catch (error) {
+    throw await explain(error, sandbox, plan);
+  }
+  await announce(
+    context,
+    sandbox,
+    index,
+    addressing.addresses.map((entry) => entry.address),
+  );
+}
+
 /** Routes as the kernel needs them: one without a gateway goes through that of its own family's address. */
 export function endpointRoutes(addressing: IpamResult): readonly Route[] {
   return addressing.routes.map((route) => {
@@ -98,6 +127,16 @@ async function announceIpv6(
   const addresses = addressing.addresses
     .map((entry) => entry.address)
     .filter((address) => addressFamily(address) === 6);
+  await announce(context, sandbox, index, addresses);
+}
+
+/** Tells the neighbours; an announcement that cannot be sent does not fail an ADD. */
+async function announce(
+  context: LinkContext,
+  sandbox: Namespace,
+  index: number,
+  addresses: readonly string[],
+): Promise<void> {
   try {
     const mac = (await sandbox.link({ index }))?.mac;
     if (mac !== undefined) await sandbox.announce(index, mac, addresses);
@@ -195,7 +234,11 @@ async function enableIpv6(context: LinkContext, sandbox: Namespace, ifname: IfNa
   }
 }
 
-async function explain(error: unknown, sandbox: Namespace, plan: EndpointPlan): Promise<unknown> {
+async function explain(
+  error: unknown,
+  sandbox: Namespace,
+  plan: Pick<EndpointPlan, 'index' | 'ifname'>,
+): Promise<unknown> {
   if (!(error instanceof BerthError)) return error;
   if (error.errno === 'EEXIST' && error.op?.startsWith('link.set') === true) {
     const holder = await sandbox.link({ name: plan.ifname });

@@ -29,7 +29,8 @@ export function laterHoldsOf(list: () => readonly AttachmentSummary[]): Holds {
 }
 
 /**
- * Every attachment holds its device, whatever its state: an unfinished restore as well.
+ * Every attachment holds its device, whatever its state: an unfinished restore as well, unless only
+ * its addresses are left to release.
  * `resourceOf` tells the pool that a VF was given from, where that is known.
  */
 export function holdsOf(
@@ -38,7 +39,8 @@ export function holdsOf(
 ): Holds {
   const devices = new Map<PciAddress, { readonly resource?: string }>();
   const uplinks = new Map<string, 'macvlan' | 'ipvlan'>();
-  for (const { kind, device } of attachments) {
+  for (const { kind, device, addressesOnly } of attachments) {
+    if (addressesOnly === true) continue;
     if (kind === 'macvlan' || kind === 'ipvlan') uplinks.set(device, kind);
     const address = asPciAddress(device);
     if (address === undefined) continue;

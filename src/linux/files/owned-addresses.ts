@@ -5,7 +5,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { IpamOwner } from '../../engine/ipam/model.ts';
+import type { AddressPlace, IpamOwner } from '../../engine/ipam/model.ts';
 import type { OwnedAddress, OwnedAddresses } from '../../engine/ipam/port.ts';
 import { asContainerId, asIfName, asNetworkName } from '../../engine/values.ts';
 import { ioError } from './io-error.ts';
@@ -27,9 +27,7 @@ export function createOwnedAddresses(folder: string): OwnedAddresses {
     note: (owned) =>
       attempt('noting an address in', () => {
         const name = fileName(owned);
-        writeFileSync(join(folder, `${TEMPORARY}${name}`), `${JSON.stringify({ schema: SCHEMA, ...owned })}\n`, {
-          mode: 0o600,
-        });
+        writeFileSync(join(folder, `${TEMPORARY}${name}`), formatNote(owned), { mode: 0o600 });
         renameSync(join(folder, `${TEMPORARY}${name}`), join(folder, name));
       }),
     forget: (owner) => attempt('removing a note from', () => rmSync(join(folder, fileName(owner)), { force: true })),
@@ -47,6 +45,12 @@ export function createOwnedAddresses(folder: string): OwnedAddresses {
   };
 }
 
+/** The folder of a host-local note stands in the note itself, as in the first release's. */
+function formatNote({ place, ...owned }: OwnedAddress): string {
+  const where = place.type === 'host-local' ? { dataDir: place.dataDir } : { delegated: place };
+  return `${JSON.stringify({ schema: SCHEMA, ...owned, ...where })}\n`;
+}
+
 function fileName(owner: IpamOwner): string {
   return `${owner.containerId}@${owner.ifname}.json`;
 }
@@ -60,23 +64,44 @@ function parseNote(text: string): OwnedAddress | undefined {
     return undefined;
   }
   if (typeof json !== 'object' || json === null) return undefined;
-  const field = (name: string): string => {
-    const value: unknown = (json as Record<string, unknown>)[name];
-    return typeof value === 'string' ? value : '';
-  };
+  const field = (name: string): string => textIn(json, name);
   const containerId = asContainerId(field('containerId'));
   const ifname = asIfName(field('ifname'));
   const network = asNetworkName(field('network'));
   const bootId = field('bootId');
-  const dataDir = field('dataDir');
+  const place = placeOf(json);
   if (
     (json as { schema?: unknown }).schema !== SCHEMA ||
     containerId === undefined ||
     ifname === undefined ||
     network === undefined ||
     bootId === '' ||
-    dataDir === ''
+    place === undefined
   )
     return undefined;
-  return { bootId, dataDir, network, containerId, ifname };
+  return { bootId, place, network, containerId, ifname };
+}
+
+function placeOf(json: object): AddressPlace | undefined {
+  const dataDir = textIn(json, 'dataDir');
+  if (dataDir !== '') return { type: 'host-local', dataDir };
+  const delegated: unknown = (json as { delegated?: unknown }).delegated;
+  if (typeof delegated !== 'object' || delegated === null) return undefined;
+  const program = textIn(delegated, 'program');
+  const foundAt = textIn(delegated, 'foundAt');
+  if (program === '') return undefined;
+  return {
+    type: 'delegated',
+    program,
+    stdin: textIn(delegated, 'stdin'),
+    cniPath: textIn(delegated, 'cniPath'),
+    cniArgs: textIn(delegated, 'cniArgs'),
+    ...(foundAt === '' ? {} : { foundAt }),
+  };
+}
+
+/** Empty for what is no text. */
+function textIn(json: object, name: string): string {
+  const value: unknown = (json as Record<string, unknown>)[name];
+  return typeof value === 'string' ? value : '';
 }

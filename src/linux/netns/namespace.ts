@@ -42,6 +42,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from '../netlink/socket.ts';
 import { readVfList } from '../netlink/vf.ts';
 import type { Message } from '../netlink/wire/message.ts';
 import { announcementFrame } from './announcement.ts';
+import { type ArpConflict, probeArp } from './arp-probe.ts';
 import { linkView, pick, vfView } from './link-view.ts';
 import { requestsFor } from './operations.ts';
 import { readSysctl, type SysctlPlace, writeSysctl } from './sysctl.ts';
@@ -51,6 +52,8 @@ const RT_TABLE_LOCAL = 255;
 /** struct sockaddr_ll (linux/if_packet.h). */
 const SOCKADDR_LL_BYTES = 20;
 const HOST_SOCKETS = 16;
+/** Six bytes with colons; InfiniBand has twenty. */
+const ETHERNET_TEXT = 17;
 
 export interface NamespaceOptions {
   /** Owned from now on, also when the constructor throws. */
@@ -206,6 +209,15 @@ export class KernelNamespace implements Namespace {
       // Takes 8 to 16 ms: the kernel waits until no packet can be on its way to this socket.
       closeLater(fd).catch(this.#onLateError);
     }
+  }
+
+  async probe(index: number, addresses: readonly string[], signal: AbortSignal): Promise<ArpConflict | undefined> {
+    if (addresses.length === 0) return undefined;
+    const mac = (await this.link({ index }))?.mac;
+    // Without an Ethernet address there is no ARP.
+    if (mac === undefined || mac.length !== ETHERNET_TEXT) return undefined;
+    const { inside, home } = this.#place;
+    return this.#using(() => probeArp({ inside, home, index, mac }, addresses, signal, this.#onLateError));
   }
 
   /** Idempotent. The host's stays open. */

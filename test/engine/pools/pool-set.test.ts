@@ -183,6 +183,7 @@ function attachment(kind: AttachmentSummary['kind'], device: string): Attachment
     network: parseNetworkName('n'),
     addresses: [],
     state: 'attached',
+    createdAt: '2026-01-01T00:00:00Z',
     since: '2026-01-01T00:00:00Z',
   };
 }

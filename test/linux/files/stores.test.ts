@@ -178,7 +178,12 @@ test('names that are no canonical address cannot be reserved', async ({ folder }
 
 test('notes of own addresses survive, are forgotten once, and what is none is named', ({ folder }) => {
   const notes = createOwnedAddresses(folder);
-  const note = { bootId: 'b', dataDir: '/var/lib/cni/networks', network, ...key };
+  const note = {
+    bootId: 'b',
+    place: { type: 'host-local', dataDir: '/var/lib/cni/networks' },
+    network,
+    ...key,
+  } as const;
   notes.note(note);
   writeFileSync(join(folder, 'torn@net1.json'), '{"schema":1');
   chmodSync(folder, 0o700);
