@@ -3,9 +3,10 @@
  * takes it. Pure; pool-set.ts calls it again whenever something changed. A device that a pod holds
  * stays with the pool it was given from, whatever the configuration says now.
  */
-import type { PciAddress } from '../values.ts';
+import { asPciAddress } from '../values.ts';
+import { expandSpecs } from './expand.ts';
 import { driverProblem, functionProblem, uplinkProblem } from './health.ts';
-import { indexLinks, type LinkIndex, type NodeLink, numaNodeOf } from './links.ts';
+import { deviceIdOf, indexLinks, type LinkIndex, type NodeLink, numaNodeOf } from './links.ts';
 import type {
   Plan,
   PoolContext,
@@ -15,22 +16,22 @@ import type {
   PoolState,
   SlotPoolSpec,
   UnusedDevice,
-  UplinkSelector,
   VfPoolSpec,
 } from './model.ts';
-import { whyUplinkDiffers } from './selectors.ts';
-import { formatSlot } from './slot.ts';
+import { rangeNotes, uplinkNotes } from './notes.ts';
+import { pfShare } from './pf-share.ts';
+import { slotId } from './slot.ts';
 import { decideUplink } from './uplinks.ts';
-import { decideFunction } from './vf-candidates.ts';
+import { decideFunction, isOfFamily } from './vf-candidates.ts';
 
 /** Kinds that people would miss among the unused; nobody asks why a veth is in no pool. */
 const LISTED_WHEN_UNUSED = new Set(['nic', 'bond', 'team', 'vlan']);
 
 /** Who has what, and why the others do not; built by going through the pools in order. */
 interface Assignment {
-  /** Resource by address, of functions that are given away whole and of VFs that are uplinks. */
-  readonly owners: Map<PciAddress, string>;
-  /** Per pool; one uplink may serve a macvlan pool and an ipvlan pool, but not two of a kind. */
+  /** Resource by device id, of functions that are given away whole and of VFs that are uplinks. */
+  readonly owners: Map<string, string>;
+  /** Per pool; one uplink may serve a macvlan pool and an ipvlan pool, but not two of a kind (`isTaken`). */
   readonly uplinks: Map<SlotPoolSpec, NodeLink[]>;
   readonly misses: Map<string, string[]>;
 }
@@ -38,46 +39,53 @@ interface Assignment {
 /** Evaluates all pools. States come in the order of the specs; devices in the order of the inventory. */
 export function evaluate(specs: readonly PoolSpec[], context: PoolContext): Plan {
   const index = indexLinks(context.inventory);
-  const assignment = assign(specs, context, index);
-  const pools = specs.map((spec) =>
+  const expanded = expandSpecs(specs, index);
+  const assignment = assign(expanded, context, index);
+  const pools = expanded.map((spec) =>
     spec.kind === 'vf' ? functionState(spec, assignment, context, index) : slotState(spec, assignment, context, index),
   );
-  return { pools, unused: listUnused(context, assignment) };
+  return { pools, unused: listUnused(context, assignment, index) };
 }
 
 function assign(specs: readonly PoolSpec[], context: PoolContext, index: LinkIndex): Assignment {
   const assignment: Assignment = { owners: new Map(), uplinks: new Map(), misses: new Map() };
   const { owners } = assignment;
   const vfSpecs = new Map(specs.filter((spec) => spec.kind === 'vf').map((spec) => [spec.resource, spec]));
-  for (const [address, hold] of context.heldDevices) {
-    const resource = hold.resource ?? context.previous?.get(address)?.resource;
-    if (resource !== undefined && vfSpecs.has(resource)) owners.set(address, resource);
+  for (const [id, hold] of context.heldDevices) {
+    const resource = hold.resource ?? context.previous?.get(id)?.resource;
+    if (resource !== undefined && vfSpecs.has(resource)) owners.set(id, resource);
   }
   for (const spec of specs) {
     if (spec.kind === 'vf') assignFunctions(spec, assignment, context, index);
     else assignUplinks(spec, assignment, index);
   }
   // Only now: a VF that lost its driver here may be what another pool waits for.
-  for (const [address, candidate] of index.functions) {
-    if (owners.has(address)) continue;
-    const before = context.previous?.get(address);
+  for (const [id, candidate] of index.functions) {
+    if (owners.has(id)) continue;
+    const before = context.previous?.get(id);
     const spec = before === undefined ? undefined : vfSpecs.get(before.resource);
-    if (spec !== undefined && driverProblem(spec, candidate, context) !== undefined) owners.set(address, spec.resource);
+    if (spec !== undefined && driverProblem(spec, candidate, context) !== undefined) owners.set(id, spec.resource);
   }
   return assignment;
 }
 
 function assignFunctions(spec: VfPoolSpec, assignment: Assignment, context: PoolContext, index: LinkIndex): void {
   const { owners, misses } = assignment;
-  for (const [address, candidate] of index.functions) {
-    if (owners.has(address)) continue;
+  const share = pfShare(spec, owners, index);
+  for (const [id, candidate] of index.functions) {
+    if (owners.has(id) || !isOfFamily(spec, candidate)) continue;
     if (candidate.pf === undefined) {
       // A pool of VFs is not asked about every NIC; nobody wonders why it is not in there.
-      if (spec.candidates !== 'functions' || isUplink(candidate, assignment)) continue;
+      if (spec.candidates === undefined || spec.candidates === 'vfs' || isUplink(candidate, assignment)) continue;
     }
     const decision = decideFunction(spec, candidate, context, index);
-    if (decision.takes) owners.set(address, spec.resource);
-    else addMiss(misses, missKey(candidate), `${spec.resource}: ${decision.why}`);
+    const why = decision.takes ? share.whyUsedUp(candidate) : decision.why;
+    if (why !== undefined) {
+      addMiss(misses, missKey(candidate), `${spec.resource}: ${why}`);
+      continue;
+    }
+    owners.set(id, spec.resource);
+    share.take(candidate);
   }
 }
 
@@ -87,8 +95,9 @@ function isUplink({ pci }: PoolFunction, { uplinks }: Assignment): boolean {
 }
 
 /** What pools say of a NIC as a function and as an uplink belongs together. */
-function missKey({ pci, pf }: PoolFunction): string {
-  return pf === undefined ? (pci.netdev?.ifname ?? pci.address) : pci.address;
+function missKey(candidate: PoolFunction): string {
+  const { pci, pf } = candidate;
+  return pf === undefined ? (pci.netdev?.ifname ?? pci.address) : deviceIdOf(candidate);
 }
 
 function assignUplinks(spec: SlotPoolSpec, { owners, uplinks, misses }: Assignment, index: LinkIndex): void {
@@ -113,9 +122,11 @@ function assignUplinks(spec: SlotPoolSpec, { owners, uplinks, misses }: Assignme
   uplinks.set(spec, mine);
 }
 
+/** Slots of one kind on one uplink would have the same ids in two pools, unless they go by the pool's name. */
 function isTaken(link: NodeLink, spec: SlotPoolSpec, uplinks: Assignment['uplinks']): boolean {
+  if (spec.kind === 'uplink' || spec.slotIds === 'macvtap-cni') return false;
   for (const [other, links] of uplinks) {
-    if (other.kind === spec.kind && links.includes(link)) return true;
+    if (other.kind === spec.kind && other.slotIds !== 'macvtap-cni' && links.includes(link)) return true;
   }
   return false;
 }
@@ -128,25 +139,28 @@ function addMiss(misses: Map<string, string[]>, key: string, why: string): void 
 
 function functionState(spec: VfPoolSpec, { owners }: Assignment, context: PoolContext, index: LinkIndex): PoolState {
   const devices: PoolDevice[] = [];
-  for (const [address, candidate] of index.functions) {
-    if (owners.get(address) === spec.resource) devices.push(functionDevice(spec, candidate, context, index));
+  for (const [id, candidate] of index.functions) {
+    if (owners.get(id) === spec.resource) devices.push(functionDevice(spec, candidate, context, index));
   }
-  for (const [address, owner] of owners) {
-    if (owner !== spec.resource || index.functions.has(address)) continue;
-    devices.push({ id: address, pci: address, healthy: false, reason: 'the device is gone while a pod holds it' });
+  for (const [id, owner] of owners) {
+    if (owner !== spec.resource || index.functions.has(id)) continue;
+    const pci = asPciAddress(id);
+    const reason = 'the device is gone while a pod holds it';
+    devices.push({ id, ...(pci === undefined ? {} : { pci }), healthy: false, reason });
   }
-  return { spec, devices, notes: [] };
+  return { spec, devices, notes: rangeNotes(spec, context.inventory) };
 }
 
 function functionDevice(spec: VfPoolSpec, candidate: PoolFunction, context: PoolContext, index: LinkIndex): PoolDevice {
-  const { pci } = candidate;
+  const { pci, sf } = candidate;
+  const id = deviceIdOf(candidate);
   let reason = driverProblem(spec, candidate, context);
   // Another driver that the pool wants as well matters only to the pod that has the device now.
-  if (reason !== undefined && !context.heldDevices.has(pci.address)) {
+  if (reason !== undefined && !context.heldDevices.has(id)) {
     if (decideFunction(spec, candidate, context, index).takes) reason = undefined;
   }
   reason ??= pci.driver === undefined ? 'no driver is bound to it' : functionProblem(spec, candidate, context);
-  return device(pci.address, reason, pci.numaNode, { pci: pci.address });
+  return device(id, reason, pci.numaNode, sf === undefined ? { pci: pci.address } : { parent: pci.address });
 }
 
 function slotState(spec: SlotPoolSpec, { uplinks }: Assignment, context: PoolContext, index: LinkIndex): PoolState {
@@ -156,17 +170,17 @@ function slotState(spec: SlotPoolSpec, { uplinks }: Assignment, context: PoolCon
     const reason = uplinkProblem(spec, link, context, index);
     const numaNode = numaNodeOf(link, index);
     for (let slot = 0; slot < spec.capacity; slot++) {
-      devices.push(device(formatSlot(uplink, slot), reason, numaNode, { uplink }));
+      devices.push(device(slotId(spec, uplink, slot), reason, numaNode, { uplink }));
     }
   }
-  return { spec, devices, notes: spec.uplinks.flatMap((selector) => missingUplinks(selector, index)) };
+  return { spec, devices, notes: uplinkNotes(spec, index) };
 }
 
 function device(
   id: string,
   reason: string | undefined,
   numaNode: number | undefined,
-  identity: Pick<PoolDevice, 'pci' | 'uplink'>,
+  identity: Pick<PoolDevice, 'pci' | 'parent' | 'uplink'>,
 ): PoolDevice {
   return {
     id,
@@ -177,21 +191,11 @@ function device(
   };
 }
 
-function missingUplinks(selector: UplinkSelector, index: LinkIndex): readonly string[] {
-  const links = [...index.links.values()];
-  const notes: string[] = [];
-  for (const field of ['names', 'altnames', 'pciAddresses'] as const) {
-    for (const value of selector[field] ?? []) {
-      const alone = { [field]: [value] };
-      if (links.every((link) => whyUplinkDiffers(alone, link) !== undefined)) {
-        notes.push(`no network device on the node answers to ${field}: ${value}`);
-      }
-    }
-  }
-  return notes;
-}
-
-function listUnused(context: PoolContext, { owners, uplinks, misses }: Assignment): readonly UnusedDevice[] {
+function listUnused(
+  context: PoolContext,
+  { owners, uplinks, misses }: Assignment,
+  index: LinkIndex,
+): readonly UnusedDevice[] {
   const shared = new Set([...uplinks.values()].flat().map((link) => link.netdev.ifname as string));
   const unused: UnusedDevice[] = [];
   for (const nic of context.inventory.nics) {
@@ -213,7 +217,22 @@ function listUnused(context: PoolContext, { owners, uplinks, misses }: Assignmen
     if (!LISTED_WHEN_UNUSED.has(link.kind) || shared.has(link.ifname)) continue;
     unused.push({ ifname: link.ifname, reasons: reasonsFor(link.ifname, misses) });
   }
-  return unused;
+  return [...unused, ...unusedOfOtherFamilies(index, owners, misses)];
+}
+
+/** Nobody asks about accelerators and scalable functions where no pool is about them. */
+function unusedOfOtherFamilies(
+  { functions }: LinkIndex,
+  owners: Assignment['owners'],
+  misses: Assignment['misses'],
+): readonly UnusedDevice[] {
+  return [...functions.values()].flatMap((candidate): readonly UnusedDevice[] => {
+    const { pci, sf, isAccelerator } = candidate;
+    if (sf === undefined && isAccelerator !== true) return [];
+    const reasons = misses.get(missKey(candidate));
+    if (reasons === undefined || owners.has(deviceIdOf(candidate))) return [];
+    return [sf === undefined ? { address: pci.address, reasons } : { scalable: sf.name, reasons }];
+  });
 }
 
 function reasonsFor(key: string, misses: ReadonlyMap<string, readonly string[]>): readonly string[] {

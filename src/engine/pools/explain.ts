@@ -1,7 +1,8 @@
 /** Why a device is in a pool or not: what `berth explain` shows. The same decisions as evaluate.ts, put into words. */
 import { findDevice, netdevOf } from '../inventory/lookup.ts';
 import { evaluate } from './evaluate.ts';
-import { indexLinks, type LinkIndex, type NodeLink } from './links.ts';
+import { expandSpecs } from './expand.ts';
+import { deviceIdOf, indexLinks, type LinkIndex, type NodeLink } from './links.ts';
 import type { PoolContext, PoolDevice, PoolFunction, PoolSpec, Verdict } from './model.ts';
 import { carriesNode } from './node-carrier.ts';
 import { decideUplink } from './uplinks.ts';
@@ -9,10 +10,10 @@ import { decideFunction } from './vf-candidates.ts';
 
 /** One device and the verdict of every pool on it. */
 export interface DeviceExplanation {
-  /** PCI address, or the name of a link that has none. */
+  /** PCI address, name on the auxiliary bus, or the name of a link that has neither. */
   readonly device: string;
   readonly ifname?: string;
-  readonly kind: 'nic' | 'vf' | 'virtual';
+  readonly kind: 'nic' | 'vf' | 'scalable' | 'accelerator' | 'virtual';
   /** `VF 3 of eth0`, `NIC`, `bond`, `vlan` ... */
   readonly what: string;
   /** Why it carries the node; absent when it does not. */
@@ -33,10 +34,21 @@ export interface DeviceExplanation {
  * the node has no such device.
  * @throws BerthError as `findDevice` does.
  */
-export function explain(specs: readonly PoolSpec[], context: PoolContext, name: string): DeviceExplanation | undefined {
+export function explain(
+  configured: readonly PoolSpec[],
+  context: PoolContext,
+  name: string,
+): DeviceExplanation | undefined {
+  const index = indexLinks(context.inventory);
+  const specs = expandSpecs(configured, index);
+  const other = findOther(index, name);
+  if (other !== undefined) {
+    return other.pf === undefined
+      ? explainBareNic(specs, context, index, other)
+      : explainVf(specs, context, index, other);
+  }
   const device = findDevice(context.inventory, name);
   if (device === undefined) return undefined;
-  const index = indexLinks(context.inventory);
   const found = device.kind === 'vf' ? index.functions.get(device.vf.address) : undefined;
   if (found?.pf !== undefined) return explainVf(specs, context, index, found);
   const netdev = netdevOf(device);
@@ -45,7 +57,14 @@ export function explain(specs: readonly PoolSpec[], context: PoolContext, name: 
   return device.kind === 'nic' ? explainBareNic(specs, context, index, { pci: device.nic }) : undefined;
 }
 
-/** A NIC without a netdev on the node. */
+/** Accelerators and scalable functions by their ids, the latter by their netdev too. */
+function findOther({ functions }: LinkIndex, name: string): PoolFunction | undefined {
+  const byId = functions.get(name.toLowerCase()) ?? functions.get(`0000:${name.toLowerCase()}`) ?? functions.get(name);
+  if (byId?.sf !== undefined || byId?.isAccelerator === true) return byId;
+  return [...functions.values()].find(({ sf }) => sf !== undefined && sf.ifname === name);
+}
+
+/** A NIC or an accelerator without a netdev on the node. */
 function explainBareNic(
   specs: readonly PoolSpec[],
   context: PoolContext,
@@ -55,14 +74,14 @@ function explainBareNic(
   const { address } = nic.pci;
   const decisions = specs.map((spec): Verdict => {
     const { resource } = spec;
-    if (spec.kind === 'vf' && spec.candidates === 'functions') {
-      return { resource, ...decideFunction(spec, nic, context, index) };
-    }
+    const isAsked = spec.kind === 'vf' && (nic.isAccelerator === true || spec.candidates === 'functions');
+    if (isAsked) return { resource, ...decideFunction(spec, nic, context, index) };
     return { resource, takes: false, why: 'it has no network device on the node, and is not a VF' };
   });
   const offered = offersOf(specs, context, (device) => device.pci === address);
-  const verdicts = withPrecedence(decisions, offered, () => true);
-  return { device: address, kind: 'nic', what: 'NIC', verdicts, offered };
+  const verdicts = withPrecedence(specs, decisions, offered, () => true);
+  const is = nic.isAccelerator === true ? (['accelerator', 'accelerator'] as const) : (['nic', 'NIC'] as const);
+  return { device: address, kind: is[0], what: is[1], verdicts, offered };
 }
 
 function explainVf(
@@ -71,23 +90,27 @@ function explainVf(
   index: LinkIndex,
   found: Extract<PoolFunction, { readonly pf: object }>,
 ): DeviceExplanation {
-  const { pci: vf, pf } = found;
-  const { address } = vf;
+  const { pci: vf, pf, sf } = found;
+  const id = deviceIdOf(found);
   const link = vf.netdev === undefined ? undefined : index.links.get(vf.netdev.ifname);
   const decisions = specs.map((spec): Verdict => {
     if (spec.kind === 'vf') return { resource: spec.resource, ...decideFunction(spec, found, context, index) };
     if (link !== undefined) return { resource: spec.resource, ...decideUplink(spec, link, index) };
     return { resource: spec.resource, takes: false, why: 'it has no network device on the node' };
   });
-  const offered = offersOf(specs, context, (device) => device.pci === address || device.uplink === vf.netdev?.ifname);
-  const carries = link === undefined || context.heldDevices.has(address) ? undefined : carriesNode(link, index);
+  const ifname = vf.netdev?.ifname;
+  const isIt = (device: PoolDevice): boolean =>
+    device.id === id || (device.uplink !== undefined && device.uplink === ifname);
+  const offered = offersOf(specs, context, isIt);
+  const carries = link === undefined || context.heldDevices.has(id) ? undefined : carriesNode(link, index);
+  const [kind, noun] = sf === undefined ? (['vf', 'VF'] as const) : (['scalable', 'scalable function'] as const);
   return {
-    device: address,
+    device: id,
     ...(vf.netdev === undefined ? {} : { ifname: vf.netdev.ifname }),
-    kind: 'vf',
-    what: `VF ${vf.index} of ${pf.ifname ?? pf.address}`,
+    kind,
+    what: `${noun} ${vf.index} of ${pf.ifname ?? pf.address}`,
     ...(carries === undefined ? {} : { carriesNode: carries }),
-    verdicts: withPrecedence(decisions, offered, () => true),
+    verdicts: withPrecedence(specs, decisions, offered, () => true),
     offered,
   };
 }
@@ -121,13 +144,14 @@ function explainLink(
     kind: nic === undefined ? 'virtual' : 'nic',
     what: nic !== undefined ? 'NIC' : link.kind,
     ...(carries === undefined ? {} : { carriesNode: carries }),
-    verdicts: withPrecedence(decisions, offered, compete),
+    verdicts: withPrecedence(specs, decisions, offered, compete),
     offered,
   };
 }
 
 /** A pool that would take the device and did not get it says who was first. */
 function withPrecedence(
+  specs: readonly PoolSpec[],
   verdicts: readonly Verdict[],
   offered: DeviceExplanation['offered'],
   compete: (resource: string, other: string) => boolean,
@@ -139,8 +163,15 @@ function withPrecedence(
       return { ...verdict, takes: true, why: offer.healthy ? why : `${why}; unhealthy: ${offer.reason}` };
     }
     if (!verdict.takes) return verdict;
-    const winner = offered.find((offer) => compete(offer.resource, verdict.resource))?.resource ?? 'another pool';
-    return { ...verdict, takes: false, why: `${winner} has it; otherwise it would be here: ${verdict.why}` };
+    const winner = offered.find((offer) => compete(offer.resource, verdict.resource))?.resource;
+    const isLimited = specs.some(
+      (spec) => spec.resource === verdict.resource && spec.kind === 'vf' && spec.perPf?.limit !== undefined,
+    );
+    const who =
+      winner === undefined && isLimited
+        ? "the pool's share of the PF is used up"
+        : `${winner ?? 'another pool'} has it`;
+    return { ...verdict, takes: false, why: `${who}; otherwise it would be here: ${verdict.why}` };
   });
 }
 

@@ -4,8 +4,8 @@
  * not tell condemns nothing.
  */
 import type { Netdev } from '../inventory/model.ts';
-import type { LinkIndex, NodeLink } from './links.ts';
-import type { HealthPolicy, PoolContext, PoolFunction, SlotPoolSpec, VfPoolSpec } from './model.ts';
+import { deviceIdOf, type LinkIndex, type NodeLink } from './links.ts';
+import type { HealthPolicy, PoolContext, PoolFunction, SlotKind, SlotPoolSpec, VfPoolSpec } from './model.ts';
 
 /** A cable out or a driver lost takes devices out of use until it is back. */
 export const DEFAULT_HEALTH: HealthPolicy = { linkDown: 'unhealthy', driverChanged: 'unhealthy' };
@@ -18,10 +18,20 @@ const KIND_OF_UPPER: ReadonlyMap<string, 'macvlan' | 'ipvlan'> = new Map([
   ['ipvtap', 'ipvlan'],
 ]);
 
+/** The same for links of a pool's kind; where a link is only named, nothing is registered. */
+const HANDLER_OF_KIND: Readonly<Record<SlotKind, 'macvlan' | 'ipvlan' | undefined>> = {
+  macvlan: 'macvlan',
+  macvtap: 'macvlan',
+  ipvlan: 'ipvlan',
+  uplink: undefined,
+};
+
 /** Why a listed function is unhealthy; `undefined` when it is healthy. */
-export function functionProblem(spec: VfPoolSpec, { pci, pf }: PoolFunction, context: PoolContext): string | undefined {
-  const hold = context.heldDevices.get(pci.address);
-  const owner = hold === undefined ? undefined : (hold.resource ?? context.previous?.get(pci.address)?.resource);
+export function functionProblem(spec: VfPoolSpec, candidate: PoolFunction, context: PoolContext): string | undefined {
+  const { pci, pf } = candidate;
+  const id = deviceIdOf(candidate);
+  const hold = context.heldDevices.get(id);
+  const owner = hold === undefined ? undefined : (hold.resource ?? context.previous?.get(id)?.resource);
   if (owner !== undefined && owner !== spec.resource) return `a pod still holds it as ${owner}`;
   if (spec.health.linkDown === 'ignore') return undefined;
   if (pf === undefined) {
@@ -39,8 +49,9 @@ export function functionProblem(spec: VfPoolSpec, { pci, pf }: PoolFunction, con
  * Why a function that lost the driver its pool offered it with is unhealthy; `undefined` when it did not,
  * or the policy is to let it leave the pool.
  */
-export function driverProblem(spec: VfPoolSpec, { pci }: PoolFunction, context: PoolContext): string | undefined {
-  const before = context.previous?.get(pci.address);
+export function driverProblem(spec: VfPoolSpec, candidate: PoolFunction, context: PoolContext): string | undefined {
+  const { pci } = candidate;
+  const before = context.previous?.get(deviceIdOf(candidate));
   if (spec.health.driverChanged === 'ignore') return undefined;
   if (before === undefined || before.resource !== spec.resource || before.driver === pci.driver) return undefined;
   return pci.driver === undefined
@@ -56,15 +67,18 @@ export function uplinkProblem(
   index: LinkIndex,
 ): string | undefined {
   const { netdev } = link;
-  const used = context.uplinkUse.get(netdev.ifname);
-  if (used !== undefined && used !== spec.kind) {
-    return `pods use ${netdev.ifname} for ${used}, which excludes ${spec.kind} on it`;
-  }
-  for (const name of netdev.uppers) {
-    const kind = index.links.get(name)?.kind ?? 'unknown';
-    const needs = KIND_OF_UPPER.get(kind);
-    if (needs !== undefined && needs !== spec.kind) {
-      return `${netdev.ifname} has the ${kind} ${name} on it, which excludes ${spec.kind}`;
+  const handler = HANDLER_OF_KIND[spec.kind];
+  if (handler !== undefined) {
+    const used = context.uplinkUse.get(netdev.ifname);
+    if (used !== undefined && used !== handler) {
+      return `pods use ${netdev.ifname} for ${used}, which excludes ${spec.kind} on it`;
+    }
+    for (const name of netdev.uppers) {
+      const kind = index.links.get(name)?.kind ?? 'unknown';
+      const needs = KIND_OF_UPPER.get(kind);
+      if (needs !== undefined && needs !== handler) {
+        return `${netdev.ifname} has the ${kind} ${name} on it, which excludes ${spec.kind}`;
+      }
     }
   }
   return spec.health.linkDown === 'ignore' ? undefined : whyDown(netdev);

@@ -2,8 +2,7 @@
  * Every network device of an inventory by its names, with what it is: the netdev of a NIC, of a VF,
  * or a link without a PCI function. Pools look devices up here; it decides nothing.
  */
-import type { Inventory, Netdev, Nic, Vf } from '../inventory/model.ts';
-import type { PciAddress } from '../values.ts';
+import type { Inventory, Netdev, Nic, ScalableFunction, Vf } from '../inventory/model.ts';
 import type { PoolFunction } from './model.ts';
 
 /** A network device and the thing it belongs to. */
@@ -19,20 +18,53 @@ export interface NodeLink {
 export interface LinkIndex {
   /** By interface name. */
   readonly links: ReadonlyMap<string, NodeLink>;
-  /** Every NIC followed by its VFs. */
-  readonly functions: ReadonlyMap<PciAddress, PoolFunction>;
+  /** By device id: every NIC followed by its VFs and scalable functions, then accelerators in the same way. */
+  readonly functions: ReadonlyMap<string, PoolFunction>;
   /** The link with that interface name or alternative name. */
   find(name: string): NodeLink | undefined;
 }
 
-/** Every PCI function of an inventory by address, each NIC followed by its VFs. */
-export function functionsOf(inventory: Inventory): ReadonlyMap<PciAddress, PoolFunction> {
-  const functions = new Map<PciAddress, PoolFunction>();
+/** What kubelet knows the function by: the PCI address, or its name on the auxiliary bus. */
+export function deviceIdOf({ pci, sf }: PoolFunction): string {
+  return sf?.name ?? pci.address;
+}
+
+/** Every function of an inventory by its device id, in the order of {@link LinkIndex.functions}. */
+export function functionsOf(inventory: Inventory): ReadonlyMap<string, PoolFunction> {
+  const functions = new Map<string, PoolFunction>();
+  const netdevs = new Map<string, Netdev>(inventory.virtual.map((link) => [link.ifname, link]));
   for (const nic of inventory.nics) {
     functions.set(nic.address, { pci: nic });
     for (const vf of nic.vfs) functions.set(vf.address, { pci: vf, pf: nic });
+    for (const sf of nic.scalable ?? []) functions.set(sf.name, scalableFunction(sf, nic, netdevs));
+  }
+  for (const pci of inventory.accelerators ?? []) {
+    functions.set(pci.address, { pci, isAccelerator: true });
+    for (const vf of pci.vfs) functions.set(vf.address, { pci: vf, pf: pci, isAccelerator: true });
   }
   return functions;
+}
+
+/** Driver and ids are its parent's, as the SR-IOV network device plugin has it. */
+function scalableFunction(sf: ScalableFunction, pf: Nic, netdevs: ReadonlyMap<string, Netdev>): PoolFunction {
+  const { address, vendor, device, class: pciClass, driver, numaNode, pcieRoot } = pf;
+  const netdev = sf.ifname === undefined ? undefined : netdevs.get(sf.ifname);
+  const pci: Vf = {
+    index: sf.sfnum,
+    pf: address,
+    address,
+    vendor,
+    device,
+    class: pciClass,
+    ...(driver === undefined || sf.driver === undefined ? {} : { driver }),
+    ...(numaNode === undefined ? {} : { numaNode }),
+    ...(pcieRoot === undefined ? {} : { pcieRoot }),
+    ...(netdev === undefined ? {} : { ifname: netdev.ifname, netdev }),
+    deviceNodes: sf.rdmaNodes === undefined ? {} : { rdma: sf.rdmaNodes },
+    ...(sf.rdma === undefined ? {} : { rdma: sf.rdma }),
+    ...(sf.vdpa === undefined ? {} : { vdpa: sf.vdpa }),
+  };
+  return { pci, pf, sf };
 }
 
 /** Builds the tables. */

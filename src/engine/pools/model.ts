@@ -3,7 +3,7 @@
  * kernel type. The kubelet front end turns a `PoolState` into ListAndWatch messages.
  */
 
-import type { Inventory, Nic, Vf } from '../inventory/model.ts';
+import type { Inventory, Nic, ScalableFunction, Vf } from '../inventory/model.ts';
 import type { MacAddress, PciAddress } from '../values.ts';
 
 /**
@@ -12,7 +12,13 @@ import type { MacAddress, PciAddress } from '../values.ts';
  */
 export type AllocationPolicy = 'packed' | 'spread' | 'aligned' | 'least-used';
 
-export type PoolKind = 'vf' | 'macvlan' | 'ipvlan';
+/**
+ * `vf` pools give PCI and scalable functions away whole; the others share uplinks: by links of that
+ * kind, or (`uplink`) by nothing but their presence, for pods that must run where the uplink is.
+ */
+export type PoolKind = 'vf' | SlotKind;
+
+export type SlotKind = 'macvlan' | 'ipvlan' | 'macvtap' | 'uplink';
 
 interface PoolBase {
   /** `berth.dev/vf`: prefix and name, validated as an extended resource name. */
@@ -29,10 +35,11 @@ interface PoolBase {
 export interface VfPoolSpec extends PoolBase {
   readonly kind: 'vf';
   /**
-   * What can be in the pool at all: VFs (when absent), or every function that can be given away
-   * whole, that is VFs, NICs without SR-IOV and PFs that have no VFs.
+   * What can be in the pool at all: VFs (when absent); every network function that can be given away
+   * whole, that is VFs, NICs without SR-IOV and PFs that have no VFs; accelerators by the same rule;
+   * or scalable functions.
    */
-  readonly candidates?: 'vfs' | 'functions';
+  readonly candidates?: 'vfs' | 'functions' | 'accelerators' | 'scalable';
   /**
    * How the names of environment variables treat a `-` of the resource: it is kept, or (when absent)
    * the variable is given with `_` as well. Only kept are `a-b` and `a_b` two names.
@@ -41,26 +48,54 @@ export interface VfPoolSpec extends PoolBase {
   /** In order; AND within one, OR within a list. The first pool that matches a device takes it. */
   readonly selectors: readonly VfSelector[];
   readonly health: HealthPolicy;
+  /** How much of each PF the pool takes; everything when absent. */
+  readonly perPf?: PerPf;
+  /** VFs that stay with the node, whatever the selectors say. */
+  readonly keptBack?: readonly VfRange[];
   /** Merged into `extra` of the `_INFO` environment: by PCI address, `*` for all. */
   readonly additionalInfo: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
+/** A share of each PF's VFs. VFs that pods hold count. */
+export interface PerPf {
+  /** The lowest VFs of each PF that the pool leaves to the node. */
+  readonly keepBack?: number;
+  /** So many VFs at most, or that part of those that the PF has now, rounded down. */
+  readonly limit?: { readonly count: number } | { readonly percent: number };
+}
+
 export interface SlotPoolSpec extends PoolBase {
-  readonly kind: 'macvlan' | 'ipvlan';
+  readonly kind: SlotKind;
   /** Which uplinks; empty means the default rules (decision 11). */
   readonly uplinks: readonly UplinkSelector[];
   /** Slots on each uplink. */
   readonly capacity: number;
+  /** How the links of a macvtap pool reach each other (IFLA_MACVLAN_MODE); `bridge` when absent. */
+  readonly mode?: MacvtapMode;
+  /**
+   * The resource's name contains `{uplink}` and stands for one resource on each uplink, called by its
+   * interface name. Evaluation replaces it by those (`expand.ts`).
+   */
+  readonly perUplink?: boolean;
+  /** What slots are called: `<uplink>-<n>` (when absent), or `<name>Mvp<n>` as macvtap-cni does. */
+  readonly slotIds?: 'uplink' | 'macvtap-cni';
   readonly health: HealthPolicy;
 }
+
+export type MacvtapMode = 'bridge' | 'private' | 'vepa' | 'passthru';
 
 export type PoolSpec = VfPoolSpec | SlotPoolSpec;
 
 export interface VfSelector {
   readonly vendors?: readonly string[];
   readonly devices?: readonly string[];
+  /** Leading hexadecimal digits of the PCI class: `12`, `0b40`. */
+  readonly classes?: readonly string[];
   readonly drivers?: readonly string[];
   readonly pciAddresses?: readonly PciAddress[];
+  readonly numaNodes?: readonly number[];
+  /** Host bridges, `pci0000:40`. */
+  readonly pcieRoots?: readonly string[];
   /** Index that firmware gave the function, in decimal digits; VFs have none. */
   readonly acpiIndexes?: readonly string[];
   /** PF by interface name, with optional VF indexes; like `rootDevices` it matches VFs only. */
@@ -71,8 +106,16 @@ export interface VfSelector {
   readonly pfSerials?: readonly VfRange[];
   /** PF by its permanent hardware address, with optional VF indexes. */
   readonly pfMacs?: readonly VfRange[];
+  /** The PF is in one of the groups. */
+  readonly pfGroups?: readonly UplinkGroup[];
+  /** An own address of the PF lies in one of these subnets. */
+  readonly pfSubnets?: readonly string[];
   /** Link type of its netdev: `ether`, `infiniband` ... */
   readonly linkTypes?: readonly string[];
+  /** Package of dynamic device personalization that the PF has loaded. */
+  readonly ddpProfiles?: readonly string[];
+  /** Default partition key of its InfiniBand port, four hexadecimal digits. */
+  readonly pKeys?: readonly string[];
   /** `true`: only functions with an RDMA device; its character devices go into the container. */
   readonly isRdma?: boolean;
   /** `true`: containers get `/dev/vhost-net` and `/dev/net/tun` as well. */
@@ -83,17 +126,34 @@ export interface VfSelector {
   readonly idleNetdev?: boolean;
 }
 
-/** A PCI function that a pool gives away whole: a VF with its PF, or a NIC itself. */
-export type PoolFunction = { readonly pci: Vf; readonly pf: Nic } | { readonly pci: Nic; readonly pf?: undefined };
+/**
+ * A function that a pool gives away whole: a VF with its PF, or a NIC itself; the same for accelerators.
+ * A scalable function looks like a VF of the function below which it lies: `pci` has the facts of that
+ * one, with its own number, driver, netdev and RDMA devices.
+ */
+export type PoolFunction = (
+  | { readonly pci: Vf; readonly pf: Nic; readonly sf?: ScalableFunction }
+  | { readonly pci: Nic; readonly pf?: undefined; readonly sf?: undefined }
+) & { readonly isAccelerator?: boolean };
 
 export interface VfRange {
   readonly pf: string;
+  /** `pf` has wildcards, `*` and `?`. */
+  readonly isPattern?: boolean;
   /** Inclusive index ranges; all VFs when absent. */
   readonly ranges?: readonly (readonly [number, number])[];
 }
 
+/** Uplinks that belong together and have a name of their own in the configuration. */
+export interface UplinkGroup {
+  readonly name: string;
+  readonly uplinks: readonly UplinkSelector[];
+}
+
 export interface UplinkSelector {
   readonly names?: readonly string[];
+  /** Interface names with `*` and `?`; joined with `names` by OR. They describe uplinks and do not name them. */
+  readonly namePatterns?: readonly string[];
   readonly altnames?: readonly string[];
   readonly drivers?: readonly string[];
   readonly pciAddresses?: readonly PciAddress[];
@@ -101,6 +161,11 @@ export interface UplinkSelector {
   readonly serials?: readonly string[];
   /** Permanent hardware address. */
   readonly macs?: readonly MacAddress[];
+  readonly numaNodes?: readonly number[];
+  readonly pcieRoots?: readonly string[];
+  /** IFLA_INFO_KIND of a virtual link, `nic` or `vf` for that of a PCI function. */
+  readonly kinds?: readonly string[];
+  readonly groups?: readonly UplinkGroup[];
   /** An own address of the uplink lies in one of these subnets. */
   readonly subnets?: readonly string[];
 }
@@ -122,7 +187,7 @@ export interface HealthPolicy {
 
 /** One device of a pool, as kubelet will see it. */
 export interface PoolDevice {
-  /** PCI address for VFs and other functions, `<uplink>-<n>` for slots. */
+  /** PCI address for VFs and other functions, `mlx5_core.sf.4` for scalable ones, `<uplink>-<n>` for slots. */
   readonly id: string;
   readonly healthy: boolean;
   /** Why it is unhealthy; absent when healthy. */
@@ -130,6 +195,8 @@ export interface PoolDevice {
   readonly numaNode?: number;
   /** Set for VFs and other PCI functions. */
   readonly pci?: PciAddress;
+  /** Set for scalable functions: the function that it lies below. */
+  readonly parent?: PciAddress;
   /** Set for slots: name of the uplink's interface. */
   readonly uplink?: string;
 }
@@ -151,6 +218,8 @@ export interface Verdict {
 
 export interface UnusedDevice {
   readonly address?: PciAddress;
+  /** Name on the auxiliary bus, of a scalable function. */
+  readonly scalable?: string;
   readonly ifname?: string;
   readonly reasons: readonly string[];
 }
@@ -164,14 +233,14 @@ export interface Plan {
 export interface PoolContext {
   readonly inventory: Inventory;
   /** Devices held by live attachments: a VF in a pod stays listed and healthy though its netdev is gone from the host. */
-  readonly heldDevices: ReadonlyMap<PciAddress, { readonly resource?: string }>;
-  /** Uplinks in use by live attachments: macvlan and ipvlan exclude each other on one uplink. */
+  readonly heldDevices: ReadonlyMap<string, { readonly resource?: string }>;
+  /** Uplinks in use by live attachments: macvlan (macvtap among it) and ipvlan exclude each other on one uplink. */
   readonly uplinkUse: ReadonlyMap<string, 'macvlan' | 'ipvlan'>;
   /** How functions stood when they were last offered; without it nothing is known to have changed. */
-  readonly previous?: ReadonlyMap<PciAddress, { readonly resource: string; readonly driver: string }>;
+  readonly previous?: ReadonlyMap<string, { readonly resource: string; readonly driver: string }>;
   /**
    * VFs whose netdev is on its way between the node and a pod: it is gone, and the news of who has
    * it, or of its return, may still be coming. They stay as they were.
    */
-  readonly settling?: ReadonlySet<PciAddress>;
+  readonly settling?: ReadonlySet<string>;
 }

@@ -31,8 +31,8 @@ export interface PoolSet {
   update(news: PoolSetUpdate): void;
   plan(): Plan;
   state(resource: string): PoolState | undefined;
-  /** The function as the newest inventory has it. */
-  functionAt(address: PciAddress): PoolFunction | undefined;
+  /** The function as the newest inventory has it, by its device id: PCI address, or name of a scalable one. */
+  functionAt(id: string): PoolFunction | undefined;
   /** True while an attachment holds the VF. */
   isHeld(address: PciAddress): boolean;
   explain(name: string): DeviceExplanation | undefined;
@@ -70,7 +70,7 @@ class LivePoolSet implements PoolSet {
   #specs: readonly PoolSpec[];
   #inventory: Inventory;
   #holds: Holds;
-  #functions: ReadonlyMap<PciAddress, PoolFunction>;
+  #functions: ReadonlyMap<string, PoolFunction>;
   #plan: Plan = { pools: [], unused: [] };
   #states: ReadonlyMap<string, PoolState> = new Map();
   #pending: NodeJS.Timeout | undefined;
@@ -108,8 +108,8 @@ class LivePoolSet implements PoolSet {
     return this.#states.get(resource);
   }
 
-  functionAt(address: PciAddress): PoolFunction | undefined {
-    return this.#functions.get(address);
+  functionAt(id: string): PoolFunction | undefined {
+    return this.#functions.get(id);
   }
 
   isHeld(address: PciAddress): boolean {

@@ -6,8 +6,9 @@
 import ipaddr from 'ipaddr.js';
 import { macNames, serialNames } from '../inventory/identity.ts';
 import type { Nic } from '../inventory/model.ts';
+import { matchesGlob } from './glob.ts';
 import type { NodeLink } from './links.ts';
-import type { PoolFunction, UplinkSelector, VfPoolSpec, VfRange, VfSelector } from './model.ts';
+import type { PoolFunction, UplinkGroup, UplinkSelector, VfPoolSpec, VfRange, VfSelector } from './model.ts';
 import { isUserspace } from './userspace.ts';
 
 /** `undefined` when the selector matches the function, else the first field that does not, in words. */
@@ -16,15 +17,23 @@ export function whyFunctionDiffers(selector: VfSelector, candidate: PoolFunction
   return (
     notListed('vendors', pci.vendor, selector.vendors) ??
     notListed('devices', pci.device, selector.devices) ??
+    notOfClass(pci.class, selector.classes) ??
     notListed('drivers', pci.driver, selector.drivers) ??
     notListed('pciAddresses', pci.address, selector.pciAddresses) ??
+    notListed('numaNodes', pci.numaNode, selector.numaNodes) ??
+    notListed('pcieRoots', pci.pcieRoot, selector.pcieRoots) ??
     notListed('acpiIndexes', acpiIndexOf(candidate), selector.acpiIndexes) ??
     notBelow('pfNames', candidate, pfNamesOf, selector.pfNames) ??
     notBelow('rootDevices', candidate, (pf) => [pf.address], selector.rootDevices) ??
     notBelow('pfSerials', candidate, serialNames, selector.pfSerials) ??
     notBelow('pfMacs', candidate, ({ netdev }) => macNames(netdev), selector.pfMacs) ??
+    notInGroups('pfGroups', linkOfPf(candidate), selector.pfGroups) ??
+    notInSubnets('pfSubnets', portOf(candidate).netdev?.addresses ?? [], selector.pfSubnets) ??
     notListed('linkTypes', linkTypeOf(candidate), selector.linkTypes) ??
-    (selector.isRdma === true && !hasRdma(candidate) ? 'isRdma: it has no RDMA device' : undefined)
+    notListed('ddpProfiles', portOf(candidate).ddpProfile, selector.ddpProfiles) ??
+    notListed('pKeys', partitionKeyOf(candidate), selector.pKeys) ??
+    (selector.isRdma === true && !hasRdma(candidate) ? 'isRdma: it has no RDMA device' : undefined) ??
+    notOfVdpaType(candidate, selector.vdpaType)
   );
 }
 
@@ -38,24 +47,45 @@ export function whyUplinkDiffers(selector: UplinkSelector, link: NodeLink): stri
   const { netdev } = link;
   const pci = link.nic ?? link.vf;
   return (
-    notListed('names', netdev.ifname, selector.names) ??
+    notNamed(netdev.ifname, selector) ??
     noneListed('altnames', netdev.altnames, selector.altnames) ??
+    notListed('kinds', link.kind, selector.kinds) ??
     notListed('drivers', pci?.driver, selector.drivers) ??
     notListed('pciAddresses', pci?.address, selector.pciAddresses) ??
+    notListed('numaNodes', pci?.numaNode, selector.numaNodes) ??
+    notListed('pcieRoots', pci?.pcieRoot, selector.pcieRoots) ??
     noneListed('serials', link.nic === undefined ? [] : serialNames(link.nic), selector.serials) ??
     noneListed('macs', macNames(netdev), selector.macs) ??
-    notInSubnets(netdev.addresses, selector.subnets)
+    notInGroups('groups', link, selector.groups) ??
+    notInSubnets('subnets', netdev.addresses, selector.subnets)
   );
 }
 
-/** The selector points at single links instead of describing a group of them. */
-export function namesItsUplinks(selector: UplinkSelector): boolean {
-  const { altnames, macs, names, pciAddresses, serials } = selector;
-  return [altnames, macs, names, pciAddresses, serials].some((field) => field !== undefined);
+/**
+ * The selector points at this very link instead of describing a group of them. A pattern does not;
+ * a group does where one of its selectors does.
+ */
+export function namesUplink(selector: UplinkSelector, link: NodeLink): boolean {
+  const { altnames, groups, kinds, macs, names, pciAddresses, serials } = selector;
+  if ([altnames, kinds, macs, pciAddresses, serials].some((field) => field !== undefined)) return true;
+  if (names?.includes(link.netdev.ifname) === true) return true;
+  return (groups ?? [])
+    .flatMap(({ uplinks }) => uplinks)
+    .some((one) => whyUplinkDiffers(one, link) === undefined && namesUplink(one, link));
 }
 
 function acpiIndexOf({ pci, pf }: PoolFunction): string | undefined {
   return pf === undefined && pci.acpiIndex !== undefined ? String(pci.acpiIndex) : undefined;
+}
+
+/** The port on the card: the PF of a VF, a NIC itself. */
+function portOf({ pci, pf }: PoolFunction): Nic {
+  return pf ?? pci;
+}
+
+function linkOfPf(candidate: PoolFunction): NodeLink | undefined {
+  const nic = portOf(candidate);
+  return nic.netdev === undefined ? undefined : { netdev: nic.netdev, kind: 'nic', nic };
 }
 
 /** A VF whose netdev is in a namespace of its own is judged by its PF, which stays here. */
@@ -73,11 +103,26 @@ function hasRdma(candidate: PoolFunction): boolean {
   return isElsewhere(candidate) && candidate.pf?.deviceNodes.rdma !== undefined;
 }
 
+/** The subnet manager gives a VF keys of its own; while its RDMA device is away nobody can tell them. */
+function partitionKeyOf({ pci }: PoolFunction): string | undefined {
+  return pci.rdma?.[0]?.partitionKeys?.[0];
+}
+
+function notOfVdpaType({ pci }: PoolFunction, wanted: VfSelector['vdpaType']): string | undefined {
+  if (wanted === undefined || pci.vdpa?.some(({ type }) => type === wanted) === true) return undefined;
+  const has = pci.vdpa?.map(({ name, type }) => `${name} (${type ?? 'no driver'})`).join(', ') ?? 'no vDPA device';
+  return `vdpaType: ${has} is not ${wanted}`;
+}
+
 function pfNamesOf(pf: Nic): readonly string[] {
   return pf.netdev === undefined ? [] : [pf.netdev.ifname, ...pf.netdev.altnames];
 }
 
-function notListed(field: string, value: string | undefined, list: readonly string[] | undefined): string | undefined {
+function notListed<T extends string | number>(
+  field: string,
+  value: T | undefined,
+  list: readonly T[] | undefined,
+): string | undefined {
   if (list === undefined || (value !== undefined && list.includes(value))) return undefined;
   return `${field}: ${value ?? 'none'} is not in [${list.join(', ')}]`;
 }
@@ -85,6 +130,29 @@ function notListed(field: string, value: string | undefined, list: readonly stri
 function noneListed(field: string, values: readonly string[], list: readonly string[] | undefined): string | undefined {
   if (list === undefined || values.some((value) => list.includes(value))) return undefined;
   return `${field}: ${values.length === 0 ? 'none' : values.join(', ')} is not in [${list.join(', ')}]`;
+}
+
+function notOfClass(pciClass: string, classes: readonly string[] | undefined): string | undefined {
+  if (classes === undefined || classes.some((prefix) => pciClass.startsWith(prefix))) return undefined;
+  return `classes: ${pciClass} is not in [${classes.join(', ')}]`;
+}
+
+function notNamed(ifname: string, { names, namePatterns }: UplinkSelector): string | undefined {
+  if (names === undefined && namePatterns === undefined) return undefined;
+  if (names?.includes(ifname) === true) return undefined;
+  if (namePatterns?.some((pattern) => matchesGlob(pattern, ifname)) === true) return undefined;
+  return `names: ${ifname} is not in [${[...(names ?? []), ...(namePatterns ?? [])].join(', ')}]`;
+}
+
+function notInGroups(
+  field: string,
+  link: NodeLink | undefined,
+  groups: readonly UplinkGroup[] | undefined,
+): string | undefined {
+  if (groups === undefined) return undefined;
+  const isIn = (one: UplinkSelector): boolean => link !== undefined && whyUplinkDiffers(one, link) === undefined;
+  if (groups.some(({ uplinks }) => uplinks.some(isIn))) return undefined;
+  return `${field}: ${link?.netdev.ifname ?? 'none'} is not in [${groups.map(({ name }) => name).join(', ')}]`;
 }
 
 function notBelow(
@@ -97,14 +165,22 @@ function notBelow(
   if (pf === undefined) return `${field}: ${pci.ifname ?? pci.address} is not a VF, and ${field} matches VFs only`;
   const { index } = pci;
   const pfNames = namesOf(pf);
-  const ofPf = list.filter((entry) => pfNames.includes(entry.pf));
-  if (ofPf.some((entry) => entry.ranges?.some(([first, last]) => index >= first && index <= last) ?? true)) {
-    return undefined;
-  }
+  const ofPf = list.filter((entry) => isOfPf(entry, pfNames));
+  if (ofPf.some((entry) => isInRanges(entry, index))) return undefined;
   const wanted = (ofPf.length > 0 ? ofPf : list).map(formatRange).join(', ');
   return ofPf.length > 0
     ? `${field}: VF ${index} is not in ${wanted}`
     : `${field}: ${pfNames[0] ?? 'a PF without a network device'} is not in [${wanted}]`;
+}
+
+/** The range speaks of a PF that goes by one of these names. */
+export function isOfPf({ pf, isPattern }: VfRange, names: readonly string[]): boolean {
+  return isPattern === true ? names.some((name) => matchesGlob(pf, name)) : names.includes(pf);
+}
+
+/** The VF's number is in the range, or the range is all VFs. */
+export function isInRanges({ ranges }: VfRange, index: number): boolean {
+  return ranges?.some(([first, last]) => index >= first && index <= last) ?? true;
 }
 
 /** `eth0#0-3,7`, as the configuration writes it. */
@@ -114,7 +190,11 @@ export function formatRange(range: VfRange): string {
   return `${range.pf}#${parts.join(',')}`;
 }
 
-function notInSubnets(addresses: readonly string[], subnets: readonly string[] | undefined): string | undefined {
+function notInSubnets(
+  field: string,
+  addresses: readonly string[],
+  subnets: readonly string[] | undefined,
+): string | undefined {
   if (subnets === undefined) return undefined;
   const parsed = subnets.map((subnet) => ipaddr.parseCIDR(subnet));
   const inside = addresses.some((address) => {
@@ -123,5 +203,5 @@ function notInSubnets(addresses: readonly string[], subnets: readonly string[] |
   });
   if (inside) return undefined;
   const has = addresses.length === 0 ? 'no address' : addresses.join(', ');
-  return `subnets: ${has} is not in [${subnets.join(', ')}]`;
+  return `${field}: ${has} is not in [${subnets.join(', ')}]`;
 }

@@ -1,4 +1,12 @@
-/** Device ids of macvlan and ipvlan slots: `<uplink>-<n>`, split at the last `-` (design decision 9). */
+/** Device ids of slots: `<uplink>-<n>`, split at the last `-` (design decision 9). */
+import type { SlotPoolSpec } from './model.ts';
+
+/** The id of a slot of the pool; of a pool like macvtap-cni's, `<name>Mvp<n>`. */
+export function slotId({ resource, slotIds }: SlotPoolSpec, uplink: string, slot: number): string {
+  return slotIds === 'macvtap-cni'
+    ? `${resource.slice(resource.indexOf('/') + 1)}Mvp${slot}`
+    : formatSlot(uplink, slot);
+}
 
 export function formatSlot(uplink: string, slot: number): string {
   return `${uplink}-${slot}`;

@@ -5,9 +5,9 @@
  */
 
 import type { LinkIndex, NodeLink } from './links.ts';
-import type { SlotPoolSpec } from './model.ts';
+import type { SlotKind, SlotPoolSpec } from './model.ts';
 import { carriesNode } from './node-carrier.ts';
-import { namesItsUplinks, whyUplinkDiffers } from './selectors.ts';
+import { namesUplink, whyUplinkDiffers } from './selectors.ts';
 import type { Decision } from './vf-candidates.ts';
 
 /** Kinds that are an uplink without being named: they stand for a wire. */
@@ -25,14 +25,16 @@ export function decideUplink(spec: SlotPoolSpec, link: NodeLink, index: LinkInde
   }
   const misses: string[] = [];
   for (const selector of spec.uplinks) {
-    const miss = whyUplinkDiffers(selector, link) ?? (namesItsUplinks(selector) ? undefined : whyNotByDefault(link));
+    const miss = whyUplinkDiffers(selector, link) ?? (namesUplink(selector, link) ? undefined : whyNotByDefault(link));
     if (miss === undefined) return { takes: true, why: `the pool selects ${link.netdev.ifname}` };
     if (!misses.includes(miss)) misses.push(miss);
   }
   return { takes: false, why: misses.join('; and ') };
 }
 
-function whyImpossible(link: NodeLink, kind: 'macvlan' | 'ipvlan', index: LinkIndex): string | undefined {
+function whyImpossible(link: NodeLink, kind: SlotKind, index: LinkIndex): string | undefined {
+  // Nothing is made on it: that it is there is all that the pool offers.
+  if (kind === 'uplink') return undefined;
   const { ifname, linkType, master } = link.netdev;
   if (linkType !== undefined && linkType !== 'ether') return `${ifname} is ${linkType}, and ${kind} needs Ethernet`;
   if (master === undefined) return undefined;
