@@ -22,6 +22,7 @@ import { createRecordStore } from '../linux/files/record-store.ts';
 import { createReservationStore } from '../linux/files/reservation-store.ts';
 import { createIpamPrograms } from '../linux/ipam-programs.ts';
 import { createKernel } from '../linux/kernel.ts';
+import { createNodeDevices } from '../linux/node-devices.ts';
 import { peerCredentials } from '../linux/peer-socket.ts';
 import { readPciFunction } from '../linux/sysfs/pci-function.ts';
 import { type FollowedConfiguration, followConfiguration } from './configuration.ts';
@@ -116,6 +117,11 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
     pools: livePools,
     paths: paths.kubelet,
     deviceInfoDir: paths.deviceInfoDir,
+    cdiDir: paths.cdiDir,
+    useCdi: options.useCdi ?? configuration.current.cdi,
+    offeredResourcesFile: paths.offeredResources,
+    nodeDevices: createNodeDevices('/'),
+    podDevices: podResources,
     registration: configuration.current.registration,
     log,
   });

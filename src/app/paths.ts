@@ -13,6 +13,8 @@ export interface AgentPaths {
   readonly addresses: string;
   readonly spool: string;
   readonly deviceInfoDir: string;
+  readonly cdiDir: string;
+  readonly offeredResources: string;
   readonly kubelet: KubeletPaths;
 }
 
@@ -29,6 +31,8 @@ export function agentPaths(options: AgentOptions, file: ConfigPaths): AgentPaths
     addresses: join(stateDir, 'addresses'),
     spool: join(stateDir, 'spool'),
     deviceInfoDir: options.deviceInfoDir ?? file.deviceInfoDir ?? '/var/run/k8s.cni.cncf.io/devinfo',
+    cdiDir: options.cdiDir ?? file.cdiDir ?? '/var/run/cdi',
+    offeredResources: join(runDir, 'offered-resources.json'),
     kubelet: kubeletPaths(options.kubeletDir ?? file.kubeletDir ?? '/var/lib/kubelet'),
   };
 }

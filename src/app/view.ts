@@ -104,12 +104,18 @@ function statusOf(parts: AgentParts): AgentStatus {
 }
 
 function resourceOf(
+function problemOf({ lastError, problems }: ResourceRegistration): string | undefined {
+  const all = [...(lastError === undefined ? [] : [lastError]), ...problems];
+  return all.length === 0 ? undefined : all.join('; ');
+}
+
   { spec, devices }: PoolState,
   registration: ResourceRegistration | undefined,
   refused: Refusals | undefined,
 ): ResourceStatus {
   // Built-in pools without devices are not announced at all.
-  const problem = registration === undefined ? 'not announced: this node has no device for it' : registration.lastError;
+  const problem =
+    registration === undefined ? 'not announced: this node has no device for it' : problemOf(registration);
   const reasons = new Set(devices.flatMap(({ reason }) => (reason === undefined ? [] : [reason])));
   return {
     resource: spec.resource,

@@ -49,3 +49,6 @@ export interface ProgramDeps {
   /** Runs until a signal; resolves with the exit status. */
   readonly runAgent: (options: AgentOptions) => Promise<number>;
 }
+  readonly cdiDir?: string;
+  /** `true` comes before what the file says. */
+  readonly useCdi?: boolean;

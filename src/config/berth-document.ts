@@ -1,7 +1,7 @@
 /** Berth's own configuration file: from a document to a {@link Config}, with every problem at once. */
 import type { z } from 'zod';
 import { DEFAULT_HEALTH } from '../engine/pools/health.ts';
-import type { PoolSpec, UplinkSelector, VfSelector } from '../engine/pools/model.ts';
+import type { HealthPolicy, PoolSpec, UplinkSelector, VfSelector } from '../engine/pools/model.ts';
 import { DEFAULT_CAPACITY, DEFAULT_PREFIX, zeroConfigPools } from '../engine/pools/zero-config.ts';
 import { asPciAddress } from '../engine/values.ts';
 import { compact } from './compact.ts';
@@ -28,9 +28,11 @@ export function readBerthDocument(document: LocatedDocument, name: string, prefi
       pools?.map((pool, at) => specOf(pool, resourcePrefix, `${name}:${document.problem(['pools', at], '').line}`)) ??
       zeroConfigPools(resourcePrefix),
     registration: kubelet?.registration ?? 'auto',
+    cdi: kubelet?.cdi ?? false,
     paths: {
       ...(paths?.kubeletDir === undefined ? {} : { kubeletDir: paths.kubeletDir }),
       ...(paths?.deviceInfoDir === undefined ? {} : { deviceInfoDir: paths.deviceInfoDir }),
+      ...(paths?.cdiDir === undefined ? {} : { cdiDir: paths.cdiDir }),
       ...(paths?.runDir === undefined ? {} : { runDir: paths.runDir }),
       ...(paths?.stateDir === undefined ? {} : { stateDir: paths.stateDir }),
     },
@@ -38,14 +40,22 @@ export function readBerthDocument(document: LocatedDocument, name: string, prefi
   return { config, problems };
 }
 
+function healthOf({ holdDownSeconds, ...policies }: NonNullable<PoolEntry['health']>): HealthPolicy {
+  return {
+    ...DEFAULT_HEALTH,
+    ...compact<Partial<HealthPolicy>>(policies),
+    ...(holdDownSeconds === undefined ? {} : { holdDownS: holdDownSeconds }),
+  };
+}
+
 function specOf(pool: PoolEntry, prefix: string, origin: string): PoolSpec {
-  const { linkDown = DEFAULT_HEALTH.linkDown, driverChanged = DEFAULT_HEALTH.driverChanged } = pool.health ?? {};
   const base = {
     resource: `${prefix}/${pool.name}`,
     origin,
     excludeTopology: pool.excludeTopology ?? false,
     ...(pool.namespaces === undefined ? {} : { namespaces: pool.namespaces }),
-    health: { linkDown, driverChanged },
+    ...(pool.allocation === undefined ? {} : { allocation: pool.allocation }),
+    health: healthOf(pool.health ?? {}),
   };
   if (pool.kind === 'vf') {
     const additionalInfo = Object.fromEntries(

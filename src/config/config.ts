@@ -18,6 +18,8 @@ export interface Config {
   readonly pools: readonly PoolSpec[];
   /** How resources are registered with kubelet. */
   readonly registration: 'auto' | 'watcher' | 'legacy';
+  /** Device nodes are given by CDI names. */
+  readonly cdi: boolean;
   /** Folders that the file sets; flags come before them and defaults after. */
   readonly paths: ConfigPaths;
 }
@@ -25,6 +27,7 @@ export interface Config {
 export interface ConfigPaths {
   readonly kubeletDir?: string;
   readonly deviceInfoDir?: string;
+  readonly cdiDir?: string;
   readonly runDir?: string;
   readonly stateDir?: string;
 }
@@ -43,7 +46,7 @@ export interface ConfigResult {
 
 /** What runs without a file. */
 export function zeroConfig({ resourcePrefix }: ConfigOptions = {}): Config {
-  return { pools: zeroConfigPools(resourcePrefix), registration: 'auto', paths: {} };
+  return { pools: zeroConfigPools(resourcePrefix), registration: 'auto', cdi: false, paths: {} };
 }
 
 /**

@@ -11,6 +11,9 @@ import { parseVfRange } from './vf-range.ts';
 /** Slots on one uplink: more would not fit into kubelet's messages on a node with a few uplinks. */
 export const MAX_CAPACITY = 10_000;
 
+/** Longer than an hour is not damping. */
+const MAX_HOLD_DOWN_S = 3600;
+
 /** A string that a function judges: it returns what is wrong, or nothing. */
 export function text(problemOf: (value: string) => string | undefined) {
   return z.string().superRefine((value, context) => {
@@ -139,6 +142,10 @@ export const uplinkSelectorSchema = z.strictObject({
 const healthSchema = z.strictObject({
   linkDown: z.enum(['ignore', 'unhealthy']).optional(),
   driverChanged: z.enum(['ignore', 'unhealthy']).optional(),
+  pfReset: z.enum(['ignore', 'unhealthy']).optional(),
+  misplaced: z.enum(['ignore', 'unhealthy']).optional(),
+  sharedGroup: z.enum(['ignore', 'unhealthy']).optional(),
+  holdDownSeconds: z.number().min(0).max(MAX_HOLD_DOWN_S).optional(),
 });
 
 export const poolSchema = z.strictObject({
@@ -148,6 +155,7 @@ export const poolSchema = z.strictObject({
   uplinks: list(uplinkSelectorSchema).optional(),
   capacity: z.int().min(1).max(MAX_CAPACITY).optional(),
   excludeTopology: z.boolean().optional(),
+  allocation: z.enum(['packed', 'spread', 'aligned', 'least-used']).optional(),
   namespaces: list(namespace).optional(),
   health: healthSchema.optional(),
   additionalInfo: z.record(z.string(), z.record(z.string(), z.string())).optional(),
@@ -156,11 +164,14 @@ export const poolSchema = z.strictObject({
 export const configSchema = z.strictObject({
   resourcePrefix: text(prefixProblem).optional(),
   pools: z.array(poolSchema).optional(),
-  kubelet: z.strictObject({ registration: z.enum(['auto', 'watcher', 'legacy']).optional() }).optional(),
+  kubelet: z
+    .strictObject({ registration: z.enum(['auto', 'watcher', 'legacy']).optional(), cdi: z.boolean().optional() })
+    .optional(),
   paths: z
     .strictObject({
       kubeletDir: directory.optional(),
       deviceInfoDir: directory.optional(),
+      cdiDir: directory.optional(),
       runDir: directory.optional(),
       stateDir: directory.optional(),
     })

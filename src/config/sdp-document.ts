@@ -42,7 +42,7 @@ export function readSdpDocument(document: LocatedDocument, name: string, prefix:
   const pools = parsed.data.resourceList.map((resource, at) =>
     specOf(resource, prefix, `${name}:${document.problem(['resourceList', at], '').line}`),
   );
-  return { config: { pools, registration: 'auto', paths: {} }, problems };
+  return { config: { pools, registration: 'auto', cdi: false, paths: {} }, problems };
 }
 
 function specOf(resource: Resource, prefix: string, origin: string): VfPoolSpec {

@@ -3,21 +3,20 @@
  * one message is on its way, only the newest list waits.
  */
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import type { Empty, ListAndWatchResponse } from './gen/deviceplugin/v1beta1/device_plugin.ts';
+import type { Empty } from './gen/deviceplugin/v1beta1/device_plugin.ts';
+
+/** The call as the service has it: its messages are encoded already. */
+export type DeviceListCall = ServerWritableStream<Empty, Buffer>;
 
 export class DeviceStream {
-  readonly #call: ServerWritableStream<Empty, ListAndWatchResponse>;
-  readonly #newest: () => ListAndWatchResponse;
+  readonly #call: DeviceListCall;
+  readonly #newest: () => Buffer;
   #sending = false;
   #outdated = false;
   #ended = false;
 
   /** Sends the list at once. `onEnd` is called once, whoever ends the stream. */
-  constructor(
-    call: ServerWritableStream<Empty, ListAndWatchResponse>,
-    newest: () => ListAndWatchResponse,
-    onEnd: () => void,
-  ) {
+  constructor(call: DeviceListCall, newest: () => Buffer, onEnd: () => void) {
     this.#call = call;
     this.#newest = newest;
     const ended = (): void => {

@@ -2,12 +2,16 @@
  * The agent towards kubelet: one registered plugin for each pool, following the pool set. It knows
  * kubelet's protocol and nothing of the kernel. To debug: `status()`, and the log by `resource`.
  */
+import type { PodDevices } from '../engine/attachments/pod-devices.ts';
 import type { Logger } from '../engine/logger.ts';
+import type { NodeDevices } from '../engine/pools/node-devices.ts';
 import type { PoolChange, PoolSet } from '../engine/pools/pool-set.ts';
 import { BUILT_IN } from '../engine/pools/zero-config.ts';
-import { asPciAddress } from '../engine/values.ts';
+import { CdiFolder } from './cdi-folder.ts';
+import { Delivery } from './delivery.ts';
 import { createDeviceInfoFolder } from './device-info.ts';
 import { type FolderWatch, watchFolder } from './folder-watch.ts';
+import { OfferedResources } from './offered-resources.ts';
 import type { KubeletPaths } from './paths.ts';
 import {
   DEFAULT_TIMINGS,
@@ -17,6 +21,7 @@ import {
   type ResourceRegistration,
 } from './registration.ts';
 import { removeLeftovers } from './served-socket.ts';
+import { StaleFiles } from './stale-files.ts';
 
 export interface KubeletFrontEndOptions {
   readonly pools: PoolSet;
@@ -24,6 +29,15 @@ export interface KubeletFrontEndOptions {
   /** Root of the device-info files, `/var/run/k8s.cni.cncf.io/devinfo` on a node. */
   readonly deviceInfoDir: string;
   readonly registration: RegistrationChoice;
+  readonly nodeDevices: NodeDevices;
+  /** Give device nodes by CDI names. */
+  readonly useCdi?: boolean;
+  /** Where runtimes look for CDI specifications that do not outlive a boot. */
+  readonly cdiDir: string;
+  /** Where to remember which resources were offered, for the next agent of this boot; not at all when absent. */
+  readonly offeredResourcesFile?: string;
+  /** Who holds which device, asked before files of a device are removed. */
+  readonly podDevices?: PodDevices;
   readonly log: Logger;
   /** Other delays than {@link DEFAULT_TIMINGS}, for tests. */
   readonly timings?: Partial<RegistrationTimings>;
@@ -45,17 +59,30 @@ export function createKubeletFrontEnd(options: KubeletFrontEndOptions): KubeletF
 class FrontEnd implements KubeletFrontEnd {
   readonly #options: KubeletFrontEndOptions;
   readonly #timings: RegistrationTimings;
-  readonly #deviceInfo: ReturnType<typeof createDeviceInfoFolder>;
+  readonly #delivery: Delivery;
+  readonly #staleFiles: StaleFiles;
   readonly #registrations = new Map<string, Registration>();
   readonly #watches: FolderWatch[] = [];
   readonly #stopping = new Set<Promise<void>>();
   #unsubscribe: (() => void) | undefined;
-  #pruning: Promise<void> = Promise.resolve();
 
   constructor(options: KubeletFrontEndOptions) {
+    const { cdiDir, deviceInfoDir, log, nodeDevices, podDevices, pools, useCdi = false } = options;
     this.#options = options;
     this.#timings = { ...DEFAULT_TIMINGS, ...options.timings };
-    this.#deviceInfo = createDeviceInfoFolder(options.deviceInfoDir, options.log);
+    const deviceInfo = createDeviceInfoFolder(deviceInfoDir, log);
+    const cdi = new CdiFolder(cdiDir, log);
+    this.#delivery = new Delivery({ pools, node: nodeDevices, deviceInfo, log, ...(useCdi ? { cdi } : {}) });
+    this.#staleFiles = new StaleFiles({
+      pools,
+      deviceInfo,
+      cdi,
+      usesCdi: useCdi,
+      offered: new OfferedResources(options.offeredResourcesFile, log),
+      ...(podDevices === undefined ? {} : { podDevices }),
+      log,
+      confirmMs: this.#timings.confirmStaleMs,
+    });
   }
 
   async start(): Promise<void> {
@@ -78,7 +105,8 @@ class FrontEnd implements KubeletFrontEnd {
     for (const watch of this.#watches.splice(0)) watch.close();
     for (const resource of [...this.#registrations.keys()]) this.#remove(resource);
     await Promise.all(this.#stopping);
-    await this.#pruning;
+    this.#delivery.stop();
+    await this.#staleFiles.stop();
   }
 
   status(): readonly ResourceRegistration[] {
@@ -92,8 +120,9 @@ class FrontEnd implements KubeletFrontEnd {
       if (registration !== undefined) registration.publish();
       // A built-in pool shows up in the node's capacity once the node has something for it.
       else if (devices.length > 0 || spec.origin !== BUILT_IN) this.#add(spec.resource);
+      this.#delivery.follow(spec.resource);
     }
-    this.#pruneDeviceInfo(removed);
+    this.#staleFiles.look();
   }
 
   #add(resource: string): void {
@@ -101,7 +130,7 @@ class FrontEnd implements KubeletFrontEnd {
     const registration = new Registration({
       resource,
       pools,
-      deviceInfo: this.#deviceInfo,
+      delivery: this.#delivery,
       paths,
       choice,
       timings: this.#timings,
@@ -115,27 +144,11 @@ class FrontEnd implements KubeletFrontEnd {
     const registration = this.#registrations.get(resource);
     if (registration === undefined) return;
     this.#registrations.delete(resource);
+    this.#delivery.forget(resource);
     const stopping = registration.stop().catch((error: unknown) => {
       this.#options.log.error({ resource, err: error }, 'plugin not stopped cleanly');
     });
     this.#stopping.add(stopping);
     void stopping.then(() => this.#stopping.delete(stopping));
-  }
-
-  /** Files of devices that no pool offers any more; those in pods stay. */
-  #pruneDeviceInfo(removed: readonly string[]): void {
-    const { pools, log } = this.#options;
-    this.#pruning = this.#pruning.then(async () => {
-      try {
-        const resources = [...pools.plan().pools.map(({ spec }) => spec.resource), ...removed];
-        await this.#deviceInfo.prune(resources, (resource, id) => {
-          const address = asPciAddress(id);
-          if (address !== undefined && pools.isHeld(address)) return true;
-          return pools.state(resource)?.devices.some((device) => device.id === id) ?? false;
-        });
-      } catch (error) {
-        log.warn({ err: error }, 'stale device-info files not looked for');
-      }
-    });
   }
 }

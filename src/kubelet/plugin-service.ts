@@ -3,31 +3,39 @@
  * service. It answers kubelet; when and where it is served is registration.ts's business.
  */
 import type { handleUnaryCall, Server, ServerUnaryCall } from '@grpc/grpc-js';
-import { BerthError } from '../engine/errors.ts';
+import { BerthError, toBerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import type { PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import { preferDevices } from '../engine/pools/preferred.ts';
 import { asPciAddress } from '../engine/values.ts';
-import { allocateContainer, resolveDevices } from './allocate.ts';
-import type { DeviceInfoFolder } from './device-info.ts';
-import { DeviceStream } from './device-stream.ts';
+import type { Delivery } from './delivery.ts';
+import { DeviceListEncoder, EMPTY_LIST } from './device-list.ts';
+import { type DeviceListCall, DeviceStream } from './device-stream.ts';
 import {
   type AllocateRequest,
   type AllocateResponse,
   type DevicePluginOptions,
   type DevicePluginServer,
   DevicePluginService,
-  type ListAndWatchResponse,
   type PreferredAllocationRequest,
   type PreferredAllocationResponse,
 } from './gen/deviceplugin/v1beta1/device_plugin.ts';
 import { type RegistrationServer, RegistrationService } from './gen/pluginregistration/v1/plugin_registration.ts';
 import { toStatus } from './status.ts';
-import { fitMessage, listOf } from './topology.ts';
 
 /** The only version of the device plugin interface that kubelet has had since 1.10. */
 export const API_VERSION = 'v1beta1';
+
+/** The lists come encoded: see device-list.ts. */
+const PLUGIN_SERVICE = {
+  ...DevicePluginService,
+  listAndWatch: { ...DevicePluginService.listAndWatch, responseSerialize: (list: Buffer) => list },
+};
+
+type PluginHandlers = Omit<DevicePluginServer, 'listAndWatch'> & {
+  readonly listAndWatch: (call: DeviceListCall) => void;
+};
 
 /** Kubelet asks for them at every registration. */
 export const PLUGIN_OPTIONS: DevicePluginOptions = {
@@ -47,7 +55,7 @@ export interface KubeletCalls {
 export interface PluginServiceOptions {
   readonly resource: string;
   readonly pools: PoolSet;
-  readonly deviceInfo: DeviceInfoFolder;
+  readonly delivery: Delivery;
   readonly calls: KubeletCalls;
   readonly log: Logger;
 }
@@ -55,7 +63,8 @@ export interface PluginServiceOptions {
 export class PluginService {
   readonly #options: PluginServiceOptions;
   readonly #streams = new Set<DeviceStream>();
-  #truncated = false;
+  readonly #encoder = new DeviceListEncoder();
+  #refusal: BerthError | undefined;
 
   constructor(options: PluginServiceOptions) {
     this.#options = options;
@@ -66,9 +75,14 @@ export class PluginService {
     return this.#streams.size;
   }
 
+  /** Why the pool is not offered as it is; `undefined` when it is. */
+  get refusal(): BerthError | undefined {
+    return this.#refusal;
+  }
+
   /** Adds the services to a server; the registration service only for the plugin watcher. */
   addTo(server: Server, withRegistration: boolean): void {
-    server.addService(DevicePluginService, this.#devicePlugin());
+    server.addService(PLUGIN_SERVICE, this.#devicePlugin());
     if (withRegistration) server.addService(RegistrationService, this.#registration());
   }
 
@@ -96,28 +110,27 @@ export class PluginService {
     });
   }
 
-  #list(): ListAndWatchResponse {
+  #list(): Buffer {
     const { pools, resource, log } = this.#options;
     const state = pools.state(resource);
     // Between the pool's removal from the configuration and the end of this stream nothing is offered.
-    if (state === undefined) return { devices: [] };
-    const list = listOf(state);
-    const fitting = fitMessage(list);
-    const truncated = fitting.devices.length < list.devices.length;
-    if (truncated && !this.#truncated) {
-      log.error(
-        { resource, devices: list.devices.length, offered: fitting.devices.length },
-        'too many devices for one message to kubelet; lower the capacity or split the pool',
-      );
+    if (state === undefined) return EMPTY_LIST;
+    try {
+      const list = this.#encoder.encode(state);
+      this.#refusal = undefined;
+      return list;
+    } catch (error) {
+      const refusal = toBerthError(error);
+      if (this.#refusal === undefined) log.error({ resource, error: refusal.message }, 'pool not offered');
+      this.#refusal = refusal;
+      return EMPTY_LIST;
     }
-    this.#truncated = truncated;
-    return fitting;
   }
 
-  #devicePlugin(): DevicePluginServer {
+  #devicePlugin(): PluginHandlers {
     return {
       getDevicePluginOptions: answer(() => PLUGIN_OPTIONS),
-      listAndWatch: (call) => {
+      listAndWatch: (call: DeviceListCall) => {
         const stream: DeviceStream = new DeviceStream(
           call,
           () => this.#list(),
@@ -174,24 +187,11 @@ export class PluginService {
     return id.slice(0, id.lastIndexOf('-'));
   }
 
-  async #allocate({ containerRequests }: AllocateRequest): Promise<AllocateResponse> {
-    const { resource, pools, deviceInfo, log } = this.#options;
+  #allocate({ containerRequests }: AllocateRequest): AllocateResponse {
+    const { delivery, log, resource } = this.#options;
     const state = this.#state();
-    const containerResponses = [];
-    for (const { devicesIds } of containerRequests) {
-      const devices = resolveDevices(pools, state, devicesIds);
-      containerResponses.push(allocateContainer(state, devices));
-      for (const { id, function: given } of devices) {
-        if (given === undefined) continue;
-        try {
-          deviceInfo.write(resource, given);
-        } catch (error) {
-          // The pod works without the file; only its network status lacks the device.
-          log.warn({ resource, device: id, err: error }, 'device-info file not written');
-        }
-      }
-      log.info({ resource, devices: devicesIds }, 'devices allocated');
-    }
+    const containerResponses = containerRequests.map(({ devicesIds }) => delivery.give(state, devicesIds));
+    log.info({ resource, devices: containerRequests.map(({ devicesIds }) => devicesIds) }, 'devices allocated');
     return { containerResponses };
   }
 }

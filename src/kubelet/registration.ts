@@ -12,7 +12,7 @@ import { type ClientUnaryCall, credentials, Metadata, type ServiceError } from '
 import type { Logger } from '../engine/logger.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import { Backoff } from './backoff.ts';
-import type { DeviceInfoFolder } from './device-info.ts';
+import type { Delivery } from './delivery.ts';
 import { RegistrationClient } from './gen/deviceplugin/v1beta1/device_plugin.ts';
 import { type KubeletPaths, pluginSocketPath, type RegistrationMode } from './paths.ts';
 import { API_VERSION, PLUGIN_OPTIONS, PluginService } from './plugin-service.ts';
@@ -32,6 +32,8 @@ export interface RegistrationTimings {
   readonly stableMs: number;
   /** How often sockets are looked after without any news of them. */
   readonly checkMs: number;
+  /** How long kubelet must not have listed a device before its files go. */
+  readonly confirmStaleMs: number;
 }
 
 export const DEFAULT_TIMINGS: RegistrationTimings = {
@@ -41,6 +43,7 @@ export const DEFAULT_TIMINGS: RegistrationTimings = {
   streamTimeoutMs: 15_000,
   stableMs: 5_000,
   checkMs: 5_000,
+  confirmStaleMs: 30_000,
 };
 
 /** `auto` is the plugin watcher where kubelet has its folder, else the legacy way. */
@@ -56,12 +59,14 @@ export interface ResourceRegistration {
   readonly since: string;
   /** Why it is not registered, or what went wrong last. */
   readonly lastError?: string;
+  /** What is wrong besides the registration: a list that is too long, files that cannot be written. */
+  readonly problems: readonly string[];
 }
 
 export interface RegistrationOptions {
   readonly resource: string;
   readonly pools: PoolSet;
-  readonly deviceInfo: DeviceInfoFolder;
+  readonly delivery: Delivery;
   readonly paths: KubeletPaths;
   readonly choice: RegistrationChoice;
   readonly timings: RegistrationTimings;
@@ -140,7 +145,15 @@ export class Registration {
       ...(this.#mode === undefined ? {} : { mode: this.#mode }),
       since: this.#since.toISOString(),
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      problems: this.#problems(),
     };
+  }
+
+  #problems(): readonly string[] {
+    const { delivery, resource } = this.#options;
+    const refusal = this.#service.refusal;
+    const refused = refusal === undefined ? [] : [`not offered: ${refusal.message}. ${refusal.remedy}`];
+    return [...refused, ...delivery.problems(resource)];
   }
 
   /** Ends streams, server, socket file and timers; resolves when all are gone. */

@@ -250,7 +250,7 @@ function allocate(resource: object, ids: readonly string[]) {
   const [state] = pools.plan().pools;
   pools.stop();
   assert.ok(state);
-  const { envs, devices } = allocateContainer(state, resolveDevices(pools, state, ids));
+  const { envs, devices } = allocateContainer(state, resolveDevices(pools, state, ids, { has: () => true }));
   return { envs, nodes: devices.map(({ hostPath, permissions }) => `${hostPath} ${permissions}`) };
 }
 
@@ -305,10 +305,10 @@ const containers: readonly (readonly [string, object, readonly string[], Record<
         PCIDEVICE_INTEL_COM_RDMA_INFO: JSON.stringify(
           generic(mlxVf(1), {
             rdma: {
-              uverbs: '/dev/infiniband/uverbs1',
-              umad: '/dev/infiniband/umad1',
               issm: '/dev/infiniband/issm1',
               rdma_cm: '/dev/infiniband/rdma_cm',
+              umad: '/dev/infiniband/umad1',
+              uverbs: '/dev/infiniband/uverbs1',
             },
           }),
         ),
@@ -336,8 +336,8 @@ const containers: readonly (readonly [string, object, readonly string[], Record<
       {
         PCIDEVICE_INTEL_COM_R: `${intelVf(0)},${intelVf(1)}`,
         PCIDEVICE_INTEL_COM_R_INFO: JSON.stringify({
-          ...generic(intelVf(0), { extra: { token: 'one', site: 'north' } }),
-          ...generic(intelVf(1), { extra: { token: 'all', site: 'north' } }),
+          [intelVf(0)]: { extra: { site: 'north', token: 'one' }, generic: { deviceID: intelVf(0) } },
+          [intelVf(1)]: { extra: { site: 'north', token: 'all' }, generic: { deviceID: intelVf(1) } },
         }),
       },
       [],

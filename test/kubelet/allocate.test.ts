@@ -193,18 +193,18 @@ test('a device-info file is written again only when it says something else', () 
   rmSync(root, { recursive: true });
 });
 
-test('pruning knows resources that begin alike, and leaves the files of others', async () => {
+test('files of resources that begin alike are told apart, and those of others are not listed', async () => {
   const root = mkdtempSync(join(tmpdir(), 'berth-'));
   const folder = createDeviceInfoFolder(root, silentLogger);
   const pf = nic('eth0');
   for (const resource of ['berth.dev/vf', 'berth.dev/vf-vfio', 'intel.com/vf'])
     folder.write(resource, { pci: vf(0), pf });
-  const asked: string[] = [];
-  await folder.prune(['berth.dev/vf', 'berth.dev/vf-vfio'], (resource, id) => {
-    asked.push(`${resource} ${id}`);
-    return resource === 'berth.dev/vf';
-  });
-  assert.deepEqual(asked.toSorted(), ['berth.dev/vf 0000:41:10.0', 'berth.dev/vf-vfio 0000:41:10.0']);
+  const files = await folder.list(['berth.dev/vf', 'berth.dev/vf-vfio']);
+  assert.deepEqual(
+    files.toSorted((a, b) => a.resource.localeCompare(b.resource)),
+    ['berth.dev/vf', 'berth.dev/vf-vfio'].map((resource) => ({ resource, id: '0000:41:10.0' })),
+  );
+  await folder.remove({ resource: 'berth.dev/vf-vfio', id: '0000:41:10.0' });
   assert.deepEqual(readdirSync(join(root, 'dp')).toSorted(), [
     'berth.dev-vf-0000:41:10.0-device.json',
     'intel.com-vf-0000:41:10.0-device.json',

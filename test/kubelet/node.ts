@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Logger, silentLogger } from '../../src/engine/logger.ts';
 import type { PoolSpec } from '../../src/engine/pools/model.ts';
+import type { NodeDevice } from '../../src/engine/pools/node-devices.ts';
 import { createPoolSet, type PoolSet } from '../../src/engine/pools/pool-set.ts';
+import { Delivery } from '../../src/kubelet/delivery.ts';
+import { createDeviceInfoFolder } from '../../src/kubelet/device-info.ts';
 import {
   createKubeletFrontEnd,
   type KubeletFrontEnd,
@@ -26,7 +29,10 @@ export const TIMINGS: RegistrationTimings = {
   streamTimeoutMs: 5_000,
   stableMs: 50,
   checkMs: 500,
+  confirmStaleMs: 0,
 };
+
+export const NODE_DEVICES: readonly NodeDevice[] = ['/dev/vhost-net', '/dev/net/tun', '/dev/vfio/vfio'];
 
 export interface TestNode {
   readonly dir: string;
@@ -42,6 +48,9 @@ export interface FrontEndOptions {
   readonly registration?: RegistrationChoice;
   readonly timings?: Partial<RegistrationTimings>;
   readonly log?: Logger;
+  readonly useCdi?: boolean;
+  /** What the node has; all but iommufd unless told otherwise. */
+  readonly nodeDevices?: readonly NodeDevice[];
 }
 
 /** VFs 0 and 1 on NUMA node 0, 2 and 3 on node 1. */
@@ -69,11 +78,21 @@ export async function testNode(
     dir,
     kubelet,
     pools,
-    frontEnd: ({ registration = 'auto', timings = {}, log = silentLogger } = {}) => {
+    frontEnd: ({
+      registration = 'auto',
+      timings = {},
+      log = silentLogger,
+      useCdi = false,
+      nodeDevices = NODE_DEVICES,
+    } = {}) => {
       const frontEnd = createKubeletFrontEnd({
         pools,
         paths: kubeletPaths(dir),
         deviceInfoDir: join(dir, 'devinfo'),
+        cdiDir: join(dir, 'cdi'),
+        useCdi,
+        offeredResourcesFile: join(dir, 'offered-resources.json'),
+        nodeDevices: { has: (device) => nodeDevices.includes(device) },
         registration,
         log,
         timings: { ...TIMINGS, ...timings },
@@ -94,4 +113,10 @@ export async function testNode(
 
 export function pod(name: string, count: number, resource = RESOURCE) {
   return { namespace: 'default', name, containers: [{ name: 'main', resources: { [resource]: count } }] };
+}
+
+/** What a container gets on that node, without CDI. */
+export function deliveryOf({ dir, pools }: Pick<TestNode, 'dir' | 'pools'>): Delivery {
+  const deviceInfo = createDeviceInfoFolder(join(dir, 'devinfo'), silentLogger);
+  return new Delivery({ pools, node: { has: () => true }, deviceInfo, log: silentLogger });
 }

@@ -12,7 +12,7 @@ import { pluginSocketPath, type RegistrationMode } from '../../src/kubelet/paths
 import { PluginService } from '../../src/kubelet/plugin-service.ts';
 import { type ServedSocket, serveSocket } from '../../src/kubelet/served-socket.ts';
 import { inventory, nic, slotSpec, vf, vfSpec } from '../engine/pools/build.ts';
-import { DEVICES, pod, RESOURCE, type TestNode, testNode } from './node.ts';
+import { DEVICES, deliveryOf, pod, RESOURCE, type TestNode, testNode } from './node.ts';
 
 /** A test with a node that is closed whatever happens. */
 function nodeTest(
@@ -50,7 +50,7 @@ async function otherPlugin(node: TestNode, mode: RegistrationMode): Promise<Serv
   const service = new PluginService({
     resource: RESOURCE,
     pools: node.pools,
-    deviceInfo: { write: () => undefined, prune: () => Promise.resolve() },
+    delivery: deliveryOf(node),
     calls: {
       onGetInfo: nothing,
       onRegistrationStatus: nothing,

@@ -31,6 +31,8 @@ export interface PoolSet {
   update(news: PoolSetUpdate): void;
   plan(): Plan;
   state(resource: string): PoolState | undefined;
+  /** One device of a pool, by its id. */
+  deviceOf(resource: string, id: string): PoolDevice | undefined;
   /** The function as the newest inventory has it, by its device id: PCI address, or name of a scalable one. */
   functionAt(id: string): PoolFunction | undefined;
   /** True while an attachment holds the VF. */
@@ -73,6 +75,8 @@ class LivePoolSet implements PoolSet {
   #functions: ReadonlyMap<string, PoolFunction>;
   #plan: Plan = { pools: [], unused: [] };
   #states: ReadonlyMap<string, PoolState> = new Map();
+  /** Devices by id of the states that somebody asked; a thousand devices are asked for one at a time. */
+  readonly #byId = new WeakMap<PoolState, ReadonlyMap<string, PoolDevice>>();
   #pending: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
 
@@ -106,6 +110,17 @@ class LivePoolSet implements PoolSet {
   state(resource: string): PoolState | undefined {
     this.#flush();
     return this.#states.get(resource);
+  }
+
+  deviceOf(resource: string, id: string): PoolDevice | undefined {
+    const state = this.state(resource);
+    if (state === undefined) return undefined;
+    let devices = this.#byId.get(state);
+    if (devices === undefined) {
+      devices = new Map(state.devices.map((device) => [device.id, device]));
+      this.#byId.set(state, devices);
+    }
+    return devices.get(id);
   }
 
   functionAt(id: string): PoolFunction | undefined {

@@ -152,6 +152,7 @@ export class DeviceManager {
     mine.set(container.name, allocation);
     const envs: Record<string, string> = {};
     const deviceNodes: { path: string; permissions: string }[] = [];
+    const cdiDevices: string[] = [];
     for (const [resource, size] of Object.entries(container.resources)) {
       const ids = await this.#choose(resource, size, reusable.get(resource) ?? new Set());
       allocation.set(resource, ids);
@@ -161,8 +162,9 @@ export class DeviceManager {
       for (const node of answer?.devices ?? []) {
         deviceNodes.push({ path: node.hostPath, permissions: node.permissions });
       }
+      for (const { name } of answer?.cdiDevices ?? []) cdiDevices.push(name);
     }
-    return { name: container.name, devices: Object.fromEntries(allocation), envs, deviceNodes };
+    return { name: container.name, devices: Object.fromEntries(allocation), envs, deviceNodes, cdiDevices };
   }
 
   async #allocate(resource: string, ids: readonly string[]): Promise<ContainerAllocateResponse | undefined> {

@@ -22,6 +22,8 @@ export interface AdmittedContainer {
   readonly envs: Readonly<Record<string, string>>;
   /** `hostPath` of each granted node, with permissions. */
   readonly deviceNodes: readonly { readonly path: string; readonly permissions: string }[];
+  /** What the runtime is to look up in its CDI specifications. */
+  readonly cdiDevices: readonly string[];
 }
 
 export interface AdmittedPod {
