@@ -103,12 +103,12 @@ function statusOf(parts: AgentParts): AgentStatus {
   };
 }
 
-function resourceOf(
 function problemOf({ lastError, problems }: ResourceRegistration): string | undefined {
   const all = [...(lastError === undefined ? [] : [lastError]), ...problems];
   return all.length === 0 ? undefined : all.join('; ');
 }
 
+function resourceOf(
   { spec, devices }: PoolState,
   registration: ResourceRegistration | undefined,
   refused: Refusals | undefined,

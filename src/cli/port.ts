@@ -36,6 +36,9 @@ export interface AgentOptions {
   readonly stateDir?: string;
   readonly kubeletDir?: string;
   readonly deviceInfoDir?: string;
+  readonly cdiDir?: string;
+  /** `true` comes before what the file says. */
+  readonly useCdi?: boolean;
   readonly nodeName?: string;
   readonly resourcePrefix?: string;
   readonly logLevel: string;
@@ -49,6 +52,3 @@ export interface ProgramDeps {
   /** Runs until a signal; resolves with the exit status. */
   readonly runAgent: (options: AgentOptions) => Promise<number>;
 }
-  readonly cdiDir?: string;
-  /** `true` comes before what the file says. */
-  readonly useCdi?: boolean;

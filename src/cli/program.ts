@@ -61,14 +61,14 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
       ),
     )
     .addOption(
-      new Option('--resource-prefix <domain>', "first part of resource names, before the file's own default").env(
-        'BERTH_RESOURCE_PREFIX',
-    .addOption(
       new Option('--use-cdi', 'give device nodes by the Container Device Interface, as the file may say').env(
         'BERTH_USE_CDI',
       ),
     )
     .addOption(new Option('--cdi-dir <dir>', 'CDI specifications (/var/run/cdi)').env('BERTH_CDI_DIR'))
+    .addOption(
+      new Option('--resource-prefix <domain>', "first part of resource names, before the file's own default").env(
+        'BERTH_RESOURCE_PREFIX',
       ),
     )
     .addOption(new Option('--node-name <name>', 'name of this node (the host name)').env('NODE_NAME'))
