@@ -1,22 +1,12 @@
 /** What a record holds of a VF: its identity, its baseline, and what ADD set. */
 import { z } from 'zod';
-import type { IfName, MacAddress, PciAddress } from '../values.ts';
+import type { IfName, PciAddress } from '../values.ts';
+import { netdevBaseline } from './netdev-restore.ts';
 import { vfSettings } from './vf-settings.ts';
 
 const baseline = z.object({
   /** Netdev side; absent on a userspace driver. */
-  netdev: z
-    .object({
-      ifname: z.string().transform((text) => text as IfName),
-      mac: z
-        .string()
-        .transform((text) => text as MacAddress)
-        .exactOptional(),
-      mtu: z.number().int(),
-      up: z.boolean(),
-      alias: z.string().exactOptional(),
-    })
-    .exactOptional(),
+  netdev: netdevBaseline.exactOptional(),
   /** PF side; absent when the driver has no such settings. */
   settings: vfSettings.exactOptional(),
 });

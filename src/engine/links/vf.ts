@@ -20,6 +20,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
+import { baselineOf } from './netdev-restore.ts';
 import { findVf } from './vf-home.ts';
 import { setMacs } from './vf-mac.ts';
 import { findPlace } from './vf-place.ts';
@@ -97,17 +98,7 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
     vfIndex: place.vf,
     ...marks,
     baseline: {
-      ...(netdev === undefined
-        ? {}
-        : {
-            netdev: {
-              ifname: netdev.name,
-              mtu: netdev.mtu,
-              up: netdev.up,
-              ...(netdev.mac === undefined ? {} : { mac: netdev.mac }),
-              ...(netdev.alias === undefined ? {} : { alias: netdev.alias }),
-            },
-          }),
+      ...(netdev === undefined ? {} : { netdev: baselineOf(netdev) }),
       ...(settings === undefined ? {} : { settings }),
     },
     wanted: { ...wanted, ...(spec.mac === undefined || settings === undefined ? {} : { mac: spec.mac }) },
