@@ -15,6 +15,8 @@ export interface FollowedConfiguration {
   readonly current: Config;
   /** The file, or `built-in` while there is none. */
   readonly source: string;
+  /** From the options; it comes before the file's. */
+  readonly resourcePrefix: string | undefined;
   /** Errors of the newest file, as lines that a person reads; when there are any, `current` is an older one. */
   readonly problems: readonly string[];
   /** The same for what does not keep the file from being used. */
@@ -61,6 +63,7 @@ export async function followConfiguration(
     get source() {
       return file !== undefined || existsSync(path) ? path : 'built-in';
     },
+    resourcePrefix,
     get problems() {
       return lines(watch.problems.filter(isError));
     },

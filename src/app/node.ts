@@ -1,19 +1,26 @@
 /** Reading a node: live, or from a captured tree. For the agent, and for commands without one. */
 import type { CaptureReport, NodeAccess } from '../cli/port.ts';
-import { type Config, DEFAULT_CONFIG_FILE, readConfig, zeroConfig } from '../config/index.ts';
+import {
+  type Config,
+  type ConfigOptions,
+  configJsonSchema,
+  DEFAULT_CONFIG_FILE,
+  readConfig,
+  zeroConfig,
+} from '../config/index.ts';
 import type { NodeReader } from '../engine/inventory/port.ts';
 import { evaluate } from '../engine/pools/evaluate.ts';
 import { explain } from '../engine/pools/explain.ts';
 import { NO_HOLDS } from '../engine/pools/holds.ts';
 import type { PoolContext } from '../engine/pools/model.ts';
 import { type ConfigProblem, unknownDevice } from '../engine/view.ts';
+import { contextOfRunning, reportChange, reportNode, reportRunning } from '../engine/pools/plan-report.ts';
 import { captureTree } from '../linux/capture.ts';
 import { liveFacts } from '../linux/facts/live.ts';
 import { askMachine } from '../linux/facts/machine.ts';
 import { createHostFacts } from '../linux/netlink/host-facts.ts';
 import { createNodeReader } from '../linux/node-reader.ts';
 import { createPciNames } from '../linux/sysfs/pci-ids.ts';
-import { poolsByAddress } from './view.ts';
 
 /** Only the live node has a kernel to ask; a tree has its own record of the kernel's answers. */
 function factsOf(root: string) {
@@ -38,17 +45,30 @@ export const nodeAccess: NodeAccess = {
     const plan = evaluate(config.pools, { ...NOTHING_HELD, inventory });
     return { inventory, owners: {}, pools: poolsByAddress(plan) };
   },
-  plan: async (root, configPath) => {
-    const { config, problems } = await configOf(configPath);
-    return { ...evaluate(config.pools, await contextOf(root)), problems };
+  plan: async ({ against, file, resourcePrefix, root, running }) => {
+    const options = resourcePrefix === undefined ? {} : { resourcePrefix };
+    if (running !== undefined && file === undefined && resourcePrefix === undefined) {
+      return { ...reportRunning(running), problems: [] };
+    }
+    const { config, problems } = await configOf(file, options);
+    if (running !== undefined) return { ...reportChange(config.pools, running), problems };
+    const inventory = await openNode(root).read();
+    if (against === undefined) return { ...reportNode(config.pools, inventory), problems };
+    const before = await configOf(against, options);
+    const plan = evaluate(before.config.pools, { ...NOTHING_HELD, inventory });
+    const report = reportChange(config.pools, { inventory, plan, attachments: [] });
+    return { ...report, problems: [...problems, ...before.problems.map((problem) => inFile(against, problem))] };
   },
-  explain: async (root, configPath, device) => {
-    const { config } = await configOf(configPath);
-    const explanation = explain(config.pools, await contextOf(root), device);
+  explain: async ({ device, file, resourcePrefix, root, running }) => {
+    const { config } = await configOf(file, resourcePrefix === undefined ? {} : { resourcePrefix });
+    const context = running === undefined ? await contextOf(root) : contextOfRunning(running);
+    const explanation = explain(config.pools, context, device);
     if (explanation === undefined) throw unknownDevice(device);
     return explanation;
   },
-  lint: async (configPath) => (await readConfig(configPath, false)).problems,
+  lint: async (configPath, resourcePrefix) =>
+    (await readConfig(configPath, false, resourcePrefix === undefined ? {} : { resourcePrefix })).problems,
+  configSchema: configJsonSchema,
   capture: (root, directory): Promise<CaptureReport> => captureTree(root, directory, factsOf(root).facts),
 };
 
@@ -59,7 +79,15 @@ async function contextOf(root: string): Promise<PoolContext> {
 }
 
 /** A broken configuration offers nothing, as in the agent; its problems come along. */
-async function configOf(path: string | undefined): Promise<{ config: Config; problems: readonly ConfigProblem[] }> {
-  const { config, problems } = await readConfig(path ?? DEFAULT_CONFIG_FILE, path === undefined);
+async function configOf(
+  path: string | undefined,
+  options: ConfigOptions = {},
+): Promise<{ config: Config; problems: readonly ConfigProblem[] }> {
+  const { config, problems } = await readConfig(path ?? DEFAULT_CONFIG_FILE, path === undefined, options);
   return { config: config ?? { ...zeroConfig(), pools: [] }, problems };
+}
+
+/** Problems of a second file say which. */
+function inFile(file: string, problem: ConfigProblem): ConfigProblem {
+  return { ...problem, message: `${file}: ${problem.message}` };
 }

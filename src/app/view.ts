@@ -17,6 +17,7 @@ import {
 import type { KubeletFrontEnd, ResourceRegistration } from '../kubelet/index.ts';
 import type { FollowedConfiguration } from './configuration.ts';
 import type { LoopDelay } from './loop-delay.ts';
+import type { KeptShim } from './kept-shim.ts';
 
 export interface AgentParts {
   readonly version: string;
@@ -30,6 +31,7 @@ export interface AgentParts {
   readonly spool: Pick<Spool, 'state'>;
   readonly loop: LoopDelay;
 }
+  readonly shim: Pick<KeptShim, 'status'> | undefined;
 
 export function createAgentView(parts: AgentParts): AgentView {
   const { attachments, inventory, pools } = parts;
@@ -70,6 +72,7 @@ function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddres
 }
 
 function statusOf(parts: AgentParts): AgentStatus {
+      ...(configuration.resourcePrefix === undefined ? {} : { resourcePrefix: configuration.resourcePrefix }),
   const { attachments, configuration, inventory, kubelet, loop, pools, spool, startedAt, tenancy, version } = parts;
   const list = attachments.list();
   const registrations = new Map(kubelet.status().map((entry) => [entry.resource, entry]));
@@ -88,6 +91,7 @@ function statusOf(parts: AgentParts): AgentStatus {
       .plan()
       .pools.map((pool) => resourceOf(pool, registrations.get(pool.spec.resource), refusals.get(pool.spec.resource))),
     attachments: {
+    ...(parts.shim === undefined ? {} : { installation: parts.shim.status() }),
       total: list.length,
       stuck: list.filter(({ state }) => state === 'stuck').length,
       unreadable: attachments.unreadable().length,

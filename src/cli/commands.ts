@@ -1,20 +1,13 @@
-/** Bodies of `status`, `attachments`, `plan`, `explain` and `lint`. Each resolves with its exit status. */
+/** Bodies of `status` and `attachments`, and how commands ask the agent. Each resolves with its exit status. */
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
-import type { Plan, PoolState, UnusedDevice } from '../engine/pools/model.ts';
-import { type AgentStatus, type ConfigProblem, describeProblem, type Explanation, isError } from '../engine/view.ts';
+import type { AgentStatus } from '../engine/view.ts';
 import type { Output, ProgramDeps } from './port.ts';
-import { renderAttachments, renderExplanation, renderPlan, renderStatus } from './status-output.ts';
-import { printable } from './table.ts';
+import { renderAttachments, renderStatus } from './status-output.ts';
 
 interface AgentQuery {
   readonly output: string;
   readonly runDir: string;
-}
-
-interface NodeQuery extends AgentQuery {
-  readonly root: string;
-  readonly file?: string;
 }
 
 export function statusCommand(deps: ProgramDeps) {
@@ -30,52 +23,6 @@ export function attachmentsCommand(deps: ProgramDeps) {
     const attachments = await deps.agent<readonly AttachmentSummary[]>(runDir, '/v1/attachments');
     print(deps.output, output, { attachments }, () => renderAttachments(attachments, deps.output.now()));
     return 0;
-  };
-}
-
-export function planCommand(deps: ProgramDeps) {
-  return async ({ output, runDir, root, file }: NodeQuery): Promise<number> => {
-    const running = await fromRunningAgent<Plan>(deps, { runDir, root, file }, '/v1/plan');
-    const plan = running === undefined ? await deps.node.plan(root, file) : { ...running, problems: [] };
-    report(deps.output, plan.problems, file);
-    print(deps.output, output, planDocument(plan), () => renderPlan(plan));
-    return plan.problems.some(isError) ? 1 : 0;
-  };
-}
-
-interface PlanDocument {
-  readonly pools: readonly {
-    readonly resource: string;
-    readonly kind: string;
-    readonly devices: PoolState['devices'];
-  }[];
-  readonly unused: readonly UnusedDevice[];
-  readonly problems: readonly ConfigProblem[];
-}
-
-/** The stable shape of `plan -o json`. */
-function planDocument(plan: Plan & { readonly problems: readonly ConfigProblem[] }): PlanDocument {
-  const pools = plan.pools.map(({ spec, devices }) => ({ resource: spec.resource, kind: spec.kind, devices }));
-  return { pools, unused: plan.unused, problems: plan.problems };
-}
-
-export function explainCommand(deps: ProgramDeps) {
-  return async (device: string, { output, runDir, root, file }: NodeQuery): Promise<number> => {
-    const path = `/v1/explain?device=${encodeURIComponent(device)}`;
-    const running = await fromRunningAgent<Explanation>(deps, { runDir, root, file }, path);
-    const explanation = running ?? (await deps.node.explain(root, file, device));
-    print(deps.output, output, explanation, () => renderExplanation(explanation, deps.output.now()));
-    return 0;
-  };
-}
-
-export function lintCommand(deps: ProgramDeps) {
-  return async ({ output, file }: { readonly output: string; readonly file: string }): Promise<number> => {
-    const problems = await deps.node.lint(file);
-    if (output === 'json') print(deps.output, output, { problems }, () => '');
-    else if (problems.length === 0) deps.output.err(`${file}: no problems\n`);
-    else for (const problem of problems) deps.output.out(`${printable(describeProblem(file, problem))}\n`);
-    return problems.some(isError) ? 1 : 0;
   };
 }
 
@@ -101,8 +48,4 @@ export async function fromRunningAgent<T>(
 
 function print(output: Output, format: string, document: unknown, text: () => string): void {
   output.out(format === 'json' ? `${JSON.stringify(document, undefined, 2)}\n` : text());
-}
-
-function report(output: Output, problems: readonly ConfigProblem[], file: string | undefined): void {
-  for (const problem of problems) output.err(`${printable(describeProblem(file ?? 'configuration', problem))}\n`);
 }

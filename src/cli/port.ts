@@ -14,13 +14,44 @@ export interface Output {
 /** A node read without an agent: live, or from a captured tree. Pods are unknown then. */
 export interface NodeAccess {
   inventory(root: string): Promise<InventoryView>;
-  plan(root: string, configPath: string | undefined): Promise<Plan & { readonly problems: readonly ConfigProblem[] }>;
-  explain(root: string, configPath: string | undefined, device: string): Promise<Explanation>;
-  lint(configPath: string): Promise<readonly ConfigProblem[]>;
+  plan(question: PlanQuestion): Promise<PlanAnswer>;
+  explain(question: ExplainQuestion): Promise<Explanation>;
+  lint(configPath: string, resourcePrefix?: string): Promise<readonly ConfigProblem[]>;
+  /** The configuration file's JSON Schema. */
+  configSchema(): unknown;
   capture(root: string, directory: string): Promise<CaptureReport>;
 }
 
 export interface CaptureReport {
+/** The running agent's knowledge, which a node that is read without it lacks. */
+export interface RunningAgent extends RunningNode {
+  /** That it was started with. */
+  readonly resourcePrefix?: string;
+}
+
+export interface PlanQuestion {
+  readonly root: string;
+  /** The running configuration, or the default file, when absent. */
+  readonly file?: string;
+  /** Another file to compare with, instead of what runs. */
+  readonly against?: string;
+  readonly resourcePrefix?: string;
+  readonly running?: RunningAgent;
+}
+
+/** The document of `plan -o json`. */
+export interface PlanAnswer extends PlanReport {
+  readonly problems: readonly ConfigProblem[];
+}
+
+export interface ExplainQuestion {
+  readonly root: string;
+  readonly device: string;
+  readonly file?: string;
+  readonly resourcePrefix?: string;
+  readonly running?: RunningAgent;
+}
+
   readonly files: number;
   readonly bytes: number;
   readonly notes: readonly string[];

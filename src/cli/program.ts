@@ -8,6 +8,8 @@ import { attachmentsCommand, explainCommand, lintCommand, planCommand, statusCom
 import { captureCommand, inventoryCommand } from './inventory.ts';
 import type { AgentOptions, ProgramDeps } from './port.ts';
 
+import { lintCommand } from './lint.ts';
+import { planCommand } from './plan.ts';
 const RUN_DIR = '/run/berth';
 
 /** Parses `argv` (without node and script) and runs one command; resolves with the exit status. */
@@ -114,15 +116,20 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
 
   program
     .command('lint')
+    .addOption(prefixOption())
     .description('list every problem of a configuration file')
-    .requiredOption('-f, --file <file>', 'the configuration')
+    .option('-f, --file <file>', 'the configuration')
+    .option('--print-schema', 'print the JSON Schema of the file for editors, instead')
+    .addOption(prefixOption())
     .addOption(formatOption(['text', 'json']))
     .action(run(lintCommand(deps)));
 
   program
     .command('attachments')
     .description('list what is in which pod')
-    .addOption(formatOption(['table', 'json']))
+    .option('--against <file>', 'compare with this file, instead of what runs')
+    .addOption(prefixOption())
+    .addOption(formatOption(['table', 'wide', 'json']))
     .addOption(runDirOption())
     .action(run(attachmentsCommand(deps)));
 
@@ -147,3 +154,7 @@ function rootOption(): Option {
 function formatOption(formats: readonly [string, ...string[]]): Option {
   return new Option('-o, --output <format>', 'how to print it').choices([...formats]).default(formats[0]);
 }
+function prefixOption(): Option {
+  return new Option('--resource-prefix <domain>', "first part of resource names, before the file's own default");
+}
+

@@ -1,6 +1,5 @@
-/** Text of `berth status`, `attachments`, `plan` and `explain`. Pure: data in, text out. */
+/** Text of `berth status`, `attachments` and `explain`. Pure: data in, text out. */
 import type { AttachmentSummary, PodIdentity } from '../engine/attachments/model.ts';
-import type { Plan } from '../engine/pools/model.ts';
 import type { AgentStatus, DeviceOwner, Explanation, ResourceStatus } from '../engine/view.ts';
 import { age, printable, renderTable } from './table.ts';
 
@@ -65,45 +64,6 @@ export function renderAttachments(list: readonly AttachmentSummary[], now: Date)
 
 function podName(pod: PodIdentity | undefined): string {
   return pod === undefined ? '' : `${pod.namespace}/${pod.name}`;
-}
-
-export function renderPlan(plan: Plan): string {
-  const rows = plan.pools.flatMap(({ spec, devices }) =>
-    devices.length === 0
-      ? [[spec.resource, '', '', 'no device matches']]
-      : grouped(devices.map((device) => ({ ...device, group: device.uplink ?? device.id }))).map((group) => [
-          spec.resource,
-          group.label,
-          group.numaNode,
-          group.reason,
-        ]),
-  );
-  const pools = renderTable(['RESOURCE', 'DEVICES', 'NUMA', 'NOTE'], rows);
-  if (plan.unused.length === 0) return pools;
-  const unused = plan.unused.map((entry) => [entry.address ?? '', entry.ifname ?? '', entry.reasons.join('; ')]);
-  return `${pools}\nIn no pool:\n${renderTable(['ADDRESS', 'IFNAME', 'WHY'], unused)}`;
-}
-
-interface GroupRow {
-  readonly label: string;
-  readonly numaNode: string;
-  readonly reason: string;
-}
-
-/** Slots of one uplink are one row: a hundred lines that differ in a number tell nothing. */
-function grouped(
-  devices: readonly { group: string; uplink?: string; numaNode?: number; healthy: boolean; reason?: string }[],
-): readonly GroupRow[] {
-  const groups = Map.groupBy(devices, (device) => device.group);
-  return [...groups].map(([group, members]) => {
-    const first = members[0];
-    const reason = members.find((member) => !member.healthy)?.reason;
-    return {
-      label: first?.uplink === undefined ? group : `${group} (${members.length} slots)`,
-      numaNode: first?.numaNode === undefined ? '' : String(first.numaNode),
-      reason: reason === undefined ? '' : `unhealthy: ${reason}`,
-    };
-  });
 }
 
 export function renderExplanation(explanation: Explanation, now: Date): string {

@@ -1,4 +1,5 @@
 /** The configuration's public face. */
+export type { CniConfig } from './cni.ts';
 export {
   type Config,
   type ConfigOptions,
@@ -9,5 +10,6 @@ export {
   readConfig,
   zeroConfig,
 } from './config.ts';
+export { configJsonSchema } from './json-schema.ts';
 export type { ConfigProblem } from './problem.ts';
 export { type ConfigWatch, type WatchConfigOptions, watchConfig } from './watch.ts';

@@ -19,6 +19,8 @@ export interface AgentStatus {
   readonly configuration: {
     /** `built-in` when no file is used. */
     readonly source: string;
+    /** From the options; it comes before the file's. */
+    readonly resourcePrefix?: string;
     /** Errors of the newest file; when there are any, an older configuration runs on. */
     readonly problems: readonly string[];
     /** What the newest file's author should know, though the file is used. */
@@ -39,7 +41,17 @@ export interface AgentStatus {
     readonly readAt: string;
     readonly problem?: string;
   };
+  /** Absent when the agent does not keep the shim in place. */
+  readonly installation?: InstallationStatus;
   readonly process: { readonly rssBytes: number; readonly eventLoopMaxMs: number };
+}
+
+/** The CNI shim in the runtime's plugin folder. */
+export interface InstallationStatus {
+  readonly folder: string;
+  readonly names: readonly string[];
+  /** Why the newest attempt failed; it is tried again. */
+  readonly problem?: string;
 }
 
 export interface ResourceStatus {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
-import type { AgentOptions, ProgramDeps } from '../../src/cli/port.ts';
+import type { AgentOptions, ExplainQuestion, PlanAnswer, PlanQuestion, ProgramDeps } from '../../src/cli/port.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import type { AttachmentSummary } from '../../src/engine/attachments/model.ts';
 import { BerthError } from '../../src/engine/errors.ts';
@@ -55,6 +55,10 @@ const attachment: AttachmentSummary = {
 
 const plan: Plan = { pools: [], unused: [{ address: VF, ifname: 'eth0v0', reasons: ['it is on no driver'] }] };
 
+const view = { inventory: { node: { name: 'worker-1' } }, owners: {}, pools: {} };
+
+const report: PlanAnswer = { node: 'worker-1', pools: [], unused: plan.unused, overlaps: [], problems: [] };
+
 const explanation: Explanation = {
   device: VF,
   ifname: 'eth0v0',
@@ -79,6 +83,7 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
     '/v1/status': status,
     '/v1/attachments': [attachment],
     '/v1/plan': plan,
+    '/v1/inventory': view,
     '/v1/explain?device=eth0v0': explanation,
   };
   const deps: ProgramDeps = {
@@ -86,10 +91,11 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
     output: { out: (text) => (out += text), err: (text) => (err += text), color: false, now: () => NOW },
     node: {
       inventory: () => Promise.reject(new Error('not asked for')),
-      plan: () => Promise.resolve({ ...plan, problems: [] }),
+      plan: () => Promise.resolve(report),
       explain: () => Promise.resolve(explanation),
       lint: () => Promise.resolve([]),
       capture: () => Promise.reject(new Error('not asked for')),
+      configSchema: () => ({}),
     },
     agent: <T>(_runDir: string, path: string) => Promise.resolve(answers[path] as T),
     runAgent: (options) => {
@@ -127,11 +133,7 @@ test('attachments never hands control characters of a pod name to the terminal',
 test('-o json prints the documents as they are', async () => {
   assert.deepEqual(JSON.parse((await run(['status', '-o', 'json'])).out), status);
   assert.deepEqual(JSON.parse((await run(['attachments', '-o', 'json'])).out), { attachments: [attachment] });
-  assert.deepEqual(JSON.parse((await run(['plan', '-o', 'json'])).out), {
-    pools: [],
-    unused: plan.unused,
-    problems: [],
-  });
+  assert.deepEqual(JSON.parse((await run(['plan', '-o', 'json'])).out), report);
   assert.deepEqual(JSON.parse((await run(['explain', 'eth0v0', '-o', 'json'])).out), explanation);
 });
 
@@ -144,13 +146,49 @@ test('explain names the device, and says why', async () => {
 test('plan without an agent reads the node, and says that pods are unknown', async () => {
   const { exit, out, err } = await run(['plan'], { agent: away });
   assert.equal(exit, 0);
-  assert.match(out, /0000:41:10\.0 +eth0v0 +it is on no driver/);
+  assert.match(out, /eth0v0 \(0000:41:10\.0\) +it is on no driver/);
   assert.match(err, /no agent answers; the node is read directly, pods are unknown/);
 });
 
-test('plan of a file does not ask the agent', async () => {
-  const asked = await run(['plan', '-f', 'x.yaml'], { agent: () => Promise.reject(new Error('asked')) });
-  assert.equal(asked.exit, 0);
+test('plan and explain of a file ask the agent what runs, and judge by its prefix', async () => {
+  const questions: unknown[] = [];
+  const node = {
+    plan: (question: PlanQuestion) => Promise.resolve(questions.push(question)).then(() => report),
+    explain: (question: ExplainQuestion) => Promise.resolve(questions.push(question)).then(() => explanation),
+  } as unknown as ProgramDeps['node'];
+  const answers: Record<string, unknown> = {
+    '/v1/status': { ...status, configuration: { ...status.configuration, resourcePrefix: 'example.com' } },
+    '/v1/plan': plan,
+    '/v1/inventory': view,
+    '/v1/attachments': [attachment],
+  };
+  const agent: ProgramDeps['agent'] = <T>(_: string, path: string) => Promise.resolve(answers[path] as T);
+  const running = { plan, inventory: view.inventory, attachments: [attachment], resourcePrefix: 'example.com' };
+  const { err } = await run(['plan', '-f', 'x.yaml'], { agent, node });
+  await run(['plan'], { agent, node });
+  await run(['explain', 'eth0v0', '-f', 'x.yaml', '--resource-prefix', 'mine.example'], { agent, node });
+  assert.deepEqual(questions, [
+    { root: '/', file: 'x.yaml', resourcePrefix: 'example.com', running },
+    { root: '/', running },
+    { root: '/', device: 'eth0v0', file: 'x.yaml', resourcePrefix: 'mine.example', running },
+  ]);
+  assert.match(err, /the newest \/etc\/berth\/config\.yaml is broken, and the configuration before it runs/);
+});
+
+test('plan of a tree, or against another file, does not ask the agent', async () => {
+  const agent = () => Promise.reject(new Error('asked'));
+  for (const more of [
+    ['--root', '/tmp/x'],
+    ['--against', 'y.yaml'],
+  ]) {
+    assert.equal((await run(['plan', '-f', 'x.yaml', ...more], { agent })).exit, 0);
+  }
+});
+
+test('lint prints the schema without a file', async () => {
+  const node = { configSchema: () => ({ type: 'object' }) } as unknown as ProgramDeps['node'];
+  const { exit, out } = await run(['lint', '--print-schema'], { node });
+  assert.deepEqual([exit, JSON.parse(out)], [0, { type: 'object' }]);
 });
 
 test('lint prints each problem with its line and hint, and fails', async () => {
@@ -170,11 +208,11 @@ test('a file with warnings alone passes lint and plan, and they are told', async
   const problems: ConfigProblem[] = [{ path: 'x', line: 3, message: 'unknown key "x"', severity: 'warning' }];
   const node = {
     lint: () => Promise.resolve(problems),
-    plan: () => Promise.resolve({ pools: [], unused: [], problems }),
+    plan: () => Promise.resolve({ ...report, problems }),
   } as unknown as ProgramDeps['node'];
   const lint = await run(['lint', '-f', 'c.json'], { node });
   assert.deepEqual([lint.exit, lint.out], [0, 'c.json:3: warning: x: unknown key "x"\n']);
-  const plan = await run(['plan', '-f', 'c.json'], { node });
+  const plan = await run(['plan', '-f', 'c.json', '--root', '/tmp/x'], { node });
   assert.deepEqual([plan.exit, plan.err], [0, 'c.json:3: warning: x: unknown key "x"\n']);
 });
 
