@@ -1,5 +1,5 @@
 /** What the commands need from outside: injected by `src/main.ts`, faked by tests. */
-import type { Plan } from '../engine/pools/model.ts';
+import type { PlanReport, RunningNode } from '../engine/pools/plan-report.ts';
 import type { ConfigProblem, Explanation, InventoryView } from '../engine/view.ts';
 
 export interface Output {

@@ -4,7 +4,8 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { type BerthError, toBerthError } from '../engine/errors.ts';
-import { attachmentsCommand, explainCommand, lintCommand, planCommand, statusCommand } from './commands.ts';
+import { attachmentsCommand, statusCommand } from './commands.ts';
+import { explainCommand } from './explain.ts';
 import { captureCommand, inventoryCommand } from './inventory.ts';
 import type { AgentOptions, ProgramDeps } from './port.ts';
 
