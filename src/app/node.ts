@@ -9,12 +9,13 @@ import {
   zeroConfig,
 } from '../config/index.ts';
 import type { NodeReader } from '../engine/inventory/port.ts';
+import { inventoryView } from '../engine/inventory-view.ts';
 import { evaluate } from '../engine/pools/evaluate.ts';
 import { explain } from '../engine/pools/explain.ts';
 import { NO_HOLDS } from '../engine/pools/holds.ts';
 import type { PoolContext } from '../engine/pools/model.ts';
-import { type ConfigProblem, unknownDevice } from '../engine/view.ts';
 import { contextOfRunning, reportChange, reportNode, reportRunning } from '../engine/pools/plan-report.ts';
+import { type ConfigProblem, unknownDevice } from '../engine/view.ts';
 import { captureTree } from '../linux/capture.ts';
 import { liveFacts } from '../linux/facts/live.ts';
 import { askMachine } from '../linux/facts/machine.ts';
@@ -43,7 +44,7 @@ export const nodeAccess: NodeAccess = {
     const { inventory } = await contextOf(root);
     const { config } = await configOf(undefined);
     const plan = evaluate(config.pools, { ...NOTHING_HELD, inventory });
-    return { inventory, owners: {}, pools: poolsByAddress(plan) };
+    return inventoryView(inventory, plan, {});
   },
   plan: async ({ against, file, resourcePrefix, root, running }) => {
     const options = resourcePrefix === undefined ? {} : { resourcePrefix };

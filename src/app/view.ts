@@ -3,7 +3,8 @@ import type { Spool } from '../cni/index.ts';
 import type { AttachmentEngine } from '../engine/attachments/index.ts';
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
-import type { Plan, PoolState } from '../engine/pools/model.ts';
+import { inventoryView } from '../engine/inventory-view.ts';
+import type { PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import type { Refusals, Tenancy } from '../engine/pools/tenancy.ts';
 import { asPciAddress, type PciAddress } from '../engine/values.ts';
@@ -16,8 +17,8 @@ import {
 } from '../engine/view.ts';
 import type { KubeletFrontEnd, ResourceRegistration } from '../kubelet/index.ts';
 import type { FollowedConfiguration } from './configuration.ts';
-import type { LoopDelay } from './loop-delay.ts';
 import type { KeptShim } from './kept-shim.ts';
+import type { LoopDelay } from './loop-delay.ts';
 
 export interface AgentParts {
   readonly version: string;
@@ -30,18 +31,14 @@ export interface AgentParts {
   readonly attachments: AttachmentEngine;
   readonly spool: Pick<Spool, 'state'>;
   readonly loop: LoopDelay;
-}
   readonly shim: Pick<KeptShim, 'status'> | undefined;
+}
 
 export function createAgentView(parts: AgentParts): AgentView {
   const { attachments, inventory, pools } = parts;
   return {
     status: () => statusOf(parts),
-    inventory: () => ({
-      inventory: inventory.current,
-      owners: ownersOf(attachments.list()),
-      pools: poolsByAddress(pools.plan()),
-    }),
+    inventory: () => inventoryView(inventory.current, pools.plan(), ownersOf(attachments.list())),
     plan: () => pools.plan(),
     attachments: () => attachments.list(),
     explain: (name) => {
@@ -51,14 +48,6 @@ export function createAgentView(parts: AgentParts): AgentView {
       return owner === undefined ? explanation : { ...explanation, owner };
     },
   };
-}
-
-/** Resource by PCI address, for those that a pool offers. */
-export function poolsByAddress(plan: Plan): Readonly<Record<PciAddress, string>> {
-  const entries = plan.pools.flatMap(({ spec, devices }) =>
-    devices.flatMap((device) => (device.pci === undefined ? [] : [[device.pci, spec.resource] as const])),
-  );
-  return Object.fromEntries(entries);
 }
 
 function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddress, DeviceOwner>> {
@@ -72,7 +61,6 @@ function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddres
 }
 
 function statusOf(parts: AgentParts): AgentStatus {
-      ...(configuration.resourcePrefix === undefined ? {} : { resourcePrefix: configuration.resourcePrefix }),
   const { attachments, configuration, inventory, kubelet, loop, pools, spool, startedAt, tenancy, version } = parts;
   const list = attachments.list();
   const registrations = new Map(kubelet.status().map((entry) => [entry.resource, entry]));
@@ -84,6 +72,7 @@ function statusOf(parts: AgentParts): AgentStatus {
     startedAt: startedAt.toISOString(),
     configuration: {
       source: configuration.source,
+      ...(configuration.resourcePrefix === undefined ? {} : { resourcePrefix: configuration.resourcePrefix }),
       problems: configuration.problems,
       warnings: configuration.warnings,
     },
@@ -91,7 +80,6 @@ function statusOf(parts: AgentParts): AgentStatus {
       .plan()
       .pools.map((pool) => resourceOf(pool, registrations.get(pool.spec.resource), refusals.get(pool.spec.resource))),
     attachments: {
-    ...(parts.shim === undefined ? {} : { installation: parts.shim.status() }),
       total: list.length,
       stuck: list.filter(({ state }) => state === 'stuck').length,
       unreadable: attachments.unreadable().length,
@@ -103,6 +91,7 @@ function statusOf(parts: AgentParts): AgentStatus {
       readAt: inventory.readAt.toISOString(),
       ...(inventory.problem === undefined ? {} : { problem: inventory.problem }),
     },
+    ...(parts.shim === undefined ? {} : { installation: parts.shim.status() }),
     process: { rssBytes: process.memoryUsage.rss(), eventLoopMaxMs: loop.maxMs },
   };
 }

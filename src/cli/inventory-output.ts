@@ -1,5 +1,6 @@
 /** Text of `berth inventory`. Pure: data in, text out. */
 import type {
+  Finding,
   Inventory,
   Netdev,
   Nic,
@@ -9,11 +10,19 @@ import type {
   VfSettings,
   VirtualLink,
 } from '../engine/inventory/model.ts';
+import { type DeviceState, stateOf as standing } from '../engine/inventory-view.ts';
 import type { DeviceOwner, InventoryView } from '../engine/view.ts';
 import { printable, renderTable } from './table.ts';
 
 /** A NIC or VF as `-o json` and `-o yaml` print it: the inventory's facts, and who has it. */
-type Owned<T> = T & { readonly pool?: string; readonly owner?: DeviceOwner };
+type Owned<T> = T & {
+  readonly pool?: string;
+  readonly owner?: DeviceOwner;
+  /** Absent where no pools were evaluated. */
+  readonly state: DeviceState;
+  /** Why it is `broken`. */
+  readonly problem?: string;
+};
 
 /** The stable shape of `inventory -o json`, described in docs/inventory.md. */
 export interface InventoryDocument {
@@ -25,11 +34,19 @@ export interface InventoryDocument {
 }
 
 /** The inventory with the pool and the owner of each device put in. */
-export function inventoryDocument({ inventory, owners, pools }: InventoryView): InventoryDocument {
+export function inventoryDocument(view: InventoryView): InventoryDocument {
+  const { inventory, owners, pools, unhealthy = {} } = view;
   const owned = <T extends Nic | Vf>(device: T): Owned<T> => {
     const pool = pools[device.address];
     const owner = owners[device.address];
-    return { ...device, ...(pool === undefined ? {} : { pool }), ...(owner === undefined ? {} : { owner }) };
+    const problem = unhealthy[device.address];
+    return {
+      ...device,
+      state: standing(device, view),
+      ...(pool === undefined ? {} : { pool }),
+      ...(problem === undefined ? {} : { problem }),
+      ...(owner === undefined ? {} : { owner }),
+    };
   };
   const { node, nics, virtual, findings, unread } = inventory;
   return { node, nics: nics.map((nic) => ({ ...owned(nic), vfs: nic.vfs.map(owned) })), virtual, findings, unread };
@@ -100,8 +117,25 @@ export function renderInventory(view: InventoryView, format: 'table' | 'wide', c
           view,
         );
   const links = inventory.virtual.filter((link) => link.kind !== 'loopback');
-  if (links.length === 0) return nics;
-  return `${nics}\n${emphasized(renderLinks(links, format), color)}`;
+  return [
+    nics,
+    ...(links.length === 0 ? [] : [emphasized(renderLinks(links, format), color)]),
+    ...(inventory.findings.length === 0 ? [] : [renderFindings(inventory.findings, color)]),
+  ].join('\n');
+}
+
+const SEVERITY_COLORS = { error: '\u001b[31m', warning: '\u001b[33m', info: '' } as const;
+
+/** Two or three lines for each: what, and what to do about it. */
+function renderFindings(findings: readonly Finding[], color: boolean): string {
+  const lines = findings.map(({ severity, id, evidence, remedy, reference }) => {
+    const begin = color ? SEVERITY_COLORS[severity] : '';
+    const weight = begin === '' ? severity : `${begin}${severity}${PLAIN}`;
+    const more = reference === undefined ? '' : ` (${reference})`;
+    return `${weight} ${id}: ${printable(evidence)}\n  ${printable(remedy)}${more}`;
+  });
+  const title = `FINDINGS (${findings.length})`;
+  return `${[color ? `${BOLD}${title}${PLAIN}` : title, ...lines].join('\n')}\n`;
 }
 
 const TABLE_WIDTH = 100;

@@ -53,6 +53,17 @@ export interface PfSpec {
   /** `virtio` puts the netdev one folder deeper, `<function>/virtioN/net`. */
   readonly layout?: 'plain' | 'virtio';
   readonly iommu?: boolean;
+  /** One IOMMU group for the PF and all its VFs. */
+  readonly sharedGroup?: boolean;
+  /** GT/s and lanes of the link now, of the card and of the port above it. */
+  readonly pcie?: Readonly<Partial<Record<'now' | 'best' | 'slot', readonly [number, number]>>>;
+  /** Totals of the AER files; no such files when absent. */
+  readonly pcieErrors?: Readonly<Record<'correctable' | 'nonfatal' | 'fatal', number>>;
+  readonly autoprobe?: boolean;
+  /** Number of its PTP clock. */
+  readonly ptp?: number;
+  /** `sriov_numvfs` says so whatever there is. */
+  readonly numVfs?: number;
   readonly netdev?: NetdevSpec;
   readonly vfNetdev?: NetdevSpec;
   /** Raw VPD bytes. */
@@ -144,20 +155,27 @@ function writePf(state: State, pf: PfSpec, index: number, numaNodes: number): Tr
   const home = `${rootPort}/${address}`;
   const totalVfs = pf.totalVfs ?? 128;
   const ifname = pf.ifname === undefined ? `eth${index}` : pf.ifname;
-  const identity = { vendor: pf.vendor ?? '8086', class: pf.class ?? '020000', numaNode, iommu: pf.iommu ?? true };
+  const group = pf.sharedGroup === true ? state.nextGroup++ : undefined;
+  const identity = {
+    vendor: pf.vendor ?? '8086',
+    class: pf.class ?? '020000',
+    numaNode,
+    iommu: pf.iommu ?? true,
+    ...(group === undefined ? {} : { group }),
+  };
   writeFunction(state, home, address, {
     ...identity,
     device: pf.device ?? '1572',
     driver: pf.driver === undefined ? 'i40e' : pf.driver,
   });
-  for (const [name, value] of [
-    ['current_link_speed', '8.0 GT/s PCIe'],
-    ['max_link_speed', '16.0 GT/s PCIe'],
-    ['current_link_width', '8'],
-    ['max_link_width', '16'],
-  ] as const) {
-    file(state.dir, `${home}/${name}`, `${value}\n`);
+  writePcieLink(state, home, 'current', pf.pcie?.now ?? [8, 8]);
+  writePcieLink(state, home, 'max', pf.pcie?.best ?? [16, 16]);
+  if (pf.pcie?.slot !== undefined) writePcieLink(state, rootPort, 'max', pf.pcie.slot);
+  for (const [kind, total] of Object.entries(pf.pcieErrors ?? {})) {
+    const name = kind === 'correctable' ? 'COR' : kind.toUpperCase();
+    file(state.dir, `${home}/aer_dev_${kind}`, `RxErr 0\nTOTAL_ERR_${name} ${total}\n`);
   }
+  if (pf.ptp !== undefined) folder(state.dir, `${home}/ptp/ptp${pf.ptp}`);
   if (pf.vpd !== undefined) writeFileSync(join(state.dir, home, 'vpd'), pf.vpd);
   if (ifname !== null) {
     functionNetdev(state, home, ifname, pf.layout, {
@@ -171,10 +189,10 @@ function writePf(state: State, pf: PfSpec, index: number, numaNodes: number): Tr
   const vfs = Array.from({ length: pf.vfs ?? 0 }, (_, vf) => vfAddress(address, vf));
   if (totalVfs > 0) {
     file(state.dir, `${home}/sriov_totalvfs`, `${totalVfs}\n`);
-    file(state.dir, `${home}/sriov_numvfs`, `${vfs.length}\n`);
+    file(state.dir, `${home}/sriov_numvfs`, `${pf.numVfs ?? vfs.length}\n`);
     file(state.dir, `${home}/sriov_offset`, '16\n');
     file(state.dir, `${home}/sriov_stride`, '1\n');
-    file(state.dir, `${home}/sriov_drivers_autoprobe`, '1\n');
+    file(state.dir, `${home}/sriov_drivers_autoprobe`, pf.autoprobe === false ? '0\n' : '1\n');
   }
   for (const [vf, vfAt] of vfs.entries()) {
     const driver =
@@ -193,6 +211,12 @@ function writePf(state: State, pf: PfSpec, index: number, numaNodes: number): Tr
   return { address, ifname: ifname ?? undefined, vfs };
 }
 
+function writePcieLink({ dir }: State, home: string, which: 'current' | 'max', link: readonly [number, number]): void {
+  const [gtps, width] = link;
+  file(dir, `${home}/${which}_link_speed`, `${gtps.toFixed(1)} GT/s PCIe\n`);
+  file(dir, `${home}/${which}_link_width`, `${width}\n`);
+}
+
 interface FunctionSpec {
   readonly vendor: string;
   readonly device: string;
@@ -200,6 +224,8 @@ interface FunctionSpec {
   readonly driver: string | null;
   readonly numaNode: number;
   readonly iommu: boolean;
+  /** Its own when absent. */
+  readonly group?: number;
 }
 
 function writeFunction(state: State, home: string, address: string, spec: FunctionSpec): void {
@@ -214,7 +240,7 @@ function writeFunction(state: State, home: string, address: string, spec: Functi
   link(dir, `sys/bus/pci/devices/${address}`, home);
   if (spec.driver !== null) bind(dir, home, address, spec.driver);
   if (!spec.iommu) return;
-  const group = `sys/kernel/iommu_groups/${state.nextGroup++}`;
+  const group = `sys/kernel/iommu_groups/${spec.group ?? state.nextGroup++}`;
   link(dir, `${group}/devices/${address}`, home);
   link(dir, `${home}/iommu_group`, group);
 }
