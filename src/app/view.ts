@@ -3,8 +3,7 @@ import type { Spool } from '../cni/index.ts';
 import type { AttachmentEngine } from '../engine/attachments/index.ts';
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
-import { inventoryView } from '../engine/inventory-view.ts';
-import type { PoolState } from '../engine/pools/model.ts';
+import type { Plan, PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import type { Refusals, Tenancy } from '../engine/pools/tenancy.ts';
 import { asPciAddress, type PciAddress } from '../engine/values.ts';
@@ -17,7 +16,6 @@ import {
 } from '../engine/view.ts';
 import type { KubeletFrontEnd, ResourceRegistration } from '../kubelet/index.ts';
 import type { FollowedConfiguration } from './configuration.ts';
-import type { KeptShim } from './kept-shim.ts';
 import type { LoopDelay } from './loop-delay.ts';
 
 export interface AgentParts {
@@ -31,14 +29,17 @@ export interface AgentParts {
   readonly attachments: AttachmentEngine;
   readonly spool: Pick<Spool, 'state'>;
   readonly loop: LoopDelay;
-  readonly shim: Pick<KeptShim, 'status'> | undefined;
 }
 
 export function createAgentView(parts: AgentParts): AgentView {
   const { attachments, inventory, pools } = parts;
   return {
     status: () => statusOf(parts),
-    inventory: () => inventoryView(inventory.current, pools.plan(), ownersOf(attachments.list())),
+    inventory: () => ({
+      inventory: inventory.current,
+      owners: ownersOf(attachments.list()),
+      pools: poolsByAddress(pools.plan()),
+    }),
     plan: () => pools.plan(),
     attachments: () => attachments.list(),
     explain: (name) => {
@@ -48,6 +49,14 @@ export function createAgentView(parts: AgentParts): AgentView {
       return owner === undefined ? explanation : { ...explanation, owner };
     },
   };
+}
+
+/** Resource by PCI address, for those that a pool offers. */
+export function poolsByAddress(plan: Plan): Readonly<Record<PciAddress, string>> {
+  const entries = plan.pools.flatMap(({ spec, devices }) =>
+    devices.flatMap((device) => (device.pci === undefined ? [] : [[device.pci, spec.resource] as const])),
+  );
+  return Object.fromEntries(entries);
 }
 
 function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddress, DeviceOwner>> {
@@ -91,7 +100,6 @@ function statusOf(parts: AgentParts): AgentStatus {
       readAt: inventory.readAt.toISOString(),
       ...(inventory.problem === undefined ? {} : { problem: inventory.problem }),
     },
-    ...(parts.shim === undefined ? {} : { installation: parts.shim.status() }),
     process: { rssBytes: process.memoryUsage.rss(), eventLoopMaxMs: loop.maxMs },
   };
 }

@@ -22,7 +22,6 @@ export interface NodeAccess {
   capture(root: string, directory: string): Promise<CaptureReport>;
 }
 
-export interface CaptureReport {
 /** The running agent's knowledge, which a node that is read without it lacks. */
 export interface RunningAgent extends RunningNode {
   /** That it was started with. */
@@ -52,6 +51,7 @@ export interface ExplainQuestion {
   readonly running?: RunningAgent;
 }
 
+export interface CaptureReport {
   readonly files: number;
   readonly bytes: number;
   readonly notes: readonly string[];

@@ -7,10 +7,10 @@ import { type BerthError, toBerthError } from '../engine/errors.ts';
 import { attachmentsCommand, statusCommand } from './commands.ts';
 import { explainCommand } from './explain.ts';
 import { captureCommand, inventoryCommand } from './inventory.ts';
-import type { AgentOptions, ProgramDeps } from './port.ts';
-
 import { lintCommand } from './lint.ts';
 import { planCommand } from './plan.ts';
+import type { AgentOptions, ProgramDeps } from './port.ts';
+
 const RUN_DIR = '/run/berth';
 
 /** Parses `argv` (without node and script) and runs one command; resolves with the exit status. */
@@ -101,6 +101,7 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .command('explain <device>')
     .description("tell for one device, by any name it has, each pool's verdict")
     .option('-f, --file <file>', 'a configuration to judge by, instead of the running one')
+    .addOption(prefixOption())
     .addOption(formatOption(['text', 'json']))
     .addOption(rootOption())
     .addOption(runDirOption())
@@ -110,14 +111,15 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .command('plan')
     .description('show what a configuration would offer on this node')
     .option('-f, --file <file>', 'the configuration; the running one without it')
-    .addOption(formatOption(['table', 'json']))
+    .option('--against <file>', 'compare with this file, instead of what runs')
+    .addOption(prefixOption())
+    .addOption(formatOption(['table', 'wide', 'json']))
     .addOption(rootOption())
     .addOption(runDirOption())
     .action(run(planCommand(deps)));
 
   program
     .command('lint')
-    .addOption(prefixOption())
     .description('list every problem of a configuration file')
     .option('-f, --file <file>', 'the configuration')
     .option('--print-schema', 'print the JSON Schema of the file for editors, instead')
@@ -128,9 +130,7 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
   program
     .command('attachments')
     .description('list what is in which pod')
-    .option('--against <file>', 'compare with this file, instead of what runs')
-    .addOption(prefixOption())
-    .addOption(formatOption(['table', 'wide', 'json']))
+    .addOption(formatOption(['table', 'json']))
     .addOption(runDirOption())
     .action(run(attachmentsCommand(deps)));
 
@@ -148,6 +148,10 @@ function runDirOption(): Option {
   return new Option('--run-dir <dir>', "the agent's sockets and records").env('BERTH_RUN_DIR').default(RUN_DIR);
 }
 
+function prefixOption(): Option {
+  return new Option('--resource-prefix <domain>', "first part of resource names, before the file's own default");
+}
+
 function rootOption(): Option {
   return new Option('--root <dir>', 'a captured tree to read instead of this node').default('/');
 }
@@ -155,7 +159,3 @@ function rootOption(): Option {
 function formatOption(formats: readonly [string, ...string[]]): Option {
   return new Option('-o, --output <format>', 'how to print it').choices([...formats]).default(formats[0]);
 }
-function prefixOption(): Option {
-  return new Option('--resource-prefix <domain>', "first part of resource names, before the file's own default");
-}
-

@@ -1,5 +1,4 @@
 /** The configuration's public face. */
-export type { CniConfig } from './cni.ts';
 export {
   type Config,
   type ConfigOptions,
