@@ -96,6 +96,7 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
     ipamPrograms: createIpamPrograms(),
     podDevices: podResources,
     policy: tenancy,
+    allocation: () => configuration.current.cni.allocation,
     inventory: () => inventory.current,
     clock: systemClock,
     log,

@@ -4,6 +4,7 @@ import { DEFAULT_HEALTH } from '../engine/pools/health.ts';
 import type { HealthPolicy, PoolSpec, UplinkSelector, VfSelector } from '../engine/pools/model.ts';
 import { DEFAULT_CAPACITY, DEFAULT_PREFIX, zeroConfigPools } from '../engine/pools/zero-config.ts';
 import { asPciAddress } from '../engine/values.ts';
+import { DEFAULT_CNI } from './cni.ts';
 import { compact } from './compact.ts';
 import type { Config, ConfigResult } from './config.ts';
 import type { LocatedDocument } from './document.ts';
@@ -21,7 +22,7 @@ export function readBerthDocument(document: LocatedDocument, name: string, prefi
     ...poolsTogether(document),
   ].toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
   if (!parsed.success || problems.length > 0) return { problems };
-  const { pools, kubelet, paths } = parsed.data;
+  const { pools, cni, kubelet, paths } = parsed.data;
   const resourcePrefix = prefix ?? parsed.data.resourcePrefix ?? DEFAULT_PREFIX;
   const config: Config = {
     pools:
@@ -29,6 +30,11 @@ export function readBerthDocument(document: LocatedDocument, name: string, prefi
       zeroConfigPools(resourcePrefix),
     registration: kubelet?.registration ?? 'auto',
     cdi: kubelet?.cdi ?? false,
+    cni: {
+      allocation: cni?.allocation ?? DEFAULT_CNI.allocation,
+      statusFailsOn: cni?.statusFailsOn ?? DEFAULT_CNI.statusFailsOn,
+      ...(cni?.logDir === undefined ? {} : { logDir: cni.logDir }),
+    },
     paths: {
       ...(paths?.kubeletDir === undefined ? {} : { kubeletDir: paths.kubeletDir }),
       ...(paths?.deviceInfoDir === undefined ? {} : { deviceInfoDir: paths.deviceInfoDir }),

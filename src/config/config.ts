@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises';
 import type { PoolSpec } from '../engine/pools/model.ts';
 import { zeroConfigPools } from '../engine/pools/zero-config.ts';
 import { readBerthDocument } from './berth-document.ts';
+import { type CniConfig, DEFAULT_CNI } from './cni.ts';
 import { MAX_CONFIG_BYTES, parseText } from './document.ts';
 import type { ConfigProblem } from './problem.ts';
 import { prefixProblem } from './resource-name.ts';
@@ -20,6 +21,7 @@ export interface Config {
   readonly registration: 'auto' | 'watcher' | 'legacy';
   /** Device nodes are given by CDI names. */
   readonly cdi: boolean;
+  readonly cni: CniConfig;
   /** Folders that the file sets; flags come before them and defaults after. */
   readonly paths: ConfigPaths;
 }
@@ -46,7 +48,7 @@ export interface ConfigResult {
 
 /** What runs without a file. */
 export function zeroConfig({ resourcePrefix }: ConfigOptions = {}): Config {
-  return { pools: zeroConfigPools(resourcePrefix), registration: 'auto', cdi: false, paths: {} };
+  return { pools: zeroConfigPools(resourcePrefix), registration: 'auto', cdi: false, cni: DEFAULT_CNI, paths: {} };
 }
 
 /**

@@ -167,6 +167,13 @@ export const configSchema = z.strictObject({
   kubelet: z
     .strictObject({ registration: z.enum(['auto', 'watcher', 'legacy']).optional(), cdi: z.boolean().optional() })
     .optional(),
+  cni: z
+    .strictObject({
+      allocation: z.enum(['enforce', 'warn', 'off']).optional(),
+      statusFailsOn: z.array(z.enum(['uplink', 'devices', 'addresses'])).optional(),
+      logDir: directory.optional(),
+    })
+    .optional(),
   paths: z
     .strictObject({
       kubeletDir: directory.optional(),

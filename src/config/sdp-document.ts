@@ -9,6 +9,7 @@ import type { VfPoolSpec, VfSelector } from '../engine/pools/model.ts';
 import { asPciAddress } from '../engine/values.ts';
 import { isError } from '../engine/view.ts';
 import { compact } from './compact.ts';
+import { DEFAULT_CNI } from './cni.ts';
 import type { ConfigResult } from './config.ts';
 import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem } from './problem.ts';
@@ -42,7 +43,7 @@ export function readSdpDocument(document: LocatedDocument, name: string, prefix:
   const pools = parsed.data.resourceList.map((resource, at) =>
     specOf(resource, prefix, `${name}:${document.problem(['resourceList', at], '').line}`),
   );
-  return { config: { pools, registration: 'auto', cdi: false, paths: {} }, problems };
+  return { config: { pools, registration: 'auto', cdi: false, cni: DEFAULT_CNI, paths: {} }, problems };
 }
 
 function specOf(resource: Resource, prefix: string, origin: string): VfPoolSpec {

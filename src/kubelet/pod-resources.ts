@@ -4,6 +4,7 @@
  * answer serves for a moment. To debug: an unanswered question is logged at level debug.
  */
 import { type Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { PodIdentity } from '../engine/attachments/model.ts';
 import type { DeviceHolder, PodDevices } from '../engine/attachments/pod-devices.ts';
 import { type Clock, systemClock } from '../engine/clock.ts';
 import type { Logger } from '../engine/logger.ts';
@@ -36,6 +37,12 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
 type Holders = ReadonlyMap<string, readonly DeviceHolder[]>;
 
+interface Answer {
+  readonly holders: Holders;
+  /** `namespace/name` of every pod that is listed. */
+  readonly pods: ReadonlySet<string>;
+}
+
 /** Connects when first asked. */
 export function createPodResources(options: PodResourcesOptions): PodResources {
   return new KubeletPodResources(options);
@@ -46,18 +53,26 @@ class KubeletPodResources implements PodResources {
   readonly #clock: Clock;
   readonly #closed = new AbortController();
   #client: PodResourcesListerClient | undefined;
-  #inFlight: Promise<Holders | undefined> | undefined;
-  #answer: { readonly holders: Holders; readonly at: number } | undefined;
+  #inFlight: Promise<Answer | undefined> | undefined;
+  #answer: (Answer & { readonly at: number }) | undefined;
 
   constructor(options: PodResourcesOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
   }
 
-  holders(): Promise<Holders | undefined> {
+  async holders(): Promise<Holders | undefined> {
+    return (await this.#current())?.holders;
+  }
+
+  async lists(pod: PodIdentity): Promise<boolean> {
+    return (await this.#current())?.pods.has(`${pod.namespace}/${pod.name}`) ?? false;
+  }
+
+  #current(): Promise<Answer | undefined> {
     const answer = this.#answer;
     if (answer !== undefined && this.#clock.now().getTime() - answer.at < CACHE_MS) {
-      return Promise.resolve(answer.holders);
+      return Promise.resolve(answer);
     }
     this.#inFlight ??= this.#ask().finally(() => {
       this.#inFlight = undefined;
@@ -70,16 +85,19 @@ class KubeletPodResources implements PodResources {
     this.#disconnect();
   }
 
-  async #ask(): Promise<Holders | undefined> {
+  async #ask(): Promise<Answer | undefined> {
     for (const delayMs of [...RETRY_DELAYS_MS, undefined]) {
       if (this.#closed.signal.aborted) return undefined;
       // The answer is as old as the question: kubelet may have looked at once.
       const at = this.#clock.now().getTime();
       const { response, error } = await this.#list();
       if (response !== undefined) {
-        const holders = holdersOf(response, this.#options.isOurs ?? (() => true));
-        this.#answer = { holders, at };
-        return holders;
+        const answer = {
+          holders: holdersOf(response, this.#options.isOurs ?? (() => true)),
+          pods: new Set(response.podResources.map(({ namespace, name }) => `${namespace}/${name}`)),
+        };
+        this.#answer = { ...answer, at };
+        return answer;
       }
       if (error?.code !== status.RESOURCE_EXHAUSTED || delayMs === undefined) {
         this.#disconnect();

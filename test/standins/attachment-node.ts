@@ -3,6 +3,7 @@
  * engine's tests are played on. `restart` is what a killed agent's successor is: a new engine on the
  * same kernel and the same stores.
  */
+import type { AllocationMode } from '../../src/engine/attachments/allocation.ts';
 import type { DevicePolicy } from '../../src/engine/attachments/device-policy.ts';
 import { type AttachmentEngine, createAttachments } from '../../src/engine/attachments/index.ts';
 import type {
@@ -18,11 +19,13 @@ import type {
 import type { PodDevices } from '../../src/engine/attachments/pod-devices.ts';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
 import type { IpamSpec } from '../../src/engine/ipam/model.ts';
+import type { IpamPrograms } from '../../src/engine/ipam/port.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import { parseContainerId, parseIfName, parseNetworkName } from '../../src/engine/values.ts';
 import { FakeKernel, type FakeNamespace } from './fake-kernel.ts';
 import { World, type WorldVf } from './fake-world.ts';
 import { ManualClock } from './manual-clock.ts';
+import { MemoryIpam } from './memory-ipam.ts';
 import { MemoryOwnedAddresses, MemoryRecordStore, MemoryReservations } from './memory-stores.ts';
 
 export const DATA_DIR = '/var/lib/cni/networks';
@@ -34,11 +37,14 @@ export interface PodNode {
   readonly records: MemoryRecordStore;
   readonly reservations: MemoryReservations;
   readonly owned: MemoryOwnedAddresses;
+  /** What the agent executes by itself. */
+  readonly ipam: MemoryIpam;
   readonly vfs: readonly WorldVf[];
   /** The VF with that index; throws when there is none. */
   device(index: number): WorldVf;
   engine: AttachmentEngine;
   podDevices: PodDevices | undefined;
+  allocation: AllocationMode;
   /** What uplinks are chosen from by what they are. */
   inventory: Inventory | undefined;
   policy: DevicePolicy | undefined;
@@ -46,7 +52,10 @@ export interface PodNode {
   /** Drops the engine as `kill -9` does, and starts another on what it left. */
   restart(): AttachmentEngine;
   attach(container: string, link: LinkSpec, options?: AttachOptions): Promise<AttachResult>;
-  detach(container: string, options?: { ifname?: string; path?: string; signal?: AbortSignal }): Promise<void>;
+  detach(
+    container: string,
+    options?: { ifname?: string; path?: string; signal?: AbortSignal; ipamPrograms?: IpamPrograms },
+  ): Promise<void>;
   /** Opens the container's sandbox as a front end does; to be closed. */
   openSandbox(container: string): FakeNamespace;
   /** Everything that an undone attachment must leave as it found it, as text. */
@@ -59,6 +68,8 @@ export interface AttachOptions {
   readonly pod?: PodIdentity;
   readonly ipam?: IpamSpec | null;
   readonly signal?: AbortSignal;
+  readonly ipamPrograms?: IpamPrograms;
+  readonly detectDuplicates?: boolean;
 }
 
 const never = new AbortController().signal;
@@ -83,6 +94,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
   const records = new MemoryRecordStore();
   const reservations = new MemoryReservations();
   const owned = new MemoryOwnedAddresses();
+  const ipam = new MemoryIpam();
   const clock = new ManualClock();
   const start = (): AttachmentEngine =>
     createAttachments({
@@ -90,7 +102,12 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       records,
       reservations,
       ownedAddresses: owned,
-      podDevices: { holders: async () => node.podDevices?.holders() },
+      ipamPrograms: ipam,
+      podDevices: {
+        holders: async () => node.podDevices?.holders(),
+        lists: async (pod) => (await node.podDevices?.lists(pod)) ?? false,
+      },
+      allocation: () => node.allocation,
       inventory: () => node.inventory ?? EMPTY_INVENTORY,
       policy: { admit: (use) => node.policy?.admit(use) },
       clock,
@@ -104,6 +121,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     records,
     reservations,
     owned,
+    ipam,
     vfs,
     device: (index) => {
       const found = vfs[index];
@@ -112,6 +130,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     },
     engine: undefined as never,
     podDevices: undefined,
+    allocation: 'enforce',
     inventory: undefined,
     policy: undefined,
     bootId: 'boot-1',
@@ -133,11 +152,13 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
         link,
         ...(ipam === null ? {} : { ipam }),
         ...(attachOptions.pod === undefined ? {} : { pod: attachOptions.pod }),
+        ...(attachOptions.detectDuplicates === undefined ? {} : { detectDuplicates: attachOptions.detectDuplicates }),
       };
       try {
         return await node.engine.attach(request, {
           requestId: `add-${container}`,
           signal: attachOptions.signal ?? never,
+          ...(attachOptions.ipamPrograms === undefined ? {} : { ipamPrograms: attachOptions.ipamPrograms }),
         });
       } finally {
         sandbox.close();
@@ -149,7 +170,11 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
         await node.engine.detach(
           { containerId: parseContainerId(container), ifname: parseIfName(detachOptions.ifname ?? 'net1') },
           sandbox,
-          { requestId: `del-${container}`, signal: detachOptions.signal ?? never },
+          {
+            requestId: `del-${container}`,
+            signal: detachOptions.signal ?? never,
+            ...(detachOptions.ipamPrograms === undefined ? {} : { ipamPrograms: detachOptions.ipamPrograms }),
+          },
         );
       } finally {
         sandbox?.close();
@@ -209,6 +234,7 @@ function snapshot(node: PodNode): string {
     `records ${[...node.records.files.keys()].join(',')}`,
     `reserved ${node.reservations.reserved().join(',')}`,
     `notes ${[...node.owned.notes.keys()].join(',')}`,
+    `delegated ${[...node.ipam.given.keys()].join(',')}`,
   );
   return lines.join('\n');
 }

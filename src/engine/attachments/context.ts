@@ -1,6 +1,7 @@
 /** What the parts of the attachment engine share. Built once by `createAttachments`. */
 import type { AddressingContext } from '../ipam/index.ts';
 import type { LinkContext } from '../links/index.ts';
+import type { AllocationMode } from './allocation.ts';
 import type { DevicePolicy } from './device-policy.ts';
 import type { KeyedMutex } from './locks.ts';
 import type { AttachmentKey } from './model.ts';
@@ -12,6 +13,8 @@ export interface AttachmentContext extends LinkContext, AddressingContext {
   readonly podDevices: PodDevices | undefined;
   /** Everybody may have everything when there is none. */
   readonly policy: DevicePolicy | undefined;
+  /** What happens to an ADD whose device kubelet did not give to the pod; as it is configured now. */
+  readonly allocation: () => AllocationMode;
   /** Taken in this order: an attachment's lock, its device's lock, then (inside addressing) the network's. */
   readonly attachmentLocks: KeyedMutex;
   readonly deviceLocks: KeyedMutex;

@@ -5,6 +5,7 @@ import { noIpamPrograms } from '../ipam/index.ts';
 import type { IpamPrograms, OwnedAddresses, ReservationStore } from '../ipam/port.ts';
 import type { Logger } from '../logger.ts';
 import type { PciAddress } from '../values.ts';
+import type { AllocationMode } from './allocation.ts';
 import { collectDevice, collectNamespace } from './collect.ts';
 import type { AttachmentContext } from './context.ts';
 import type { DevicePolicy } from './device-policy.ts';
@@ -29,6 +30,8 @@ export interface AttachmentOptions {
   readonly podDevices?: PodDevices;
   /** Asked before a device is given to a pod. */
   readonly policy?: DevicePolicy;
+  /** What happens to an ADD whose device kubelet did not give to the pod; `enforce` when absent. */
+  readonly allocation?: () => AllocationMode;
   /** The inventory as it is now, for uplinks that are chosen by what they are. */
   readonly inventory?: () => Inventory;
   readonly clock: Clock;
@@ -61,7 +64,9 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     ipamPrograms: options.ipamPrograms ?? noIpamPrograms,
     podDevices: options.podDevices,
     policy: options.policy,
+    allocation: options.allocation ?? (() => 'enforce'),
     inventory: options.inventory,
+    deviceNamed: (named) => context.records.deviceNamed(named),
     clock: options.clock,
     log: options.log,
     bootId: options.bootId,
@@ -97,5 +102,6 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
   };
 }
 
+export type { AllocationMode } from './allocation.ts';
 export type { RecordStore } from './record-store.ts';
 export type { RecoveryReport } from './recovery.ts';

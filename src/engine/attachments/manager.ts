@@ -8,6 +8,7 @@ import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
 import { allocate, checkDelegatedAddresses, noAddressing } from '../ipam/index.ts';
 import { driverOf, type LinkOutcome, marksOf, type OtherLink } from '../links/index.ts';
+import { askEarly, requireAllocated } from './allocation.ts';
 import type { AttachmentContext } from './context.ts';
 import type { DeviceUse } from './device-policy.ts';
 import { expectedLink } from './expected-link.ts';
@@ -160,11 +161,13 @@ export class AttachmentManager implements Attachments {
 
   async #add(request: AttachRequest, operation: OperationContext): Promise<AttachResult> {
     const { requestId, signal } = operation;
+    askEarly(this.#context, request);
     await this.#clearPrevious(request, operation);
     const { kernel, records } = this.#context;
     const driver = driverOf(request.link.kind);
     const target = await driver.resolve(this.#context, request.link, request.sandbox);
     this.#context.policy?.admit(useOf(request, target.device));
+    await requireAllocated(this.#context, request, target, signal);
     const releaseDevice = await takeDevice(this.#context, target, request, signal);
     let record: AttachmentRecord | undefined;
     let outcome: LinkOutcome;

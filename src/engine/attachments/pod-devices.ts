@@ -8,6 +8,8 @@ export interface PodDevices {
    * (after a kubelet restart the list is empty for a while).
    */
   holders(): Promise<ReadonlyMap<string, readonly DeviceHolder[]> | undefined>;
+  /** Whether kubelet lists the pod at all, with or without devices; of the same answer as `holders`, when that is fresh. */
+  lists(pod: PodIdentity): Promise<boolean>;
 }
 
 export interface DeviceHolder {

@@ -7,6 +7,7 @@ import { toBerthError } from '../../../src/engine/errors.ts';
 import { parseContainerId, parseIfName } from '../../../src/engine/values.ts';
 import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
 import { linkOf, settingsOf } from '../../standins/fake-world.ts';
+import { podDevices } from '../../standins/pod-devices.ts';
 
 const test = suite('scenarios');
 
@@ -67,25 +68,10 @@ for (const file of [
       const device = node.vfs.find((each) => each.address === stdin?.deviceID);
       assert.ok(device);
       const resources = typeof listed === 'object' ? listed : undefined;
-      node.podDevices = {
-        holders: async () =>
-          new Map(
-            (resources?.containers ?? [])
-              .flatMap((each) => each.devices ?? [])
-              .flatMap(({ device_ids }) =>
-                device_ids.map((id) => [
-                  id,
-                  [
-                    {
-                      resource: 'berth.dev/vf',
-                      pod: { namespace: 'default', name: resources?.name ?? '' },
-                      container: 'main',
-                    },
-                  ],
-                ]),
-              ),
-          ),
-      };
+      const holders = (resources?.containers ?? [])
+        .flatMap((each) => each.devices ?? [])
+        .flatMap(({ device_ids }) => device_ids.map((id): [string, string] => [id, resources?.name ?? '']));
+      node.podDevices = podDevices(holders);
       if (env.CNI_COMMAND === 'ADD') {
         await node.attach(container, vf(device, { vlan: stdin?.vlan ?? 100 }), {
           path: `/run/netns/${container}`,
@@ -155,7 +141,7 @@ test('a device of another living pod is refused with the holder named, and the h
 
 test('an empty list of pod-resources proves nothing about the old holder', async () => {
   const node = createPodNode();
-  node.podDevices = { holders: async () => new Map() };
+  node.podDevices = podDevices([]);
   await node.attach('first', vf(node.device(0)), { pod: pod('a') });
   assert.is(await reasonOf(node.attach('second', vf(node.device(0)), { pod: pod('b') })), 'device-held');
 });

@@ -1,0 +1,19 @@
+/** What kubelet's pod-resources say, as it is told: which pod of the namespace `default` has which device. */
+import type { PodDevices } from '../../src/engine/attachments/pod-devices.ts';
+
+/** Device and pod; `others` are pods without devices. */
+export function podDevices(
+  entries: readonly (readonly [device: string, pod: string])[],
+  others: readonly string[] = [],
+): PodDevices {
+  const pods = new Set([...entries.map(([, pod]) => pod), ...others]);
+  const holders = new Map(
+    entries.map(([device]) => [
+      device,
+      entries
+        .filter(([id]) => id === device)
+        .map(([, name]) => ({ resource: 'berth.dev/vf', pod: { namespace: 'default', name }, container: 'main' })),
+    ]),
+  );
+  return { holders: async () => holders, lists: async ({ name }) => pods.has(name) };
+}
