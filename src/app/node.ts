@@ -9,6 +9,7 @@ import {
   zeroConfig,
 } from '../config/index.ts';
 import type { NodeReader } from '../engine/inventory/port.ts';
+import { inventoryView } from '../engine/inventory-view.ts';
 import { evaluate } from '../engine/pools/evaluate.ts';
 import { explain } from '../engine/pools/explain.ts';
 import { NO_HOLDS } from '../engine/pools/holds.ts';
@@ -21,7 +22,6 @@ import { askMachine } from '../linux/facts/machine.ts';
 import { createHostFacts } from '../linux/netlink/host-facts.ts';
 import { createNodeReader } from '../linux/node-reader.ts';
 import { createPciNames } from '../linux/sysfs/pci-ids.ts';
-import { poolsByAddress } from './view.ts';
 
 /** Only the live node has a kernel to ask; a tree has its own record of the kernel's answers. */
 function factsOf(root: string) {
@@ -44,7 +44,7 @@ export const nodeAccess: NodeAccess = {
     const { inventory } = await contextOf(root);
     const { config } = await configOf(undefined);
     const plan = evaluate(config.pools, { ...NOTHING_HELD, inventory });
-    return { inventory, owners: {}, pools: poolsByAddress(plan) };
+    return inventoryView(inventory, plan, {});
   },
   plan: async ({ against, file, resourcePrefix, root, running }) => {
     const options = resourcePrefix === undefined ? {} : { resourcePrefix };

@@ -3,7 +3,8 @@ import type { Spool } from '../cni/index.ts';
 import type { AttachmentEngine } from '../engine/attachments/index.ts';
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
-import type { Plan, PoolState } from '../engine/pools/model.ts';
+import { inventoryView } from '../engine/inventory-view.ts';
+import type { PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import type { Refusals, Tenancy } from '../engine/pools/tenancy.ts';
 import { asPciAddress, type PciAddress } from '../engine/values.ts';
@@ -35,11 +36,7 @@ export function createAgentView(parts: AgentParts): AgentView {
   const { attachments, inventory, pools } = parts;
   return {
     status: () => statusOf(parts),
-    inventory: () => ({
-      inventory: inventory.current,
-      owners: ownersOf(attachments.list()),
-      pools: poolsByAddress(pools.plan()),
-    }),
+    inventory: () => inventoryView(inventory.current, pools.plan(), ownersOf(attachments.list())),
     plan: () => pools.plan(),
     attachments: () => attachments.list(),
     explain: (name) => {
@@ -49,14 +46,6 @@ export function createAgentView(parts: AgentParts): AgentView {
       return owner === undefined ? explanation : { ...explanation, owner };
     },
   };
-}
-
-/** Resource by PCI address, for those that a pool offers. */
-export function poolsByAddress(plan: Plan): Readonly<Record<PciAddress, string>> {
-  const entries = plan.pools.flatMap(({ spec, devices }) =>
-    devices.flatMap((device) => (device.pci === undefined ? [] : [[device.pci, spec.resource] as const])),
-  );
-  return Object.fromEntries(entries);
 }
 
 function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddress, DeviceOwner>> {

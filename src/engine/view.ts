@@ -75,6 +75,8 @@ export interface InventoryView {
   readonly owners: Readonly<Record<PciAddress, DeviceOwner>>;
   /** Resource by PCI address. */
   readonly pools: Readonly<Record<PciAddress, string>>;
+  /** Why an offered device is unhealthy; absent in answers of older agents. */
+  readonly unhealthy?: Readonly<Record<PciAddress, string>>;
 }
 
 export interface DeviceOwner {
