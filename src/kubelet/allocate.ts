@@ -24,8 +24,8 @@ export function resolveDevices(
   return ids.toSorted().map((id): GivenDevice => {
     const device = pools.deviceOf(spec.resource, id);
     if (device === undefined) throw unknownDevice(state, id, 'is not in the pool');
-    if (device.pci === undefined || spec.kind !== 'vf') return { id };
-    const found = pools.functionAt(device.pci);
+    if (spec.kind !== 'vf') return { id };
+    const found = pools.functionAt(id);
     if (found === undefined) throw unknownDevice(state, id, 'is gone from the node');
     return { id, function: found, grant: grantOf(spec, found, node) };
   });

@@ -6,7 +6,7 @@
  */
 import { BerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
-import type { PoolDevice, PoolState } from '../engine/pools/model.ts';
+import type { PoolDevice, PoolState, VfPoolSpec } from '../engine/pools/model.ts';
 import type { NodeDevices } from '../engine/pools/node-devices.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import { allocateContainer, resolveDevices } from './allocate.ts';
@@ -100,9 +100,9 @@ export class Delivery {
     );
   }
 
-  #nodesOf(spec: Parameters<typeof grantOf>[0], { pci }: PoolDevice): readonly string[] {
+  #nodesOf(spec: VfPoolSpec, { id }: PoolDevice): readonly string[] {
     const { pools, node } = this.#options;
-    const found = pci === undefined ? undefined : pools.functionAt(pci);
+    const found = pools.functionAt(id);
     if (found === undefined) return [];
     try {
       return grantOf(spec, found, node).nodes;
@@ -116,7 +116,8 @@ export class Delivery {
   #writeDeviceInfo(resource: string, devices: readonly GivenDevice[]): void {
     const { deviceInfo, log } = this.#options;
     for (const { id, function: given, grant } of devices) {
-      if (given === undefined) continue;
+      // The specification has words for PCI functions only.
+      if (given === undefined || given.sf !== undefined) continue;
       try {
         deviceInfo.write(resource, given, grant);
         this.#infoProblems.delete(resource);

@@ -7,8 +7,6 @@ import { BerthError, toBerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import type { PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
-import { preferDevices } from '../engine/pools/preferred.ts';
-import { asPciAddress } from '../engine/values.ts';
 import type { Delivery } from './delivery.ts';
 import { DeviceListEncoder, EMPTY_LIST } from './device-list.ts';
 import { type DeviceListCall, DeviceStream } from './device-stream.ts';
@@ -163,34 +161,25 @@ export class PluginService {
   }
 
   #prefer({ containerRequests }: PreferredAllocationRequest): PreferredAllocationResponse {
+    const { pools, resource } = this.#options;
     return {
       containerResponses: containerRequests.map((request) => ({
         deviceIDs: [
-          ...preferDevices({
+          ...pools.prefer(resource, {
             available: request.availableDeviceIDs,
             mustInclude: request.mustIncludeDeviceIDs,
             size: request.allocationSize,
-            groupOf: (id) => this.#groupOf(id),
           }),
         ],
       })),
     };
   }
 
-  /** What devices are packed by: PF or uplink. */
-  #groupOf(id: string): string | undefined {
-    const address = asPciAddress(id);
-    if (address !== undefined) {
-      const found = this.#options.pools.functionAt(address);
-      return (found?.pf ?? found?.pci)?.address;
-    }
-    return id.slice(0, id.lastIndexOf('-'));
-  }
-
   #allocate({ containerRequests }: AllocateRequest): AllocateResponse {
-    const { delivery, log, resource } = this.#options;
+    const { delivery, log, pools, resource } = this.#options;
     const state = this.#state();
     const containerResponses = containerRequests.map(({ devicesIds }) => delivery.give(state, devicesIds));
+    pools.noteUse(containerRequests.flatMap(({ devicesIds }) => devicesIds));
     log.info({ resource, devices: containerRequests.map(({ devicesIds }) => devicesIds) }, 'devices allocated');
     return { containerResponses };
   }

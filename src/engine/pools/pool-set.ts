@@ -13,12 +13,17 @@ import { type DeviceExplanation, explain } from './explain.ts';
 import { type Holds, NO_HOLDS } from './holds.ts';
 import { functionsOf } from './links.ts';
 import type { Plan, PoolContext, PoolDevice, PoolFunction, PoolSpec, PoolState } from './model.ts';
+import { type PreferredRequest, preferDevices } from './preferred.ts';
+import { type DeviceTraits, DeviceUses, traitsOf } from './traits.ts';
 
 /** Pools whose device list is another one now, and resources that are no pool any more. */
 export interface PoolChange {
   readonly changed: readonly PoolState[];
   readonly removed: readonly string[];
 }
+
+/** What kubelet asks of one container. */
+export type AllocationRequest = Pick<PreferredRequest, 'available' | 'mustInclude' | 'size'>;
 
 export interface PoolSetUpdate {
   readonly inventory?: Inventory;
@@ -35,8 +40,12 @@ export interface PoolSet {
   deviceOf(resource: string, id: string): PoolDevice | undefined;
   /** The function as the newest inventory has it, by its device id: PCI address, or name of a scalable one. */
   functionAt(id: string): PoolFunction | undefined;
-  /** True while an attachment holds the VF. */
-  isHeld(address: PciAddress): boolean;
+  /** True while an attachment holds the function. */
+  isHeld(id: string): boolean;
+  /** Which of the available devices of the pool its policy prefers; never throws. */
+  prefer(resource: string, request: AllocationRequest): readonly string[];
+  /** The devices of the pool are being given to a container. */
+  noteUse(ids: readonly string[]): void;
   explain(name: string): DeviceExplanation | undefined;
   /** Calls the listener after each evaluation that changed a list. Returns the function that ends it. */
   subscribe(listener: (change: PoolChange) => void): () => void;
@@ -72,11 +81,14 @@ class LivePoolSet implements PoolSet {
   #specs: readonly PoolSpec[];
   #inventory: Inventory;
   #holds: Holds;
+  #holdsChanged = true;
   #functions: ReadonlyMap<string, PoolFunction>;
   #plan: Plan = { pools: [], unused: [] };
   #states: ReadonlyMap<string, PoolState> = new Map();
   /** Devices by id of the states that somebody asked; a thousand devices are asked for one at a time. */
   readonly #byId = new WeakMap<PoolState, ReadonlyMap<string, PoolDevice>>();
+  readonly #traits = new WeakMap<PoolState, ReadonlyMap<string, DeviceTraits>>();
+  readonly #uses = new DeviceUses();
   #pending: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
 
@@ -98,7 +110,10 @@ class LivePoolSet implements PoolSet {
       this.#functions = functionsOf(news.inventory);
     }
     this.#specs = news.specs ?? this.#specs;
-    this.#holds = news.holds ?? this.#holds;
+    if (news.holds !== undefined) {
+      this.#holds = news.holds;
+      this.#holdsChanged = true;
+    }
     this.#pending ??= setTimeout(() => this.#flush(), this.#coalesceMs);
   }
 
@@ -127,8 +142,35 @@ class LivePoolSet implements PoolSet {
     return this.#functions.get(id);
   }
 
-  isHeld(address: PciAddress): boolean {
-    return this.#holds.devices.has(address);
+  isHeld(id: string): boolean {
+    return this.#holds.devices.has(id);
+  }
+
+  prefer(resource: string, request: AllocationRequest): readonly string[] {
+    const state = this.state(resource);
+    const traits = state === undefined ? undefined : this.#traitsOf(state);
+    return preferDevices({
+      ...request,
+      policy: state?.spec.allocation ?? 'packed',
+      traitsOf: (id) => {
+        const found = traits?.get(id);
+        const lastUsed = this.#uses.lastUse(id);
+        return found === undefined || lastUsed === undefined ? found : { ...found, lastUsed };
+      },
+    });
+  }
+
+  noteUse(ids: readonly string[]): void {
+    this.#uses.note(ids);
+  }
+
+  #traitsOf(state: PoolState): ReadonlyMap<string, DeviceTraits> {
+    let traits = this.#traits.get(state);
+    if (traits === undefined) {
+      traits = traitsOf(state, (id) => this.#functions.get(id));
+      this.#traits.set(state, traits);
+    }
+    return traits;
   }
 
   explain(name: string): DeviceExplanation | undefined {
@@ -157,6 +199,8 @@ class LivePoolSet implements PoolSet {
 
   #evaluate(): void {
     this.#watchSettling();
+    if (this.#holdsChanged) this.#uses.note(this.#holds.devices.keys());
+    this.#holdsChanged = false;
     const plan = evaluate(this.#specs, this.#context());
     const before = this.#states;
     this.#plan = plan;
