@@ -1,6 +1,7 @@
 /** Where the program begins: gives the commands what they need, and turns their answer into an exit status. */
 import { join } from 'node:path';
 import packageFile from '../package.json' with { type: 'json' };
+import { createInstaller, shimOf } from './app/installation.ts';
 import { nodeAccess } from './app/node.ts';
 import { runUntilSignal } from './app/process.ts';
 import { runProgram } from './cli/program.ts';
@@ -18,6 +19,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   },
   node: nodeAccess,
   agent: (runDir, path) => getFromAgent(join(runDir, 'api.sock'), path),
+  installer: createInstaller(shimOf(import.meta.dirname)),
   // Loaded when asked for: the other commands need neither gRPC nor the engine's kernel.
-  runAgent: (options) => runUntilSignal(options, version),
+  runAgent: (options) => runUntilSignal(options, version, shimOf(import.meta.dirname)),
 });

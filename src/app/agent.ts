@@ -26,6 +26,8 @@ import { createNodeDevices } from '../linux/node-devices.ts';
 import { peerCredentials } from '../linux/peer-socket.ts';
 import { readPciFunction } from '../linux/sysfs/pci-function.ts';
 import { type FollowedConfiguration, followConfiguration } from './configuration.ts';
+import { createInstaller } from './installation.ts';
+import { type KeptShim, keepShim } from './kept-shim.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { openNode } from './node.ts';
 import { type AgentPaths, agentPaths } from './paths.ts';
@@ -35,6 +37,8 @@ import { createAgentView } from './view.ts';
 export interface AgentEnvironment {
   readonly options: AgentOptions;
   readonly version: string;
+  /** The release's CNI shim, for `installInto`. */
+  readonly shim: string;
   readonly log: Logger;
   /** Ends the wait for another agent. */
   readonly signal: AbortSignal;
@@ -66,7 +70,7 @@ export async function startAgent(environment: AgentEnvironment): Promise<Running
   }
 }
 
-async function start({ options, version, log, signal }: AgentEnvironment, stops: Stops): Promise<AgentPaths> {
+async function start({ options, version, shim, log, signal }: AgentEnvironment, stops: Stops): Promise<AgentPaths> {
   const startedAt = new Date();
   const configuration = await followConfiguration(options.config, options, log);
   stops.push(() => configuration.stop());
@@ -79,6 +83,7 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
 
   const kernel = createKernel({
     pciFunction: (address) => readPciFunction('/', address),
+    ...(options.procRoot === undefined ? {} : { procRoot: options.procRoot }),
     onLateError: (error) => log.warn({ err: error }, 'closing a descriptor failed'),
   });
   stops.push(() => kernel.close());
@@ -148,6 +153,8 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
   });
   stops.push(() => cni.close());
   await cni.listen();
+  const keptShim = keepShimOf(options, paths, shim, log);
+  stops.push(() => keptShim?.stop());
 
   // From here on: loading the program holds the loop for long, once.
   const loop = new LoopDelay();
@@ -165,6 +172,7 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
       attachments,
       spool,
       loop,
+      shim: keptShim,
     }),
     peerUid: (socket) => peerCredentials(socket).uid,
     log,
@@ -172,6 +180,12 @@ async function start({ options, version, log, signal }: AgentEnvironment, stops:
   stops.push(() => api.close());
   log.info({ version, node: inventory.current.node.name, runDir: paths.runDir }, 'serving');
   return paths;
+}
+
+function keepShimOf(options: AgentOptions, { runDir }: AgentPaths, shim: string, log: Logger): KeptShim | undefined {
+  if (options.installInto === undefined) return undefined;
+  const as = options.installAs ?? [];
+  return keepShim({ installer: createInstaller(shim), folder: options.installInto, as, shim, runDir, log });
 }
 
 /** Pools that follow the inventory, the configuration and the attachments. */

@@ -3,7 +3,7 @@ import type { AgentOptions } from '../cli/port.ts';
 import { createLog } from './log.ts';
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit status. A second signal ends at once. */
-export async function runUntilSignal(options: AgentOptions, version: string): Promise<number> {
+export async function runUntilSignal(options: AgentOptions, version: string, shim: string): Promise<number> {
   const log = createLog(options.logLevel);
   const stopping = new AbortController();
   const signalled = new Promise<void>((resolve) => {
@@ -22,7 +22,7 @@ export async function runUntilSignal(options: AgentOptions, version: string): Pr
     process.exit(70);
   });
   const { startAgent } = await import('./agent.ts');
-  const agent = await startAgent({ options, version, log, signal: stopping.signal });
+  const agent = await startAgent({ options, version, shim, log, signal: stopping.signal });
   await signalled;
   await agent.stop();
   log.info({}, 'stopped');

@@ -17,6 +17,7 @@ import {
 } from '../engine/view.ts';
 import type { KubeletFrontEnd, ResourceRegistration } from '../kubelet/index.ts';
 import type { FollowedConfiguration } from './configuration.ts';
+import type { KeptShim } from './kept-shim.ts';
 import type { LoopDelay } from './loop-delay.ts';
 
 export interface AgentParts {
@@ -30,6 +31,7 @@ export interface AgentParts {
   readonly attachments: AttachmentEngine;
   readonly spool: Pick<Spool, 'state'>;
   readonly loop: LoopDelay;
+  readonly shim: Pick<KeptShim, 'status'> | undefined;
 }
 
 export function createAgentView(parts: AgentParts): AgentView {
@@ -89,6 +91,7 @@ function statusOf(parts: AgentParts): AgentStatus {
       readAt: inventory.readAt.toISOString(),
       ...(inventory.problem === undefined ? {} : { problem: inventory.problem }),
     },
+    ...(parts.shim === undefined ? {} : { installation: parts.shim.status() }),
     process: { rssBytes: process.memoryUsage.rss(), eventLoopMaxMs: loop.maxMs },
   };
 }

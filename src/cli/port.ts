@@ -1,4 +1,5 @@
 /** What the commands need from outside: injected by `src/main.ts`, faked by tests. */
+import type { InstallReport, RemoveReport } from '../engine/installation/index.ts';
 import type { PlanReport, RunningNode } from '../engine/pools/plan-report.ts';
 import type { ConfigProblem, Explanation, InventoryView } from '../engine/view.ts';
 
@@ -72,7 +73,33 @@ export interface AgentOptions {
   readonly useCdi?: boolean;
   readonly nodeName?: string;
   readonly resourcePrefix?: string;
+  /** `/proc` of the node, whose sysctls can be written. */
+  readonly procRoot?: string;
+  /** The runtime's plugin folder, in which the agent keeps its shim; it installs nothing when absent. */
+  readonly installInto?: string;
+  /** Further names for the shim, those of plugins that it stands in for. */
+  readonly installAs?: readonly string[];
   readonly logLevel: string;
+}
+
+export interface InstallerOptions {
+  readonly cniBinDir: string;
+  readonly runDir: string;
+  /** The release's own when absent. */
+  readonly shim?: string;
+}
+
+/** What puts files in place on this node, and takes them away. */
+export interface Installer {
+  install(options: InstallerOptions, as: readonly string[]): Promise<InstallReport>;
+  /** With `onWait`, waits for the end of living attachments and calls it each time with their number. */
+  uninstall(
+    options: InstallerOptions,
+    request: { readonly names?: readonly string[]; readonly onWait?: (live: number) => void },
+  ): Promise<RemoveReport>;
+  placeConfiguration(from: string, to: string): Promise<void>;
+  /** False when there is none. */
+  removeConfiguration(path: string): Promise<boolean>;
 }
 
 export interface ProgramDeps {
@@ -80,6 +107,7 @@ export interface ProgramDeps {
   readonly output: Output;
   readonly node: NodeAccess;
   readonly agent: AgentAccess;
+  readonly installer: Installer;
   /** Runs until a signal; resolves with the exit status. */
   readonly runAgent: (options: AgentOptions) => Promise<number>;
 }

@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { type BerthError, toBerthError } from '../engine/errors.ts';
 import { attachmentsCommand, statusCommand } from './commands.ts';
 import { explainCommand } from './explain.ts';
+import { addInstallCommands, namesOf } from './install.ts';
 import { captureCommand, inventoryCommand } from './inventory.ts';
 import { lintCommand } from './lint.ts';
 import { planCommand } from './plan.ts';
@@ -76,6 +77,20 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     )
     .addOption(new Option('--node-name <name>', 'name of this node (the host name)').env('NODE_NAME'))
     .addOption(
+      new Option('--proc-root <dir>', "the node's /proc, where the agent's own is read-only").env('BERTH_PROC_ROOT'),
+    )
+    .addOption(
+      new Option(
+        '--install-into <dir>',
+        "keep the CNI shim in the runtime's plugin folder (as berth install does)",
+      ).env('BERTH_INSTALL_INTO'),
+    )
+    .addOption(
+      new Option('--install-as <names>', 'with --install-into: also under these names (comma-separated)')
+        .env('BERTH_INSTALL_AS')
+        .argParser(namesOf),
+    )
+    .addOption(
       new Option('--log-level <level>', 'least important line that is logged')
         .env('BERTH_LOG_LEVEL')
         .choices(['debug', 'info', 'warn', 'error'])
@@ -141,6 +156,7 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .addOption(runDirOption())
     .action(run(statusCommand(deps)));
 
+  addInstallCommands(program, deps, done);
   return program;
 }
 

@@ -13,6 +13,9 @@ export function renderStatus(status: AgentStatus, now: Date): string {
     ...configuration.warnings.map((warning) => `  ${printable(warning)}`),
     `attachments: ${attachments.total}${note(counted(attachments.stuck, 'stuck'))}${note(counted(attachments.unreadable, 'unreadable'))}`,
     `spool: ${spool.entries} waiting${note(counted(spool.unreadable, 'unreadable'))}`,
+    ...(status.installation === undefined
+      ? []
+      : [`shim: in ${status.installation.folder} as ${status.installation.names.join(', ')}${note(status.installation.problem)}`]),
     `process: ${Math.round(status.process.rssBytes / 2 ** 20)} MiB, event loop held ${status.process.eventLoopMaxMs.toFixed(1)} ms at most`,
   ];
   const rows = status.resources.map((resource) => [

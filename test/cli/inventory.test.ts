@@ -8,6 +8,7 @@ import { BerthError } from '../../src/engine/errors.ts';
 import { parseMacAddress, parsePciAddress } from '../../src/engine/values.ts';
 import type { InventoryView } from '../../src/engine/view.ts';
 import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
+import { notAsked } from './no-installer.ts';
 
 const HELD = parsePciAddress('0000:10:02.0');
 
@@ -168,6 +169,7 @@ function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: 
       if (agent instanceof BerthError) throw agent;
       return agent;
     },
+    installer: notAsked,
     runAgent: async () => 0,
   } as ProgramDeps;
   return { deps, out, err };

@@ -7,6 +7,7 @@ import { BerthError } from '../../src/engine/errors.ts';
 import type { Plan } from '../../src/engine/pools/model.ts';
 import { parseContainerId, parseIfName, parseNetworkName, parsePciAddress } from '../../src/engine/values.ts';
 import type { AgentStatus, ConfigProblem, Explanation } from '../../src/engine/view.ts';
+import { notAsked } from './no-installer.ts';
 
 const NOW = new Date('2026-01-01T00:10:00Z');
 const SINCE = '2026-01-01T00:05:00Z';
@@ -98,6 +99,7 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
       configSchema: () => ({}),
     },
     agent: <T>(_runDir: string, path: string) => Promise.resolve(answers[path] as T),
+    installer: notAsked,
     runAgent: (options) => {
       agentOptions = options;
       return Promise.resolve(0);
