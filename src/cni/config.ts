@@ -95,6 +95,10 @@ const network = z.looseObject({
   link: text.optional(),
   deviceID: text.optional(),
   pciBusID: text.optional(),
+  /** Of host-device: an interface's name, hardware address, or path below /sys/devices. */
+  device: text.optional(),
+  hwaddr: text.optional(),
+  kernelpath: text.optional(),
   mac: text.optional(),
   mtu: mtu.optional(),
   vlan: z.int().min(0).max(4094).optional(),

@@ -22,6 +22,7 @@ import {
 import { RTM_GETNSID, RTM_NEWNSID, readNsid, writeNsidAssign, writeNsidGet } from './netlink/nsid.ts';
 import { malformed } from './netlink/wire/attribute.ts';
 import { KernelNamespace } from './netns/namespace.ts';
+import { readNetdevsAt } from './sysfs/netdevs-at.ts';
 
 export interface KernelOptions {
   /** Where a PCI function stands now; from the sysfs side. */
@@ -57,6 +58,7 @@ export function createKernel(options: KernelOptions): LinuxKernel {
   return {
     host,
     pciFunction: options.pciFunction,
+    netdevsAt: (path) => readNetdevsAt(path),
 
     async adopt(fd) {
       if (!isNetworkNamespace(fd)) {

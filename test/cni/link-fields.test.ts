@@ -85,7 +85,51 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
   ['a VLAN without number', { type: 'vlan', master: 'eth1' }, /vlanId: it is missing/],
   ['a VLAN with too large a number', { type: 'vlan', vlanId: 4095 }, /vlanId: /],
   ['a MAC for a VLAN', { type: 'vlan', vlanId: 5, mac: '02:00:00:00:00:01' }, /mac is "02:00:00:00:00:01"/],
+  ['a host device by name', { type: 'host-device', device: 'eth5' }, host({ by: 'name', name: 'eth5' })],
+  [
+    'a host device by hardware address',
+    { type: 'host-device', hwaddr: '02-00-00-00-00-0A' },
+    host({ by: 'hwaddr', mac: '02:00:00:00:00:0a' }),
+  ],
+  [
+    'a host device by path',
+    { type: 'host-device', kernelpath: '/sys/devices/pci0000:00/0000:00:19.0' },
+    host({ by: 'kernelpath', path: '/sys/devices/pci0000:00/0000:00:19.0' }),
+  ],
+  [
+    'a host device by PCI address',
+    { type: 'host-device', pciBusID: '0000:3D:00.1' },
+    host({ by: 'pci', address: '0000:3d:00.1' }),
+  ],
+  [
+    'the host device that the pod was given, before what the definition names',
+    { type: 'host-device', device: 'eth5', runtimeConfig: { deviceID: '0000:3d:00.1' } },
+    host({ by: 'pci', address: '0000:3d:00.1' }),
+  ],
+  [
+    'a scalable function',
+    { type: 'host-device', runtimeConfig: { deviceID: 'mlx5_core.sf.2' } },
+    host({ by: 'auxiliary', id: 'mlx5_core.sf.2' }),
+  ],
+  [
+    'a MAC for a host device',
+    { type: 'host-device', device: 'eth5', runtimeConfig: { mac: '02:00:00:00:00:01' } },
+    { ...host({ by: 'name', name: 'eth5' }), mac: '02:00:00:00:00:01' },
+  ],
+  ['a host device without a name', { type: 'host-device' }, /device: no device is named/],
+  [
+    'a host device with two names',
+    { type: 'host-device', device: 'eth5', hwaddr: '02:00:00:00:00:01' },
+    /hwaddr: device and hwaddr name devices, and one is needed/,
+  ],
+  ['a path elsewhere', { type: 'host-device', kernelpath: '/etc/net' }, /kernelpath: .* is no path below/],
+  ['a path that climbs', { type: 'host-device', kernelpath: '/sys/devices/../../etc' }, /kernelpath/],
+  ['a slot for host-device', { type: 'host-device', deviceID: 'eth0-1' }, /pciBusID: "eth0-1" is neither/],
 ];
+
+function host(device: unknown): { kind: string; device: unknown } {
+  return { kind: 'host-device', device };
+}
 
 for (const [what, config, expected] of LINKS) {
   test(`link: ${what}`, async () => {
@@ -95,9 +139,14 @@ for (const [what, config, expected] of LINKS) {
   });
 }
 
-for (const [name, kind] of [['vlan', 'vlan']] as const) {
-  test(`link: the program ${name} makes a ${kind} without being told the type`, async () => {
-    assert.equal(((await linkOf({ vlanId: 5 }, name)) as { kind?: string }).kind, kind);
+const NAMES: readonly (readonly [string, Config])[] = [
+  ['vlan', { vlanId: 5 }],
+  ['host-device', { device: 'eth5' }],
+];
+
+for (const [name, config] of NAMES) {
+  test(`link: the program ${name} makes one without being told the type`, async () => {
+    assert.equal(((await linkOf(config, name)) as { kind?: string }).kind, name);
   });
 }
 

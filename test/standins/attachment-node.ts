@@ -9,6 +9,8 @@ import { type AttachmentEngine, createAttachments } from '../../src/engine/attac
 import type {
   AttachRequest,
   AttachResult,
+  HostDeviceLinkSpec,
+  HostDeviceName,
   IpvlanLinkSpec,
   LinkSpec,
   MacvlanLinkSpec,
@@ -204,6 +206,10 @@ export function macvlan(spec: Partial<MacvlanLinkSpec> = {}): MacvlanLinkSpec {
 
 export function ipvlan(spec: Partial<IpvlanLinkSpec> = {}): IpvlanLinkSpec {
   return { kind: 'ipvlan', uplink: 'eth1', mode: 'l2', flag: 'bridge', ...spec };
+}
+
+export function hostDevice(device: HostDeviceName = { by: 'name', name: 'nic0' }): HostDeviceLinkSpec {
+  return { kind: 'host-device', device };
 }
 
 export function vlan(spec: Partial<VlanLinkSpec> = {}): VlanLinkSpec {

@@ -15,7 +15,7 @@ import type {
   VfState,
 } from '../../src/engine/attachments/port.ts';
 import { BerthError } from '../../src/engine/errors.ts';
-import type { MacAddress, PciAddress } from '../../src/engine/values.ts';
+import type { IfName, MacAddress, PciAddress } from '../../src/engine/values.ts';
 import { kernelError, World, type WorldLink, type WorldNamespace } from './fake-world.ts';
 
 export interface Step {
@@ -120,12 +120,23 @@ export class FakeKernel implements Kernel {
     this.world.destroy(namespace);
   }
 
+  /** Interfaces by the path of their device; see {@link World.devicePaths}. */
+  async netdevsAt(path: string): Promise<readonly IfName[]> {
+    return this.step('netdevsAt', () => {
+      const link = this.world.devicePaths.get(path);
+      return link !== undefined && this.world.host.links.get(link.index) === link ? [link.name] : [];
+    });
+  }
+
   async pciFunction(address: PciAddress): Promise<PciFunction | undefined> {
     return this.step('pciFunction', () => {
       const vf = this.world.vfs.get(address);
       if (vf === undefined) {
         const pf = [...this.world.host.links.values()].find((link) => link.pci === address);
-        return pf === undefined ? undefined : { address, driver: 'igb', ifname: pf.name, incarnation: address };
+        const away = [...this.world.paths.values()].flatMap((each) => [...each.links.values()]);
+        const known = pf ?? away.find((link) => link.pci === address);
+        if (known === undefined) return undefined;
+        return { address, driver: 'igb', ...(pf === undefined ? {} : { ifname: pf.name }), incarnation: address };
       }
       const home =
         vf.link !== undefined && this.world.host.links.get(vf.link.index) === vf.link ? vf.link.name : undefined;

@@ -89,6 +89,8 @@ export class World {
   readonly host: WorldNamespace;
   readonly paths = new Map<string, WorldNamespace>();
   readonly vfs = new Map<PciAddress, WorldVf>();
+  /** Links by the path of their device in sysfs. */
+  readonly devicePaths = new Map<string, WorldLink>();
   /** Settings that the NIC's driver refuses. */
   readonly refusedSettings = new Set<keyof VfState>();
   /** Settings that it accepts and does not apply. */
@@ -123,7 +125,7 @@ export class World {
     namespace.alive = false;
     for (const link of [...namespace.links.values()]) {
       namespace.links.delete(link.index);
-      if (link.kind !== undefined || link.pci === undefined) continue;
+      if (link.kind !== undefined || link.name === 'lo') continue;
       if (this.byName(this.host, link.name) !== undefined) link.name = this.#devName(this.host);
       this.#place(this.host, link);
     }

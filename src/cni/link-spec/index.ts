@@ -7,6 +7,7 @@ import type { LinkKind, LinkSpec } from '../../engine/attachments/model.ts';
 import { asPciAddress } from '../../engine/values.ts';
 import { type ConfigProblem, invalidConfig, type NetworkConfig, unsupportedField } from '../config.ts';
 import { CNI_CODES, CniFault } from '../errors.ts';
+import { parseHostDevice } from './host-device.ts';
 import { parseIpvlan } from './ipvlan.ts';
 import { parseMacvlan } from './macvlan.ts';
 import { deviceOf, type LinkSource } from './source.ts';
@@ -18,6 +19,7 @@ const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
   ['macvlan', 'macvlan'],
   ['ipvlan', 'ipvlan'],
   ['vlan', 'vlan'],
+  ['host-device', 'host-device'],
 ]);
 
 /** Wrong fields go to `problems`, and what is returned beside them is not used then; throws `CniFault` for all else. */
@@ -33,6 +35,7 @@ const parsers: Readonly<Record<LinkKind, Parser>> = {
   macvlan: parseMacvlan,
   ipvlan: parseIpvlan,
   vlan: parseVlan,
+  'host-device': parseHostDevice,
 };
 const LINK_KINDS = Object.keys(parsers) as readonly LinkKind[];
 

@@ -304,7 +304,7 @@ export class AttachmentManager implements Attachments {
       { attachment: keyText(record.key), device: record.device, requestId: record.requestId, kind: record.link.kind },
       'attached',
     );
-    if (record.link.kind === 'vf' && result.hasNetdev)
+    if ((record.link.kind === 'vf' || record.link.kind === 'host-device') && result.hasNetdev)
       this.#inBackground(announceWhenUp(this.#context, attached, this.#stop.signal));
   }
 

@@ -71,7 +71,23 @@ export interface VlanLinkSpec extends UplinkChoice {
   readonly mtu?: number;
 }
 
-export type LinkSpec = VfLinkSpec | MacvlanLinkSpec | IpvlanLinkSpec | VlanLinkSpec;
+/** How a device of the node is named. `path` begins with /sys/devices/. */
+export type HostDeviceName =
+  | { readonly by: 'name'; readonly name: string }
+  | { readonly by: 'hwaddr'; readonly mac: MacAddress }
+  | { readonly by: 'kernelpath'; readonly path: string }
+  | { readonly by: 'pci'; readonly address: PciAddress }
+  /** `mlx5_core.sf.2`, a folder of /sys/bus/auxiliary/devices. */
+  | { readonly by: 'auxiliary'; readonly id: string };
+
+/** A network device of the node that one sandbox gets whole. */
+export interface HostDeviceLinkSpec {
+  readonly kind: 'host-device';
+  readonly device: HostDeviceName;
+  readonly mac?: MacAddress;
+}
+
+export type LinkSpec = VfLinkSpec | MacvlanLinkSpec | IpvlanLinkSpec | VlanLinkSpec | HostDeviceLinkSpec;
 export type LinkKind = LinkSpec['kind'];
 
 export interface AttachRequest {

@@ -82,6 +82,11 @@ export class RecordBook {
     return undefined;
   }
 
+  /** The device of the attachment whose configuration called it so. */
+  deviceNamed(named: string): string | undefined {
+    return this.all().find(({ link }) => link.kind === 'host-device' && link.named === named)?.device;
+  }
+
   put(record: AttachmentRecord): void {
     this.#store.write(record.key, formatRecord(record));
     this.#records.set(keyText(record.key), record);

@@ -1,5 +1,6 @@
 /** Every kind of link. A kind that is missing here, or lacks an export, does not compile. */
 import type { LinkKind, LinkSpec } from '../attachments/model.ts';
+import * as hostDevice from './host-device.ts';
 import * as ipvlan from './ipvlan.ts';
 import type { LinkDriver, LinkKinds, LinkState } from './link-driver.ts';
 import * as macvlan from './macvlan.ts';
@@ -8,7 +9,7 @@ import * as vlan from './vlan.ts';
 
 export const linkDrivers: {
   readonly [Kind in LinkKind]: LinkDriver<LinkKinds[Kind]['spec'], LinkKinds[Kind]['state']>;
-} = { vf, macvlan, ipvlan, vlan };
+} = { vf, macvlan, ipvlan, vlan, 'host-device': hostDevice };
 
 /** The driver of a kind, for callers that hold a spec and a state of that same kind. */
 export function driverOf(kind: LinkKind): LinkDriver<LinkSpec, LinkState> {

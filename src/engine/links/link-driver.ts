@@ -11,6 +11,7 @@ import type { Inventory } from '../inventory/model.ts';
 import type { IpamResult } from '../ipam/model.ts';
 import type { Logger } from '../logger.ts';
 import type { IfName, MacAddress, PciAddress } from '../values.ts';
+import type { HostDeviceState } from './host-device.ts';
 import type { IpvlanState } from './ipvlan.ts';
 import type { MacvlanState } from './macvlan.ts';
 import type { VfState } from './vf-state.ts';
@@ -22,6 +23,8 @@ export interface LinkContext {
   readonly log: Logger;
   /** What the node has, for uplinks that are chosen by what they are; absent where nobody keeps one. */
   readonly inventory?: (() => Inventory) | undefined;
+  /** The device of the record whose configuration called it so: while it is in a sandbox, nobody else can tell. */
+  readonly deviceNamed?: ((named: string) => string | undefined) | undefined;
 }
 
 /** The device an attachment is about, found but not looked at closely. */
@@ -132,6 +135,7 @@ export interface LinkKinds {
   vf: { spec: Extract<LinkSpec, { kind: 'vf' }>; state: VfState };
   macvlan: { spec: Extract<LinkSpec, { kind: 'macvlan' }>; state: MacvlanState };
   ipvlan: { spec: Extract<LinkSpec, { kind: 'ipvlan' }>; state: IpvlanState };
+  'host-device': { spec: Extract<LinkSpec, { kind: 'host-device' }>; state: HostDeviceState };
   vlan: { spec: Extract<LinkSpec, { kind: 'vlan' }>; state: VlanState };
 }
 

@@ -6,9 +6,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toBerthError } from '../../../src/engine/errors.ts';
 import type { MacAddress } from '../../../src/engine/values.ts';
-import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf, vlan } from '../../standins/attachment-node.ts';
+import { createPodNode, hostDevice, hostLocal, ipvlan, macvlan, type PodNode, vf, vlan } from '../../standins/attachment-node.ts';
 import type { Step } from '../../standins/fake-kernel.ts';
 import { kernelError, linkOf, settingsOf } from '../../standins/fake-world.ts';
+import { pool } from '../../standins/memory-ipam.ts';
 
 const test = suite('every step');
 
@@ -44,6 +45,25 @@ const kinds: readonly Kind[] = [
     attach: (node) => node.attach('c1', ipvlan({ uplink: 'inner', uplinkInSandbox: true })),
   },
   { name: 'VLAN', attach: (node) => node.attach('c1', vlan()) },
+  { name: 'macvlan with an IPAM program', attach: (node) => node.attach('c1', macvlan(), { ipam: pool() }) },
+  {
+    name: 'macvlan that is probed for',
+    attach: (node) => node.attach('c1', macvlan(), { detectDuplicates: true }),
+  },
+  { name: 'VF with an IPAM program', attach: (node) => node.attach('c1', vf(node.device(1)), { ipam: pool() }) },
+  {
+    name: 'host device',
+    ready: (node) =>
+      node.world.addLink(node.world.host, {
+        name: 'nic0',
+        up: true,
+        mtu: 9000,
+        alias: 'rack 7',
+        addresses: [{ address: '198.51.100.7/24', family: 4, scope: 'global', tentative: false, dadFailed: false }],
+        routes: [{ dst: '203.0.113.0/24', gateway: '198.51.100.1' }],
+      }),
+    attach: (node) => node.attach('c1', { ...hostDevice(), mac: MAC }),
+  },
   { name: 'VF', attach: (node) => node.attach('c1', vf(node.device(1))) },
   { name: 'VF with every setting', attach: (node) => node.attach('c1', vf(node.device(1), SETTINGS)) },
   {
