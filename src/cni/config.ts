@@ -119,6 +119,7 @@ const network = z.looseObject({
   flag: text.optional(),
   bcqueuelen: z.int().min(0).max(0xffff_ffff).optional(),
   linkInContainer: z.boolean().optional(),
+  duplicateAddressDetection: z.boolean().optional(),
   masterSelector: z.union([uplinkSelector, z.array(uplinkSelector).min(1)]).optional(),
   /** Of vlan; `vlan` is that of a VF, or the shared one of a macvlan or ipvlan. */
   vlanId: z.int().min(0).max(4094).optional(),

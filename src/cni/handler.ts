@@ -168,7 +168,16 @@ async function add(request: Request, context: OperationContext): Promise<string>
   const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);
   const result = await timed(progress, () =>
     options.attachments.attach(
-      { key, network, sandbox, sandboxPath, link, ...optional('ipam', ipam), ...podPart(args) },
+      {
+        key,
+        network,
+        sandbox,
+        sandboxPath,
+        link,
+        ...optional('ipam', ipam),
+        ...optional('detectDuplicates', review.config.duplicateAddressDetection),
+        ...podPart(args),
+      },
       context,
     ),
   );

@@ -392,6 +392,9 @@ int main(int argc, char **argv)
 	const char *name = variable("CNI_COMMAND", "");
 	const struct command *command = commands;
 
+	/* Of us there is nothing to release. */
+	if (environment(DELEGATED_VARIABLE) != NULL && equal(name, "DEL"))
+		quit(0);
 	if (environment(DELEGATED_VARIABLE) != NULL)
 		fail(CNI_INVALID_CONFIG, "ipam.type names Berth's own shim:", argc > 0 ? argv[0] : "", 0,
 		     "Berth gives no addresses under this name; write host-local, static, or an IPAM plugin's name.");

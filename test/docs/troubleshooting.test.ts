@@ -168,6 +168,7 @@ function shimErrors(source: string): readonly { readonly message: string; readon
   const constants: Readonly<Record<string, readonly number[]>> = {
     CNI_BAD_ENVIRONMENT: [CNI_CODES.badEnvironment],
     CNI_IO: [CNI_CODES.io],
+    CNI_INVALID_CONFIG: [CNI_CODES.invalidConfig],
     'command->code_when_away': [CNI_CODES.tryAgain, CNI_CODES.notAvailable],
   };
   // One message is put together; its beginning is what people see first.

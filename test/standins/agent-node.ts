@@ -31,6 +31,7 @@ export interface AgentNode {
   readonly kubelet: StandInKubelet;
   readonly runtime: Runtime;
   readonly configFile: string;
+  readonly shimPath: string;
   /** Starts an agent and resolves when it serves; `when: 'started'` does not wait. */
   startAgent(when?: 'serving' | 'started'): Promise<ChildProcess>;
   /** Sends the signal and resolves with the exit status, or the signal's name. */
@@ -49,6 +50,8 @@ export interface AgentNodeOptions {
   readonly devicesOf?: (pod: Pod) => ReadonlyMap<string, readonly string[]>;
   /** A program with its arguments that starts the agent, for example with fewer privileges. */
   readonly startedBy?: readonly string[];
+  /** CNI_PATH; `/opt/cni/bin` when absent. */
+  readonly cniPath?: string;
   /** The agent's network is that of the machine (the lab), whose sysfs it sees anyway. */
   readonly onMachine?: boolean;
 }
@@ -66,6 +69,7 @@ export async function createAgentNode(config: string, options: AgentNodeOptions 
   mkdirSync(join(folder, 'state'));
   const runtime = createRuntime({
     shimPath,
+    ...(options.cniPath === undefined ? {} : { cniPath: options.cniPath }),
     devicesOf: (pod) => Promise.resolve(options.devicesOf?.(pod) ?? new Map()),
     inherited: {
       BERTH_CNI_SOCKET: join(runDir, 'cni.sock'),
@@ -108,6 +112,7 @@ export async function createAgentNode(config: string, options: AgentNodeOptions 
     kubelet,
     runtime,
     configFile,
+    shimPath,
     startAgent,
     endAgent,
     status,

@@ -7,7 +7,7 @@ import { checkpoint } from '../cancellation.ts';
 import { BerthError } from '../errors.ts';
 import { allocateDelegated } from '../ipam/index.ts';
 import { addressFamily } from '../ipam/ip.ts';
-import type { IpamResult } from '../ipam/model.ts';
+import type { DelegatedSpec, IpamResult } from '../ipam/model.ts';
 import { addAddressing } from '../links/endpoint.ts';
 import type { LinkOutcome } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
@@ -15,8 +15,9 @@ import type { AttachRequest, OperationContext } from './model.ts';
 import type { Namespace } from './port.ts';
 import type { AttachmentRecord } from './record.ts';
 
-const CARRIER_TRIES = 100;
-const CARRIER_WAIT_MS = 100;
+const NOT_EXECUTED: ReadonlySet<string> = new Set(['ipam-program-missing', 'shim-too-old']);
+const CARRIER_TRIES = 200;
+const CARRIER_WAIT_MS = 50;
 
 /** Whether the link of this request is made without its addresses, and {@link addressLate} called then. */
 export function isAddressedLate(request: AttachRequest): boolean {
@@ -40,10 +41,7 @@ export async function addressLate(
   const { signal } = operation;
   let addressing = reserved;
   if (request.ipam?.type === 'delegated') {
-    const owner = { network: request.network, ...request.key };
-    const given = await allocateDelegated(context, request.ipam, owner, signal, operation.ipamPrograms);
-    addressing = given.result;
-    context.records.put({ ...record, addresses: given.place });
+    addressing = await askProgram(context, request, request.ipam, record, operation);
     checkpoint(signal, 'taking over the addresses of the IPAM program');
   }
   const { index } = outcome;
@@ -56,6 +54,29 @@ export async function addressLate(
     ...(outcome.mac === undefined ? {} : { mac: outcome.mac }),
   });
   return addressing;
+}
+
+async function askProgram(
+  context: AttachmentContext,
+  request: AttachRequest,
+  spec: DelegatedSpec,
+  record: AttachmentRecord,
+  operation: OperationContext,
+): Promise<IpamResult> {
+  const owner = { network: request.network, ...request.key };
+  try {
+    const { result, place } = await allocateDelegated(context, spec, owner, operation.signal, operation.ipamPrograms);
+    context.records.put({ ...record, addresses: place });
+    return result;
+  } catch (error) {
+    // What was never executed has nothing to release, and its release would wait for ever.
+    if (error instanceof BerthError && NOT_EXECUTED.has(error.reason)) {
+      const { addresses: _none, ...rest } = record;
+      context.records.put(rest);
+      context.ownedAddresses.forget(owner);
+    }
+    throw error;
+  }
 }
 
 /** IPv4 only: the kernel does it for IPv6, and ADD waits for that. */
