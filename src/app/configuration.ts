@@ -5,6 +5,7 @@ import {
   type ConfigOptions,
   type ConfigProblem,
   DEFAULT_CONFIG_FILE,
+  MACVTAP_VARIABLE,
   watchConfig,
   zeroConfig,
 } from '../config/index.ts';
@@ -26,6 +27,12 @@ export interface FollowedConfiguration {
   stop(): void;
 }
 
+/** What the environment says besides the file; an empty variable says nothing. */
+export function environmentOptions(): ConfigOptions {
+  const macvtap = process.env[MACVTAP_VARIABLE];
+  return macvtap === undefined || macvtap === '' ? {} : { macvtap };
+}
+
 /**
  * Follows `file`, or the default file, which may be missing. While a file is broken from the start
  * nothing is offered: its author meant something, and the zero configuration is not it.
@@ -41,6 +48,7 @@ export async function followConfiguration(
     problems.map((problem) => describeProblem(path, problem));
   const watch = await watchConfig({
     ...(resourcePrefix === undefined ? {} : { resourcePrefix }),
+    ...environmentOptions(),
     file: path,
     optional: file === undefined,
     fallback: { ...zeroConfig(), pools: [] },

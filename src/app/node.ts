@@ -22,6 +22,7 @@ import { askMachine } from '../linux/facts/machine.ts';
 import { createHostFacts } from '../linux/netlink/host-facts.ts';
 import { createNodeReader } from '../linux/node-reader.ts';
 import { createPciNames } from '../linux/sysfs/pci-ids.ts';
+import { environmentOptions } from './configuration.ts';
 
 /** Only the live node has a kernel to ask; a tree has its own record of the kernel's answers. */
 function factsOf(root: string) {
@@ -84,7 +85,10 @@ async function configOf(
   path: string | undefined,
   options: ConfigOptions = {},
 ): Promise<{ config: Config; problems: readonly ConfigProblem[] }> {
-  const { config, problems } = await readConfig(path ?? DEFAULT_CONFIG_FILE, path === undefined, options);
+  const { config, problems } = await readConfig(path ?? DEFAULT_CONFIG_FILE, path === undefined, {
+    ...environmentOptions(),
+    ...options,
+  });
   return { config: config ?? { ...zeroConfig(), pools: [] }, problems };
 }
 

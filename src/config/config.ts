@@ -7,10 +7,14 @@ import type { PoolSpec } from '../engine/pools/model.ts';
 import { zeroConfigPools } from '../engine/pools/zero-config.ts';
 import { readBerthDocument } from './berth-document.ts';
 import { type CniConfig, DEFAULT_CNI } from './cni.ts';
-import { MAX_CONFIG_BYTES, parseText } from './document.ts';
+import { type LocatedDocument, MAX_CONFIG_BYTES, parseText } from './document.ts';
+import { isMacvtapDocument, readMacvtapDocument } from './macvtap-document.ts';
 import type { ConfigProblem } from './problem.ts';
 import { prefixProblem } from './resource-name.ts';
 import { isSdpDocument, readSdpDocument, SDP_PREFIX } from './sdp-document.ts';
+
+/** Where macvtap-cni's device plugin has its configuration. */
+export const MACVTAP_VARIABLE = 'DP_MACVTAP_CONF';
 
 /** Where the file is unless told otherwise. */
 export const DEFAULT_CONFIG_FILE = '/etc/berth/config.yaml';
@@ -34,10 +38,12 @@ export interface ConfigPaths {
   readonly stateDir?: string;
 }
 
-/** What the command line says about a file's contents. */
+/** What the command line and the environment say about a file's contents. */
 export interface ConfigOptions {
   /** Prefix of every resource that does not bring its own. */
   readonly resourcePrefix?: string;
+  /** What `DP_MACVTAP_CONF` says, where it is set: macvtap-cni's configuration, besides the file. */
+  readonly macvtap?: string;
 }
 
 /** A configuration, or why there is none: `config` is absent exactly when a problem is an error. */
@@ -52,7 +58,7 @@ export function zeroConfig({ resourcePrefix }: ConfigOptions = {}): Config {
 }
 
 /**
- * Judges a file's text, in Berth's own form or the SR-IOV network device plugin's; never throws.
+ * Judges a file's text, in Berth's own form or one of its peers'; never throws.
  * `name` is what pools call their origin.
  */
 export function parseConfig(text: string, name: string, { resourcePrefix }: ConfigOptions = {}): ConfigResult {
@@ -60,9 +66,34 @@ export function parseConfig(text: string, name: string, { resourcePrefix }: Conf
   if (wrong !== undefined) return { problems: [{ path: '', message: `the resource prefix of the options: ${wrong}` }] };
   const { document, problems } = parseText(text);
   if (document === undefined) return { problems };
-  return isSdpDocument(document)
-    ? readSdpDocument(document, name, resourcePrefix ?? SDP_PREFIX)
-    : readBerthDocument(document, name, resourcePrefix);
+  const { config, ...told } = readDocument(document, name, resourcePrefix);
+  const all = [...problems, ...told.problems].toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  return config === undefined || problems.length > 0 ? { problems: all } : { config, problems: all };
+}
+
+function readDocument(document: LocatedDocument, name: string, resourcePrefix: string | undefined): ConfigResult {
+  if (isSdpDocument(document)) return readSdpDocument(document, name, resourcePrefix ?? SDP_PREFIX);
+  if (!isMacvtapDocument(document)) return readBerthDocument(document, name, resourcePrefix);
+  const { pools, problems } = readMacvtapDocument(document, name);
+  return pools === undefined ? { problems } : { config: { ...zeroConfig(), pools }, problems };
+}
+
+/**
+ * The configuration with the resources of macvtap-cni's `DP_MACVTAP_CONF` behind those of the file.
+ * Where no file says anything they are all there is, as in the plugin.
+ */
+function withMacvtap(result: ConfigResult, text: string, hasFile: boolean): ConfigResult {
+  const { document, problems } = parseText(text);
+  if (document === undefined) return { problems: [...result.problems, ...problems.map(inVariable)] };
+  const told = readMacvtapDocument(document, MACVTAP_VARIABLE);
+  const all = [...result.problems, ...[...problems, ...told.problems].map(inVariable)];
+  const { config } = result;
+  if (config === undefined || told.pools === undefined || problems.length > 0) return { problems: all };
+  return { config: { ...config, pools: [...(hasFile ? config.pools : []), ...told.pools] }, problems: all };
+}
+
+function inVariable({ line: _line, path, ...problem }: ConfigProblem): ConfigProblem {
+  return { path: `${MACVTAP_VARIABLE}${path}`, ...problem };
 }
 
 /**
@@ -71,9 +102,13 @@ export function parseConfig(text: string, name: string, { resourcePrefix }: Conf
  */
 export async function readConfig(file: string, optional: boolean, options: ConfigOptions = {}): Promise<ConfigResult> {
   const read = await readText(file);
-  if (read.text !== undefined) return parseConfig(read.text, file, options);
-  if (read.missing && optional) return { config: zeroConfig(options), problems: [] };
-  return { problems: [{ path: '', message: read.message }] };
+  const hasFile = read.text !== undefined || !read.missing || !optional;
+  const result = hasFile
+    ? read.text === undefined
+      ? { problems: [{ path: '', message: read.message }] }
+      : parseConfig(read.text, file, options)
+    : { config: zeroConfig(options), problems: [] };
+  return options.macvtap === undefined ? result : withMacvtap(result, options.macvtap, hasFile);
 }
 
 /** At most one byte more than allowed, so that a huge file costs nothing. */

@@ -5,6 +5,7 @@ export {
   type ConfigPaths,
   type ConfigResult,
   DEFAULT_CONFIG_FILE,
+  MACVTAP_VARIABLE,
   parseConfig,
   readConfig,
   zeroConfig,

@@ -37,6 +37,8 @@ function problemsOf(schema: z.ZodType, document: LocatedDocument, issue: z.core.
       return [document.problem(path, `${String(valueAt(document.value, path))} is less than ${issue.minimum}`)];
     case 'too_big':
       return [document.problem(path, `${String(valueAt(document.value, path))} is more than ${issue.maximum}`)];
+    case 'invalid_key':
+      return [document.problem(path, issue.issues[0]?.message ?? issue.message, undefined, true)];
     default:
       return [document.problem(path, issue.message)];
   }
@@ -81,6 +83,7 @@ function keysAt(schema: z.ZodType, path: DocumentPath): readonly string[] {
     at = unwrap(at);
     if (at instanceof z.ZodObject) at = at.shape[part];
     else if (at instanceof z.ZodArray) at = at.element;
+    else if (at instanceof z.ZodRecord) at = at.valueType;
     else return [];
   }
   at = unwrap(at);

@@ -1,28 +1,26 @@
 /**
  * The SR-IOV network device plugin's configuration file, as it is: a document with `resourceList`.
- * What the plugin accepts is accepted; what it ignores is a warning; what it crashes on, or what
- * this version cannot do, is a problem. What users of the plugin notice: docs/migrating.md.
+ * What the plugin accepts is accepted; what it ignores is a warning; what it refuses, crashes on or
+ * can match nothing with is an error. What users of the plugin notice: docs/migrating.md.
  */
-import type { z } from 'zod';
-import { DEFAULT_HEALTH } from '../engine/pools/health.ts';
+import { FOREIGN_CNI_HEALTH } from '../engine/pools/health.ts';
 import type { VfPoolSpec, VfSelector } from '../engine/pools/model.ts';
 import { asPciAddress } from '../engine/values.ts';
 import { isError } from '../engine/view.ts';
-import { compact } from './compact.ts';
 import { DEFAULT_CNI } from './cni.ts';
+import { compact } from './compact.ts';
 import type { ConfigResult } from './config.ts';
 import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem } from './problem.ts';
 import { configSchema } from './schema.ts';
 import { schemaProblems, valueAt } from './schema-problems.ts';
-import { DEVICE_TYPES, sdpSchema } from './sdp-schema.ts';
+import { type SdpDeviceType, type SdpResource, sdpSchema } from './sdp-schema.ts';
 import { tidySdp } from './sdp-tidy.ts';
+import { exclusiveKeys } from './selector-keys.ts';
 import { suggest } from './suggest.ts';
 
 /** The plugin's own default of `-resource-prefix`. */
 export const SDP_PREFIX = 'intel.com';
-
-type Resource = z.output<typeof sdpSchema>['resourceList'][number];
 
 /** The document is the plugin's, whatever else is wrong with it. */
 export function isSdpDocument(document: LocatedDocument): boolean {
@@ -46,21 +44,32 @@ export function readSdpDocument(document: LocatedDocument, name: string, prefix:
   return { config: { pools, registration: 'auto', cdi: false, cni: DEFAULT_CNI, paths: {} }, problems };
 }
 
-function specOf(resource: Resource, prefix: string, origin: string): VfPoolSpec {
-  const { additionalInfo = {}, excludeTopology = false, resourceName, resourcePrefix = prefix, selectors } = resource;
+function specOf(resource: SdpResource, prefix: string, origin: string): VfPoolSpec {
+  const { additionalInfo = {}, deviceType = 'netDevice', excludeTopology = false, resourceName, selectors } = resource;
+  const { resourcePrefix = prefix } = resource;
   return {
     kind: 'vf',
     resource: `${resourcePrefix}/${resourceName}`,
     origin,
-    candidates: 'functions',
+    candidates: CANDIDATES[deviceType],
     hyphens: 'kept',
     excludeTopology,
-    health: DEFAULT_HEALTH,
-    selectors: selectors.map(compact<VfSelector>),
+    health: FOREIGN_CNI_HEALTH,
+    selectors: selectors.map((selector) => selectorOf(deviceType, selector)),
     additionalInfo: Object.fromEntries(
       Object.entries(additionalInfo).map(([key, value]) => [asPciAddress(key) ?? key, value]),
     ),
   };
+}
+
+const CANDIDATES = { netDevice: 'functions', accelerator: 'accelerators', auxNetDevice: 'scalable' } as const;
+
+/** The plugin's accelerators are of PCI base class 12 only. Its auxiliary devices are all scalable functions. */
+function selectorOf(
+  deviceType: SdpDeviceType,
+  { auxTypes: _auxTypes, ...selector }: SdpResource['selectors'][number],
+): VfSelector {
+  return { ...(deviceType === 'accelerator' ? { classes: ['12'] } : {}), ...compact<VfSelector>(selector) };
 }
 
 function otherKeys(document: LocatedDocument): readonly ConfigProblem[] {
@@ -83,7 +92,7 @@ function resourcesTogether(document: LocatedDocument, defaultPrefix: string): re
   const seen = new Map<string, { readonly resource: string; readonly line: number | undefined }>();
   return list.flatMap((entry: unknown, at): readonly ConfigProblem[] => {
     const path = ['resourceList', at];
-    const problems = [...deviceType(document, path, entry), ...additionalInfoKeys(document, path, entry)];
+    const problems = [...selectorsTogether(document, path, entry), ...additionalInfoKeys(document, path, entry)];
     const name = valueAt(entry, ['resourceName']);
     if (typeof name !== 'string') return problems;
     const resource = `${valueAt(entry, ['resourcePrefix']) ?? defaultPrefix}/${name}`;
@@ -103,22 +112,21 @@ function resourcesTogether(document: LocatedDocument, defaultPrefix: string): re
   });
 }
 
-function deviceType(
+/** What the plugin refuses of a selector as a whole. */
+function selectorsTogether(
   document: LocatedDocument,
   path: readonly (string | number)[],
   entry: unknown,
 ): readonly ConfigProblem[] {
-  const type = valueAt(entry, ['deviceType']);
-  if (type === undefined) return [];
-  const at = [...path, 'deviceType'];
-  if (typeof type !== 'string' || !DEVICE_TYPES.has(type)) {
-    const known = [...DEVICE_TYPES.keys()];
-    const hint = typeof type === 'string' ? suggest(type, known) : undefined;
-    return [document.problem(at, `${JSON.stringify(type)} is not one of ${known.join(', ')}`, hint)];
-  }
-  const missing = DEVICE_TYPES.get(type);
-  if (missing === undefined) return [];
-  return [document.problem(at, `this version does not serve ${type}: ${missing}`, 'keep this resource elsewhere')];
+  const selectors = valueAt(entry, ['selectors']);
+  if (!Array.isArray(selectors)) return [];
+  const isAuxiliary = valueAt(entry, ['deviceType']) === 'auxNetDevice';
+  return selectors.flatMap((selector: unknown, index): readonly ConfigProblem[] => {
+    const at = [...path, 'selectors', index];
+    const problems = exclusiveKeys(document, at, selector);
+    if (!isAuxiliary || valueAt(selector, ['auxTypes']) !== undefined) return problems;
+    return [...problems, document.problem(at, 'required for deviceType auxNetDevice: auxTypes', 'it is ["sf"]')];
+  });
 }
 
 /** The plugin takes any key here, and finds no device for it. */

@@ -1,14 +1,23 @@
 /**
  * The shape of the SR-IOV network device plugin's configuration (`resourceList`), one field at a
- * time, after sdp-document.ts has tidied it: no unknown keys, no nulls, selectors always a list.
+ * time, after sdp-tidy.ts has tidied it: no unknown keys, no nulls, selectors always a list.
  */
 import { z } from 'zod';
+import {
+  acpiIndex,
+  alternativeName,
+  ddpProfile,
+  driver,
+  hexId,
+  linkType,
+  list,
+  partitionKey,
+  pciAddress,
+  text,
+  vdpaType,
+  vfRange,
+} from './fields.ts';
 import { nameProblem, prefixProblem } from './resource-name.ts';
-import { alternativeName, driver, hexId, linkType, list, pciAddress, text, vfRange } from './schema.ts';
-
-const acpiIndex = text((value) =>
-  /^[0-9]{1,10}$/.test(value) ? undefined : `${JSON.stringify(value)} is not an ACPI index, a number in quotes`,
-);
 
 const selectorSchema = z.object({
   vendors: list(hexId).optional(),
@@ -19,12 +28,18 @@ const selectorSchema = z.object({
   pfNames: list(vfRange(alternativeName)).optional(),
   rootDevices: list(vfRange(pciAddress)).optional(),
   linkTypes: list(linkType).optional(),
+  ddpProfiles: list(ddpProfile).optional(),
+  pKeys: list(partitionKey).optional(),
   isRdma: z.boolean().optional(),
+  needVhostNet: z.boolean().optional(),
+  vdpaType: vdpaType.optional(),
+  auxTypes: list(z.enum(['sf'])).optional(),
 });
 
 const resourceSchema = z.object({
   resourceName: text(nameProblem),
   resourcePrefix: text(prefixProblem).optional(),
+  deviceType: z.enum(['netDevice', 'accelerator', 'auxNetDevice']).optional(),
   excludeTopology: z.boolean().optional(),
   selectors: z.array(selectorSchema),
   additionalInfo: z.record(z.string(), z.record(z.string(), z.string())).optional(),
@@ -32,23 +47,23 @@ const resourceSchema = z.object({
 
 export const sdpSchema = z.object({ resourceList: z.array(resourceSchema) });
 
-/** Selectors by what this version does with them. */
+/** An entry of `resourceList`, tidied and judged. */
+export type SdpResource = z.output<typeof sdpSchema>['resourceList'][number];
+
+export type SdpDeviceType = NonNullable<SdpResource['deviceType']>;
+
 export const SELECTORS = Object.keys(selectorSchema.shape);
 
-/** Selectors that the plugin has and this version cannot judge, with what is missing. */
-export const UNSUPPORTED_SELECTORS: ReadonlyMap<string, string> = new Map([
-  ['ddpProfiles', 'the names of loaded DDP packages are not read yet'],
-  ['pKeys', 'InfiniBand partition keys are not read yet'],
-  ['vdpaType', 'vDPA devices are not read yet'],
-  ['needVhostNet', '/dev/vhost-net and /dev/net/tun are not given to containers yet'],
-]);
-
-/** Values of `deviceType`; those with a text are not served by this version. */
-export const DEVICE_TYPES: ReadonlyMap<string, string | undefined> = new Map([
-  ['netDevice', undefined],
-  ['accelerator', 'functions of PCI class 12 are not read yet'],
-  ['auxNetDevice', 'scalable functions are not read yet'],
-]);
-
 /** Keys of an entry of `resourceList`. */
-export const RESOURCE_KEYS = [...Object.keys(resourceSchema.shape), 'deviceType'];
+export const RESOURCE_KEYS = Object.keys(resourceSchema.shape);
+
+const ANY_DEVICE = ['vendors', 'devices', 'drivers'];
+const PCI_DEVICE = ['pciAddresses', 'acpiIndexes'];
+const NETWORK = ['pfNames', 'rootDevices', 'linkTypes', 'isRdma'];
+
+/** Which selectors the plugin knows for which type; it does not see the others. */
+export const SELECTORS_OF_TYPE: Readonly<Record<SdpDeviceType, readonly string[]>> = {
+  netDevice: [...ANY_DEVICE, ...PCI_DEVICE, ...NETWORK, 'ddpProfiles', 'pKeys', 'needVhostNet', 'vdpaType'],
+  accelerator: [...ANY_DEVICE, ...PCI_DEVICE],
+  auxNetDevice: [...ANY_DEVICE, ...NETWORK, 'auxTypes'],
+};

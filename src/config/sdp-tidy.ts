@@ -6,10 +6,8 @@
 import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
 import { valueAt } from './schema-problems.ts';
-import { RESOURCE_KEYS, SELECTORS, UNSUPPORTED_SELECTORS } from './sdp-schema.ts';
+import { RESOURCE_KEYS, type SdpDeviceType, SELECTORS, SELECTORS_OF_TYPE } from './sdp-schema.ts';
 import { suggest } from './suggest.ts';
-
-const SELECTOR_KEYS = [...SELECTORS, ...UNSUPPORTED_SELECTORS.keys()];
 
 /** The tidied copy, whose problems still name places of the file, and the problems so far. */
 export interface TidyDocument {
@@ -52,13 +50,19 @@ function tidyResource(
   if (!isMapping(resource)) return resource;
   // Empty texts are what the plugin calls its defaults.
   for (const key of ['resourcePrefix', 'deviceType']) if (resource[key] === '') delete resource[key];
-  return { ...resource, selectors: tidySelectors(document, path, resource.selectors, problems) };
+  const type = isTypeOf(resource.deviceType) ? resource.deviceType : 'netDevice';
+  return { ...resource, selectors: tidySelectors(document, path, resource.selectors, type, problems) };
+}
+
+function isTypeOf(type: unknown): type is SdpDeviceType {
+  return typeof type === 'string' && Object.hasOwn(SELECTORS_OF_TYPE, type);
 }
 
 function tidySelectors(
   document: LocatedDocument,
   path: DocumentPath,
   value: unknown,
+  type: SdpDeviceType,
   problems: ConfigProblem[],
 ): readonly unknown[] {
   const at = [...path, 'selectors'];
@@ -67,34 +71,36 @@ function tidySelectors(
     problems.push(document.problem(at, 'required: a selector, or a list of selectors', hint));
     return [];
   }
-  if (!Array.isArray(value)) return [tidySelector(document, at, value, problems)];
+  if (!Array.isArray(value)) return [tidySelector(document, at, value, type, problems)];
   if (value.length === 0) problems.push(document.problem(at, 'the list is empty and selects nothing', hint));
-  return value.map((selector: unknown, index) => tidySelector(document, [...at, index], selector, problems));
+  return value.map((selector: unknown, index) => tidySelector(document, [...at, index], selector, type, problems));
 }
 
 function tidySelector(
   document: LocatedDocument,
   path: DocumentPath,
   value: unknown,
+  type: SdpDeviceType,
   problems: ConfigProblem[],
 ): unknown {
-  const selector = tidyKeys(document, path, value, SELECTOR_KEYS, problems);
+  const selector = tidyKeys(document, path, value, SELECTORS, problems);
   if (!isMapping(selector)) return selector;
   for (const [key, field] of Object.entries(selector)) {
     // To the plugin these ask for nothing.
     const asksForNothing = field === false || field === '' || (Array.isArray(field) && field.length === 0);
-    const missing = UNSUPPORTED_SELECTORS.get(key);
-    if (asksForNothing) delete selector[key];
-    else if (missing !== undefined) {
-      const message = `this version cannot judge ${key}: ${missing}`;
-      problems.push(document.problem([...path, key], message, 'leave it out, or keep this resource elsewhere', true));
+    const applies = SELECTORS_OF_TYPE[type].includes(key);
+    if (!asksForNothing && !applies) {
+      const message = `${key} is ignored: the plugin does not know it for deviceType ${type}`;
+      const hint = `it has ${SELECTORS_OF_TYPE[type].join(', ')}`;
+      problems.push({ ...document.problem([...path, key], message, hint, true), severity: 'warning' });
     }
+    if (asksForNothing || !applies) delete selector[key];
   }
   return selector;
 }
 
 /** A copy with the keys' proper names, without nulls and unknown keys; what is no mapping stays what it is. */
-function tidyKeys(
+export function tidyKeys(
   document: LocatedDocument,
   path: DocumentPath,
   value: unknown,

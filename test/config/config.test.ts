@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
-import { parseConfig } from '../../src/config/index.ts';
+import { parseConfig, readConfig } from '../../src/config/index.ts';
 
 const full = `# all there is
 resourcePrefix: example.com
@@ -79,50 +82,48 @@ for (const [field, line] of [
 test('everything that a file can say arrives', () => {
   const { config, problems } = parseConfig(full, 'config.yaml');
   assert.deepEqual(problems, []);
-  assert.deepEqual(config, {
-    registration: 'legacy',
-    paths: { kubeletDir: '/var/lib/k0s/kubelet' },
-    pools: [
-      {
-        resource: 'example.com/fast',
-        origin: 'config.yaml:8',
-        excludeTopology: true,
-        health: { linkDown: 'ignore', driverChanged: 'unhealthy' },
-        kind: 'vf',
-        selectors: [
-          {
-            vendors: ['8086', '15b3'],
-            pfNames: [
-              {
-                pf: 'eth0',
-                ranges: [
-                  [0, 0],
-                  [2, 7],
-                ],
-              },
-              { pf: 'eth1' },
-            ],
-          },
-          {
-            rootDevices: [{ pf: '0000:41:00.0', ranges: [[1, 1]] }],
-            linkTypes: ['ether'],
-            isRdma: true,
-            idleNetdev: true,
-          },
-        ],
-        additionalInfo: { '*': { site: 'a' }, '0000:41:10.0': { site: 'b' } },
-      },
-      {
-        resource: 'example.com/shared',
-        origin: 'config.yaml:22',
-        excludeTopology: false,
-        health: { linkDown: 'unhealthy', driverChanged: 'unhealthy' },
-        kind: 'macvlan',
-        uplinks: [{ names: ['eth0'] }, { subnets: ['10.0.0.0/16', '2001:db8::/32'] }],
-        capacity: 7,
-      },
-    ],
-  });
+  assert.equal(config?.registration, 'legacy');
+  assert.deepEqual(config?.paths, { kubeletDir: '/var/lib/k0s/kubelet' });
+  assert.deepEqual(config?.pools, [
+    {
+      resource: 'example.com/fast',
+      origin: 'config.yaml:8',
+      excludeTopology: true,
+      health: { linkDown: 'ignore', driverChanged: 'unhealthy' },
+      kind: 'vf',
+      selectors: [
+        {
+          vendors: ['8086', '15b3'],
+          pfNames: [
+            {
+              pf: 'eth0',
+              ranges: [
+                [0, 0],
+                [2, 7],
+              ],
+            },
+            { pf: 'eth1' },
+          ],
+        },
+        {
+          rootDevices: [{ pf: '0000:41:00.0', ranges: [[1, 1]] }],
+          linkTypes: ['ether'],
+          isRdma: true,
+          idleNetdev: true,
+        },
+      ],
+      additionalInfo: { '*': { site: 'a' }, '0000:41:10.0': { site: 'b' } },
+    },
+    {
+      resource: 'example.com/shared',
+      origin: 'config.yaml:22',
+      excludeTopology: false,
+      health: { linkDown: 'unhealthy', driverChanged: 'unhealthy' },
+      kind: 'macvlan',
+      uplinks: [{ names: ['eth0'] }, { subnets: ['10.0.0.0/16', '2001:db8::/32'] }],
+      capacity: 7,
+    },
+  ]);
 });
 
 for (const [name, text] of [
@@ -178,15 +179,21 @@ const broken: readonly (readonly [string, string, readonly string[]])[] = [
     'a key that is like none',
     pool('kind: vf\nzzzzzzzz: 1'),
     [
-      '4 pools[0].zzzzzzzz: unknown key "zzzzzzzz" (known here: name, kind, selectors, uplinks, capacity, excludeTopology, namespaces, health, additionalInfo)',
+      '4 pools[0].zzzzzzzz: unknown key "zzzzzzzz" (known here: name, kind, selectors, uplinks, capacity, mode, perPf, excludeTopology, allocation, namespaces, health, additionalInfo)',
     ],
   ],
   [
     'a kind that is misspelt',
     pool('kind: maclan'),
-    ['3 pools[0].kind: "maclan" is not one of vf, macvlan, ipvlan (did you mean macvlan?)'],
+    [
+      '3 pools[0].kind: "maclan" is not one of vf, function, accelerator, sf, macvlan, ipvlan, macvtap, uplink (did you mean macvlan?)',
+    ],
   ],
-  ['a kind that is missing', 'pools:\n- name: a\n', ['2 pools[0].kind: required: one of vf, macvlan, ipvlan']],
+  [
+    'a kind that is missing',
+    'pools:\n- name: a\n',
+    ['2 pools[0].kind: required: one of vf, function, accelerator, sf, macvlan, ipvlan, macvtap, uplink'],
+  ],
   ['a name that is missing', 'pools:\n- kind: vf\n', ['2 pools[0].name: required: a text']],
   ['a pool that is a text', 'pools:\n- vf\n', ['2 pools[0]: a mapping is expected, not the text "vf"']],
   ['pools that are no list', 'pools: 5\n', ['1 pools: a list is expected, not 5']],
@@ -319,7 +326,95 @@ const broken: readonly (readonly [string, string, readonly string[]])[] = [
     'kubelet: {registration: watch}\n',
     ['1 kubelet.registration: "watch" is not one of auto, watcher, legacy (did you mean watcher?)'],
   ],
-  ['a key that is there twice', 'pools: []\npools: []\n', ['2 : Map keys must be unique']],
+  [
+    'a key that is there twice',
+    'pools: []\npools: []\n',
+    ['2 pools: the key "pools" is there already, on line 1 (leave one of them out)'],
+  ],
+  [
+    'a key that is there twice deep inside',
+    pool('kind: vf\nselectors:\n- vendors: ["8086"]\n  vendors: ["15b3"]'),
+    ['6 pools[0].selectors[0].vendors: the key "vendors" is there already, on line 5 (leave one of them out)'],
+  ],
+  [
+    'a mode of links that have theirs elsewhere',
+    pool('kind: macvlan\nmode: bridge'),
+    ['4 pools[0].mode: mode does not apply to kind macvlan (the mode of the others is part of the network)'],
+  ],
+  [
+    'a mode that is none',
+    pool('kind: macvtap\nmode: brige'),
+    ['4 pools[0].mode: "brige" is not one of bridge, private, vepa, passthru (did you mean bridge?)'],
+  ],
+  [
+    'a share of slots',
+    pool('kind: uplink\nperPf: {limit: 1}'),
+    ['4 pools[0].perPf: perPf does not apply to kind uplink (uplink pools have uplinks)'],
+  ],
+  ...['0', '"0%"', '"101%"', '"many"', '1.5'].map((limit): [string, string, string[]] => [
+    `a share of ${limit}`,
+    pool(`kind: vf\nperPf: {limit: ${limit}}`),
+    ['4 pools[0].perPf.limit: a number of VFs from 1 to 65535 is expected, or a share from "1%" to "100%"'],
+  ]),
+  [
+    'a group that is not there',
+    `uplinkGroups: {storage: [{names: [eth0]}]}\n${pool('kind: macvlan\nuplinks: [{groups: [storge]}]')}`,
+    ['5 pools[0].uplinks[0].groups[0]: there is no group "storge" (did you mean storage?)'],
+  ],
+  [
+    'a group where there are none',
+    pool('kind: vf\nselectors: [{pfGroups: [storage]}]'),
+    ['4 pools[0].selectors[0].pfGroups[0]: there is no group "storage" (uplinkGroups says what groups there are)'],
+  ],
+  [
+    'a group in a group',
+    'uplinkGroups:\n  a: [{groups: [b]}]\n  b: [{names: [eth0]}]\n',
+    [
+      '2 uplinkGroups.a[0].groups: unknown key "groups" (known here: names, altnames, kinds, drivers, pciAddresses, numaNodes, pcieRoots, serials, macs, subnets)',
+    ],
+  ],
+  [
+    'a name of a group that cannot be',
+    'uplinkGroups: {../a: [{names: [eth0]}]}\n',
+    ['1 uplinkGroups."../a": "../a" is not the name of a group'],
+  ],
+  [
+    'a pool of VFs on each uplink',
+    'pools:\n- name: "{uplink}-vf"\n  kind: vf\n',
+    ['2 pools[0].name: only pools of slots can be one resource on each uplink (leave {uplink} out of the name)'],
+  ],
+  [
+    'a name that is too long on some uplink',
+    `pools:\n- name: "{uplink}-${'x'.repeat(48)}"\n  kind: uplink\n`,
+    ['2 pools[0].name: the name has 64 characters; 63 are allowed'],
+  ],
+  [
+    'a NUMA node that cannot be',
+    pool('kind: vf\nselectors: [{numaNodes: [-1]}]'),
+    ['4 pools[0].selectors[0].numaNodes[0]: -1 is less than 0'],
+  ],
+  [
+    'a PCIe root that is none',
+    pool('kind: vf\nselectors: [{pcieRoots: ["0000:40"]}]'),
+    ['4 pools[0].selectors[0].pcieRoots[0]: "0000:40" is not a PCIe root, as in pci0000:40'],
+  ],
+  [
+    'a class that is none',
+    pool('kind: accelerator\nselectors: [{classes: ["0x12"]}]'),
+    [
+      '4 pools[0].selectors[0].classes[0]: "0x12" is not a PCI class of two, four or six hexadecimal digits, as in 12 or 0b40',
+    ],
+  ],
+  [
+    'RDMA and vDPA in one selector',
+    pool('kind: vf\nselectors: [{isRdma: true, vdpaType: vhost}]'),
+    ['4 pools[0].selectors[0].vdpaType: isRdma and vdpaType exclude each other (write two resources)'],
+  ],
+  [
+    'VFs to keep back in a reversed range',
+    'keepBack: ["eth0#3-1"]\n',
+    ['1 keepBack[0]: the range 3-1 in "eth0#3-1" ends before it begins'],
+  ],
   ['a list at the top', '- a\n', ['1 : a mapping is expected, not a list']],
   ['text at the top', 'hello\n', ['1 : a mapping is expected, not the text "hello"']],
 ];
@@ -345,6 +440,50 @@ test('every problem of a file is told at once, in the order of lines', () => {
   );
 });
 
+test('mistakes of one kind hide none of another: syntax of values, keys, types, and what belongs together', () => {
+  const { problems } = parseConfig(
+    `resourcePrefix: 5
+kubelet: []
+pools:
+- name: a
+  kind: 7
+  selectors: all
+- name: a
+  kind: vf
+  uplinks: [{names: [5]}]
+  selectors: [{isRdma: yes, vendors: 8086, pfGroups: [x], typo: 1}]
+  excludeTopology: true
+  excludeTopology: false
+- name: b
+  kind: vf
+  additionalInfo: {eth0: {a: b}}
+  selectors: [null, {pfNames: ["eth0#2-1"], isRdma: true, vdpaType: vhost}]
+`,
+    'f',
+  );
+  assert.deepEqual(
+    problems.map(({ line, path }) => `${line} ${path}`),
+    [
+      '1 resourcePrefix',
+      '2 kubelet',
+      '5 pools[0].kind',
+      '6 pools[0].selectors',
+      '7 pools[1].name',
+      '9 pools[1].uplinks[0].names[0]',
+      '9 pools[1].uplinks',
+      '10 pools[1].selectors[0].vendors',
+      '10 pools[1].selectors[0].isRdma',
+      '10 pools[1].selectors[0].typo',
+      '10 pools[1].selectors[0].pfGroups[0]',
+      '12 pools[1].excludeTopology',
+      '15 pools[2].additionalInfo.eth0',
+      '16 pools[2].selectors[0]',
+      '16 pools[2].selectors[1].pfNames[0]',
+      '16 pools[2].selectors[1].vdpaType',
+    ],
+  );
+});
+
 for (const text of ['{"a": ', 'a: b: c', '"', '[', 'a: *b', '\u0000', '%', '!!binary x']) {
   test(`${JSON.stringify(text)} is a problem and no exception`, () => {
     assert.ok(parseConfig(text, 'f').problems.length > 0);
@@ -360,6 +499,22 @@ test('an alias bomb is refused', () => {
 test('a file of more than a mebibyte is refused', () => {
   const { problems } = parseConfig(`# ${'x'.repeat(1024 * 1024)}`, 'f');
   assert.match(problems[0]?.message ?? '', /at most 1048576 are read/);
+});
+
+test('of a file of 10 MB no more than that is read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-config-'));
+  try {
+    const file = join(folder, 'config.yaml');
+    writeFileSync(file, `pools: [] # ${'x'.repeat(10_000_000)}`);
+    const { config, problems } = await readConfig(file, false);
+    assert.equal(config, undefined);
+    assert.deepEqual(
+      problems.map(({ message }) => message),
+      ['the file has 1048577 bytes or more; at most 1048576 are read'],
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a key of the prototype is just an unknown key', () => {

@@ -64,30 +64,47 @@ const broken: readonly (readonly [string, string, readonly string[]])[] = [
     resource('"selectors": {"linkTypes": ["Ethernet II"]}'),
     ['f:3: resourceList[0].selectors.linkTypes[0]: "Ethernet II" is not a link type, as in ether'],
   ],
-  ...(
+  [
+    'a DDP package that no device can name',
+    resource('"selectors": {"ddpProfiles": ["a\\tb"]}'),
+    ['f:3: resourceList[0].selectors.ddpProfiles[0]: "a\\tb" cannot be the name of a DDP package'],
+  ],
+  [
+    'a partition key that is none',
+    resource('"selectors": {"pKeys": ["0x8001", "8001", "0x10000"]}'),
     [
-      ['ddpProfiles', '["GTPv1-C/U"]', 'the names of loaded DDP packages are not read yet'],
-      ['pKeys', '["0x8001"]', 'InfiniBand partition keys are not read yet'],
-      ['vdpaType', '"vhost"', 'vDPA devices are not read yet'],
-      ['needVhostNet', 'true', '/dev/vhost-net and /dev/net/tun are not given to containers yet'],
-    ] as const
-  ).map(([key, value, missing]): [string, string, string[]] => [
-    `the selector ${key}, which this version cannot judge,`,
-    resource(`"selectors": {\n"${key}": ${value}}`),
-    [
-      `f:4: resourceList[0].selectors.${key}: this version cannot judge ${key}: ${missing} (leave it out, or keep this resource elsewhere)`,
+      'f:3: resourceList[0].selectors.pKeys[1]: "8001" is not a partition key of up to four hexadecimal digits, as in 0x8001',
+      'f:3: resourceList[0].selectors.pKeys[2]: "0x10000" is not a partition key of up to four hexadecimal digits, as in 0x8001',
     ],
-  ]),
-  ...(
+  ],
+  [
+    'a vDPA type that is none',
+    resource('"selectors": {"vdpaType": "vhosts"}'),
+    ['f:3: resourceList[0].selectors.vdpaType: "vhosts" is not one of vhost, virtio (did you mean vhost?)'],
+  ],
+  [
+    'RDMA and vDPA in one selector',
+    resource('"selectors": [{}, {"isRdma": true,\n"vdpaType": "vhost"}]'),
+    ['f:4: resourceList[0].selectors[1].vdpaType: isRdma and vdpaType exclude each other (write two resources)'],
+  ],
+  [
+    'auxiliary devices of no type',
+    resource('"deviceType": "auxNetDevice", "selectors": [\n{"vendors": ["15b3"]}]'),
+    ['f:4: resourceList[0].selectors[0]: required for deviceType auxNetDevice: auxTypes (it is ["sf"])'],
+  ],
+  [
+    'auxiliary devices of another type',
+    resource('"deviceType": "auxNetDevice", "selectors": {"auxTypes": ["sf", "eth"]}'),
+    ['f:3: resourceList[0].selectors.auxTypes[1]: "eth" is not one of sf (known here: sf)'],
+  ],
+  [
+    'a key that is there twice, with what else is wrong',
+    resource('"selectors": {"vendors": ["8086"],\n"vendors": ["x"]}'),
     [
-      ['accelerator', 'functions of PCI class 12 are not read yet'],
-      ['auxNetDevice', 'scalable functions are not read yet'],
-    ] as const
-  ).map(([type, missing]): [string, string, string[]] => [
-    `the type ${type}`,
-    resource(`"deviceType": "${type}", "selectors": {}`),
-    [`f:3: resourceList[0].deviceType: this version does not serve ${type}: ${missing} (keep this resource elsewhere)`],
-  ]),
+      'f:4: resourceList[0].selectors.vendors: the key "vendors" is there already, on line 3 (leave one of them out)',
+      'f:4: resourceList[0].selectors.vendors[0]: "x" is not a PCI id of four hexadecimal digits, as in 8086',
+    ],
+  ],
   [
     'a type that does not exist',
     resource('"deviceType": "netdevice", "selectors": {}'),
@@ -153,7 +170,7 @@ const odd: readonly (readonly [string, string, readonly string[]])[] = [
     'an unknown key of a resource',
     resource('"selectors": {},\n"sriovMode": true'),
     [
-      'f:4: warning: resourceList[0].sriovMode: unknown key "sriovMode", which is ignored (known here: resourceName, resourcePrefix, excludeTopology, selectors, additionalInfo, deviceType)',
+      'f:4: warning: resourceList[0].sriovMode: unknown key "sriovMode", which is ignored (known here: resourceName, resourcePrefix, deviceType, excludeTopology, selectors, additionalInfo)',
     ],
   ],
   [
@@ -171,6 +188,13 @@ const odd: readonly (readonly [string, string, readonly string[]])[] = [
     resource('"selectors": {}, "additionalInfo": {"eth0": {"a": "b"}}'),
     [
       'f:3: warning: resourceList[0].additionalInfo.eth0: "eth0" is neither "*" nor a full PCI address, and applies to no device',
+    ],
+  ],
+  [
+    'a selector of another type',
+    resource('"deviceType": "accelerator", "selectors": {\n"pfNames": ["eth0"]}'),
+    [
+      'f:4: warning: resourceList[0].selectors.pfNames: pfNames is ignored: the plugin does not know it for deviceType accelerator (it has vendors, devices, drivers, pciAddresses, acpiIndexes)',
     ],
   ],
   [
