@@ -8,11 +8,14 @@ import type { AgentOptions } from '../cli/port.ts';
 import { type CniObservation, createCniServer, createHandler, createSpool } from '../cni/index.ts';
 import { type AttachmentEngine, createAttachments } from '../engine/attachments/index.ts';
 import { systemClock } from '../engine/clock.ts';
+import { createFeed } from '../engine/feed/feed.ts';
 import { createLiveInventory, type LiveInventory } from '../engine/inventory/live.ts';
 import type { Logger } from '../engine/logger.ts';
 import { holdsOf, laterHoldsOf } from '../engine/pools/holds.ts';
 import { createPoolSet, type PoolSet } from '../engine/pools/pool-set.ts';
 import { createTenancy } from '../engine/pools/tenancy.ts';
+import { createEventStreams } from '../http/event-stream.ts';
+import type { PageServer } from '../http/page.ts';
 import { serveApi } from '../http/server.ts';
 import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
 import { takeAgentLock } from '../linux/agent-lock.ts';
@@ -30,6 +33,7 @@ import { createInstaller } from './installation.ts';
 import { type KeptShim, keepShim } from './kept-shim.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { openNode } from './node.ts';
+import { DEFAULT_PAGE_ADDRESS, startPage } from './page.ts';
 import { type AgentPaths, agentPaths } from './paths.ts';
 import { peerSocket } from './peers.ts';
 import { createAgentView } from './view.ts';
@@ -108,8 +112,9 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     bootId,
   });
   stops.push(() => attachments.stop());
+  const reader = openNode('/', options.nodeName);
   const inventory = await createLiveInventory({
-    reader: openNode('/', options.nodeName),
+    reader,
     changes: createChangeSource(),
     onNamespaceGone: (nsid) => void attachments.onNamespaceGone(nsid),
     log,
@@ -159,25 +164,41 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   // From here on: loading the program holds the loop for long, once.
   const loop = new LoopDelay();
   stops.push(() => loop.stop());
+  let page: PageServer | undefined;
+  const view = createAgentView({
+    version,
+    startedAt,
+    configuration,
+    reader,
+    inventory,
+    pools: livePools,
+    tenancy,
+    kubelet,
+    attachments,
+    spool,
+    loop,
+    shim: keptShim,
+    page: () => page,
+  });
+  const feed = createFeed({
+    view: () => view.inventory(),
+    changes: [inventory, livePools, attachments].map(
+      (part) => (listener: () => void) => part.subscribe(() => listener()),
+    ),
+    log,
+  });
+  stops.push(() => feed.stop());
+  const streams = createEventStreams({ feed, log });
   const api = await serveApi({
     socketPath: paths.apiSocket,
-    view: createAgentView({
-      version,
-      startedAt,
-      configuration,
-      inventory,
-      pools: livePools,
-      tenancy,
-      kubelet,
-      attachments,
-      spool,
-      loop,
-      shim: keptShim,
-    }),
+    view,
+    streams,
     peerUid: (socket) => peerCredentials(socket).uid,
     log,
   });
   stops.push(() => api.close());
+  page = await startPage(options.pageListen ?? DEFAULT_PAGE_ADDRESS, { view, streams, log });
+  stops.push(() => page?.close());
   log.info({ version, node: inventory.current.node.name, runDir: paths.runDir }, 'serving');
   return paths;
 }

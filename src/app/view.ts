@@ -3,6 +3,7 @@ import type { Spool } from '../cni/index.ts';
 import type { AttachmentEngine } from '../engine/attachments/index.ts';
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
+import type { NodeReader } from '../engine/inventory/port.ts';
 import { inventoryView } from '../engine/inventory-view.ts';
 import type { PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
@@ -12,11 +13,13 @@ import {
   type AgentStatus,
   type AgentView,
   type DeviceOwner,
+  type PageAccess,
   type ResourceStatus,
   unknownDevice,
 } from '../engine/view.ts';
 import type { KubeletFrontEnd, ResourceRegistration } from '../kubelet/index.ts';
 import type { FollowedConfiguration } from './configuration.ts';
+import { readCounters } from './counters.ts';
 import type { KeptShim } from './kept-shim.ts';
 import type { LoopDelay } from './loop-delay.ts';
 
@@ -24,6 +27,7 @@ export interface AgentParts {
   readonly version: string;
   readonly startedAt: Date;
   readonly configuration: FollowedConfiguration;
+  readonly reader: NodeReader;
   readonly inventory: LiveInventory;
   readonly pools: PoolSet;
   readonly tenancy: Pick<Tenancy, 'refusals'>;
@@ -31,6 +35,7 @@ export interface AgentParts {
   readonly attachments: AttachmentEngine;
   readonly spool: Pick<Spool, 'state'>;
   readonly loop: LoopDelay;
+  readonly page: () => PageAccess | undefined;
   readonly shim: Pick<KeptShim, 'status'> | undefined;
 }
 
@@ -41,6 +46,8 @@ export function createAgentView(parts: AgentParts): AgentView {
     inventory: () => inventoryView(inventory.current, pools.plan(), ownersOf(attachments.list())),
     plan: () => pools.plan(),
     attachments: () => attachments.list(),
+    counters: () => readCounters(inventory.current, parts.reader),
+    page: () => parts.page(),
     explain: (name) => {
       const explanation = pools.explain(name);
       if (explanation === undefined) throw unknownDevice(name);

@@ -79,6 +79,8 @@ export interface AgentOptions {
   readonly installInto?: string;
   /** Further names for the shim, those of plugins that it stands in for. */
   readonly installAs?: readonly string[];
+  /** Address and port of the page, or `off`. */
+  readonly pageListen?: string;
   readonly logLevel: string;
 }
 

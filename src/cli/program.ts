@@ -75,6 +75,11 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
         'BERTH_RESOURCE_PREFIX',
       ),
     )
+    .addOption(
+      new Option('--page-listen <address>', 'address and port of the page (127.0.0.1:9474), or off').env(
+        'BERTH_PAGE_LISTEN',
+      ),
+    )
     .addOption(new Option('--node-name <name>', 'name of this node (the host name)').env('NODE_NAME'))
     .addOption(
       new Option('--proc-root <dir>', "the node's /proc, where the agent's own is read-only").env('BERTH_PROC_ROOT'),

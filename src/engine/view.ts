@@ -4,7 +4,7 @@
  */
 import type { AttachmentSummary } from './attachments/model.ts';
 import { BerthError } from './errors.ts';
-import type { Inventory } from './inventory/model.ts';
+import type { Inventory, VfCounters } from './inventory/model.ts';
 import type { DeviceExplanation } from './pools/explain.ts';
 import type { Plan } from './pools/model.ts';
 import type { Refusals } from './pools/tenancy.ts';
@@ -93,8 +93,21 @@ export interface Explanation extends DeviceExplanation {
   readonly owner?: DeviceOwner;
 }
 
+/** `berth inventory --counters`: what PFs counted, by address of the VF; VFs that nobody counted are absent. */
+export type CountersView = Readonly<Record<PciAddress, VfCounters>>;
+
+/** How to open the agent's page in a browser. */
+export interface PageAccess {
+  /** With the token in the part that browsers do not send, `http://127.0.0.1:9474/#token=...`. */
+  readonly url: string;
+}
+
 /** The agent as its front ends for people see it. */
 export interface AgentView {
+  /** Asks the drivers. */
+  counters(): Promise<CountersView>;
+  /** `undefined` when the page is not served. */
+  page(): PageAccess | undefined;
   status(): AgentStatus;
   inventory(): InventoryView;
   plan(): Plan;

@@ -10,32 +10,40 @@ import type { Socket } from 'node:net';
 import { BerthError, type ErrorCode, toBerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import type { AgentView } from '../engine/view.ts';
+import type { EventStreams } from './event-stream.ts';
 
 export interface ApiServerOptions {
   readonly socketPath: string;
   readonly view: AgentView;
   /** Peer's uid by SO_PEERCRED; a peer that is not root is cut off before its request is read. */
   readonly peerUid: (socket: Socket) => number;
+  /** For `/v1/stream`. */
+  readonly streams: EventStreams;
   readonly log: Logger;
 }
+
+/** What answers requests, on whatever they came. */
+export type ApiAnswers = Pick<ApiServerOptions, 'view' | 'streams' | 'log'>;
 
 export interface ApiServer {
   /** Stops listening and ends every connection. */
   close(): Promise<void>;
 }
 
-const PATHS = 'Paths are /v1/status, /v1/inventory, /v1/plan, /v1/attachments and /v1/explain?device=NAME.';
+const PATHS =
+  'Paths are /v1/status, /v1/inventory, /v1/counters, /v1/plan, /v1/attachments, /v1/explain?device=NAME, /v1/stream and /v1/page.';
 
 /** More than the command line ever opens; the rest waits in the kernel's backlog. */
 const MAX_CONNECTIONS = 32;
 
 /**
- * Serves `GET /v1/{status,inventory,plan,attachments}` and `GET /v1/explain?device=NAME`.
+ * Serves `GET /v1/{status,inventory,counters,plan,attachments,stream,page}` and
+ * `GET /v1/explain?device=NAME`.
  * Errors are `{code, reason, message, remedy}` with a matching status.
  */
 export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   const server = createServer({ keepAlive: false, requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
-    answer(options.view, request, response, options.log);
+    answerApi(options, request, response);
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
@@ -76,32 +84,44 @@ async function listenRootOnly(server: Server, path: string): Promise<void> {
   chmodSync(path, 0o600);
 }
 
-function answer(view: AgentView, request: IncomingMessage, response: ServerResponse, log: Logger): void {
-  try {
-    send(response, 200, route(view, request));
-  } catch (thrown) {
+/** Answers one request; never throws. */
+export function answerApi(answers: ApiAnswers, request: IncomingMessage, response: ServerResponse): void {
+  answer(answers, request, response).catch((thrown: unknown) => {
     const error = toBerthError(thrown);
-    if (error.code === 'Internal') log.error({ err: error, url: request.url }, 'api: request failed');
+    if (error.code === 'Internal') answers.log.error({ err: error, url: request.url }, 'api: request failed');
     const { code, reason, message, remedy } = error;
-    send(response, STATUS[code], { code, reason, message, remedy });
-  }
+    if (response.headersSent) response.destroy();
+    else send(response, STATUS[code], { code, reason, message, remedy });
+  });
 }
 
-function route(view: AgentView, request: IncomingMessage): unknown {
-  if (request.method !== 'GET') {
-    throw new BerthError({
-      code: 'Unsupported',
-      reason: 'api-method',
-      message: `${request.method} is not served here, the API only reads`,
-      remedy: 'Use GET.',
-    });
-  }
-  const url = parseUrl(request.url ?? '/');
+async function answer(answers: ApiAnswers, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = pathOf(request);
+  if (url.pathname === '/v1/stream') await answers.streams.serve(response);
+  else send(response, 200, await route(answers.view, url));
+}
+
+/** Throws unless the request only reads. */
+function pathOf(request: IncomingMessage): URL {
+  if (request.method === 'GET') return parseUrl(request.url ?? '/');
+  throw new BerthError({
+    code: 'Unsupported',
+    reason: 'api-method',
+    message: `${request.method} is not served here, the API only reads`,
+    remedy: 'Use GET.',
+  });
+}
+
+function route(view: AgentView, url: URL): unknown {
   switch (url.pathname) {
     case '/v1/status':
       return view.status();
     case '/v1/inventory':
       return view.inventory();
+    case '/v1/counters':
+      return view.counters();
+    case '/v1/page':
+      return view.page() ?? noPage();
     case '/v1/plan':
       return view.plan();
     case '/v1/attachments':
@@ -116,6 +136,15 @@ function route(view: AgentView, request: IncomingMessage): unknown {
         remedy: PATHS,
       });
   }
+}
+
+function noPage(): never {
+  throw new BerthError({
+    code: 'NotFound',
+    reason: 'page-off',
+    message: 'the agent serves no page',
+    remedy: 'Start it with --page-listen 127.0.0.1:9474, and see its log if it was.',
+  });
 }
 
 function parseUrl(text: string): URL {

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { BerthError } from '../../src/engine/errors.ts';
+import type { Feed } from '../../src/engine/feed/feed.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import type { AgentView } from '../../src/engine/view.ts';
 import { getFromAgent } from '../../src/http/client.ts';
+import { createEventStreams } from '../../src/http/event-stream.ts';
 import { type ApiServer, serveApi } from '../../src/http/server.ts';
 
 interface Context {
@@ -32,6 +34,9 @@ const view = {
   },
 } as unknown as AgentView;
 
+/** Nobody watches in these tests. */
+const streams = createEventStreams({ feed: {} as Feed, log: silentLogger });
+
 test.before.each(async (context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'berth-api-'));
   context.socketPath = join(context.folder, 'api.sock');
@@ -43,6 +48,7 @@ test.before.each(async (context) => {
       if (Number.isNaN(context.uid)) throw new Error('the socket is closed');
       return context.uid;
     },
+    streams,
     log: silentLogger,
   });
 });
@@ -131,7 +137,7 @@ test('says that no agent is there, and how to start one', async ({ folder }) => 
 test('takes the place of a socket that a dead agent left', async ({ folder }) => {
   const socketPath = join(folder, 'stale.sock');
   writeFileSync(socketPath, '');
-  const server = await serveApi({ socketPath, view, peerUid: () => 0, log: silentLogger });
+  const server = await serveApi({ socketPath, view, streams, peerUid: () => 0, log: silentLogger });
   assert.deepEqual(await getFromAgent(socketPath, '/v1/status'), { node: 'n1' });
   await server.close();
 });

@@ -1,0 +1,120 @@
+/**
+ * The node as a live view shows it: one flat entry for each device, so that a change is a handful
+ * of entries and not a node of two thousand. Entries that did not change keep their identity.
+ */
+import type { Finding, Inventory, Nic, Vf } from '../inventory/model.ts';
+import { isSame } from '../inventory/share.ts';
+import { type DeviceState, stateOf } from '../inventory-view.ts';
+import type { PciAddress } from '../values.ts';
+import type { DeviceOwner, InventoryView } from '../view.ts';
+
+/** A NIC (without its VFs) or a VF, as `inventory -o json` has it. */
+export type FeedDevice = (Omit<Nic, 'vfs'> | Vf) & {
+  readonly state: DeviceState;
+  readonly pool?: string;
+  /** Why it is `broken`. */
+  readonly problem?: string;
+  readonly owner?: DeviceOwner;
+};
+
+/** All that a live view shows. */
+export interface FeedDocument {
+  readonly node: Inventory['node'];
+  /** NICs by address, each followed by its VFs. */
+  readonly devices: ReadonlyMap<PciAddress, FeedDevice>;
+  readonly virtual: Inventory['virtual'];
+  readonly findings: readonly Finding[];
+}
+
+/** What is other than before; absent parts did not change. A device that is gone is `null`. */
+export interface FeedChange {
+  readonly node?: FeedDocument['node'];
+  readonly devices?: Readonly<Record<PciAddress, FeedDevice | null>>;
+  readonly virtual?: FeedDocument['virtual'];
+  readonly findings?: FeedDocument['findings'];
+}
+
+/** The document of a view; what equals its counterpart in `previous` is that. */
+export function feedDocument(view: InventoryView, previous?: FeedDocument): FeedDocument {
+  const { inventory } = view;
+  const devices = new Map<PciAddress, FeedDevice>();
+  const add = (device: Nic | Vf): void => {
+    const before = previous?.devices.get(device.address);
+    devices.set(device.address, shared(before, device, view));
+  };
+  for (const nic of inventory.nics) {
+    add(nic);
+    for (const vf of nic.vfs) add(vf);
+  }
+  const keep = <T>(before: T | undefined, now: T): T => (before !== undefined && isSame(before, now) ? before : now);
+  return {
+    node: keep(previous?.node, inventory.node),
+    devices,
+    virtual: keep(previous?.virtual, inventory.virtual),
+    findings: keep(previous?.findings, inventory.findings),
+  };
+}
+
+/** `undefined` when nothing differs. */
+export function feedChange(before: FeedDocument, now: FeedDocument): FeedChange | undefined {
+  const devices: Record<PciAddress, FeedDevice | null> = {};
+  for (const [address, device] of now.devices) if (before.devices.get(address) !== device) devices[address] = device;
+  for (const address of before.devices.keys()) if (!now.devices.has(address)) devices[address] = null;
+  const change: FeedChange = {
+    ...(before.node === now.node ? {} : { node: now.node }),
+    ...(Object.keys(devices).length === 0 ? {} : { devices }),
+    ...(before.virtual === now.virtual ? {} : { virtual: now.virtual }),
+    ...(before.findings === now.findings ? {} : { findings: now.findings }),
+  };
+  return Object.keys(change).length === 0 ? undefined : change;
+}
+
+/** The document with the change put in: the other end of `feedChange`, for who keeps one. */
+export function applyChange(document: FeedDocument, change: FeedChange): FeedDocument {
+  const devices = new Map(document.devices);
+  for (const [address, device] of Object.entries(change.devices ?? {}) as [PciAddress, FeedDevice | null][]) {
+    if (device === null) devices.delete(address);
+    else devices.set(address, device);
+  }
+  return {
+    node: change.node ?? document.node,
+    devices,
+    virtual: change.virtual ?? document.virtual,
+    findings: change.findings ?? document.findings,
+  };
+}
+
+/** What an entry was made of: equal sources make equal entries, and the inventory shares what did not change. */
+const sources = new WeakMap<FeedDevice, Nic | Vf>();
+
+function shared(before: FeedDevice | undefined, device: Nic | Vf, view: InventoryView): FeedDevice {
+  const { pools, owners, unhealthy = {} } = view;
+  const pool = pools[device.address];
+  const owner = owners[device.address];
+  const problem = unhealthy[device.address];
+  const isUnchanged =
+    before !== undefined &&
+    sources.get(before) === device &&
+    before.pool === pool &&
+    before.problem === problem &&
+    before.owner?.containerId === owner?.containerId &&
+    before.owner?.ifname === owner?.ifname &&
+    before.owner?.since === owner?.since;
+  if (isUnchanged) return before;
+  const entry: FeedDevice = {
+    ...withoutVfs(device),
+    state: stateOf(device, view),
+    ...(pool === undefined ? {} : { pool }),
+    ...(problem === undefined ? {} : { problem }),
+    ...(owner === undefined ? {} : { owner }),
+  };
+  const result = before !== undefined && isSame(before, entry) ? before : entry;
+  sources.set(result, device);
+  return result;
+}
+
+function withoutVfs(device: Nic | Vf): Omit<Nic, 'vfs'> | Vf {
+  if ('pf' in device) return device;
+  const { vfs: _, ...nic } = device;
+  return nic;
+}

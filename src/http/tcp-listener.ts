@@ -1,0 +1,104 @@
+/**
+ * An HTTP server on a TCP port for people's and machines' eyes: bounded connections and times, and
+ * no answer to a request that names a foreign host, which is what a page of somebody else sends when
+ * its name was made to point here (DNS rebinding). What is answered, and to whom, is the handler's work.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, isIP } from 'node:net';
+import { BerthError } from '../engine/errors.ts';
+import type { Logger } from '../engine/logger.ts';
+
+export interface TcpListenerOptions {
+  readonly at: ListenAddress;
+  /** Called for requests to one of our names only; must not throw. */
+  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
+  /** Names besides the addresses themselves and `localhost`; `any` turns the check off, for scrapers behind a service. */
+  readonly hostNames?: readonly string[] | 'any';
+  readonly mostConnections?: number;
+  readonly log: Logger;
+}
+
+export interface TcpListener {
+  readonly address: AddressInfo;
+  /** Stops listening and ends every connection. */
+  close(): Promise<void>;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `127.0.0.1:9474`, `[::1]:9474` or `:9474` (every address). Throws `Invalid`. */
+export function parseListenAddress(text: string): ListenAddress {
+  const found = /^(?:\[([0-9a-f:.]+)\]|([0-9.]*)):([0-9]{1,5})$/i.exec(text);
+  const host = found?.[1] ?? found?.[2] ?? '';
+  const port = Number(found?.[3]);
+  if (found === null || port > 65_535 || (host !== '' && isIP(host) === 0)) {
+    throw new BerthError({
+      code: 'Invalid',
+      reason: 'listen-address',
+      message: `${JSON.stringify(text)} is no address to listen on`,
+      remedy: 'Write address and port, as in 127.0.0.1:9474 or [::1]:9474, or :9474 for every address.',
+    });
+  }
+  return { host: host === '' ? '::' : host, port };
+}
+
+/** True for addresses that only this machine reaches. */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return host === '::1' || host.startsWith('127.');
+}
+
+/** @throws BerthError `Busy` when the port is taken, `Io` when it cannot be listened on. */
+export async function listenTcp(options: TcpListenerOptions): Promise<TcpListener> {
+  const { at, handle, hostNames = [], log, mostConnections = 64 } = options;
+  const server = createServer(
+    { requestTimeout: 10_000, headersTimeout: 5000, maxHeaderSize: 8192 },
+    (request, response) => {
+      if (hostNames !== 'any' && !isOurs(request.headers.host, at, hostNames)) {
+        log.warn({ host: request.headers.host }, 'http: a request for another host was refused');
+        response
+          .writeHead(421, { 'content-type': 'text/plain', connection: 'close' })
+          .end('not served under this name\n');
+        return;
+      }
+      handle(request, response);
+    },
+  );
+  server.maxConnections = mostConnections;
+  server.keepAliveTimeout = 5000;
+  server.on('clientError', (_error, socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => reject(unusable(at, cause)));
+    server.listen({ host: at.host, port: at.port }, resolve);
+  });
+  return {
+    address: server.address() as AddressInfo,
+    close: () =>
+      new Promise((resolve, reject) => {
+        server.close((error) => (error === undefined ? resolve() : reject(error)));
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function unusable({ host, port }: ListenAddress, cause: NodeJS.ErrnoException): BerthError {
+  return new BerthError({
+    code: cause.code === 'EADDRINUSE' ? 'Busy' : 'Io',
+    reason: 'listen-failed',
+    message: `cannot listen on ${host} port ${port}: ${cause.message}`,
+    remedy: 'Free the port, or give another address.',
+    cause,
+  });
+}
+
+/** Addresses cannot be rebound, names can: any literal address is ours, names only when we were told. */
+function isOurs(header: string | undefined, at: ListenAddress, hostNames: readonly string[]): boolean {
+  const name = /^(.*?)(?::[0-9]{1,5})?$/.exec(header ?? '')?.[1]?.toLowerCase() ?? '';
+  if (name === 'localhost' || hostNames.includes(name)) return true;
+  const literal = name.replace(/^\[|\]$/g, '');
+  if (isIP(literal) === 0) return false;
+  // On loopback nobody else's address leads here, except through a proxy of another machine.
+  return isLoopback(at) ? isLoopback({ host: literal, port: 0 }) : true;
+}
