@@ -8,6 +8,8 @@ import { anyVfRange, poolSchema, uplinkGroupsSchema } from './pool-schema.ts';
 import { prefixProblem } from './resource-name.ts';
 
 export const configSchema = z.strictObject({
+  /** For editors; the agent does not read it. */
+  $schema: z.string().optional(),
   resourcePrefix: text(prefixProblem).optional(),
   uplinkGroups: uplinkGroupsSchema.optional(),
   keepBack: list(anyVfRange).optional(),
