@@ -14,7 +14,13 @@ export async function withSlots<T>(
   body: (agent: Agent) => Promise<T>,
 ): Promise<T> {
   const config = `${WORK_DIR}/slots.json`;
-  const pool = { name: 'bench', kind: 'macvlan', uplinks: [{ names: [UPLINK] }], capacity: SLOTS };
+  const pool = {
+    name: 'bench',
+    kind: 'macvlan',
+    uplinks: [{ names: [UPLINK] }],
+    capacity: SLOTS,
+    health: { holdDownSeconds: 0 },
+  };
   writeFileSync(config, JSON.stringify({ pools: [pool] }));
   return await withAgent(bench, { options: ['--config', config] }, async (agent) => {
     await kubelet.until(() => healthySlots(kubelet) === SLOTS, 'the slots', 60_000);

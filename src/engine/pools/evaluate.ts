@@ -5,7 +5,7 @@
  */
 import { asPciAddress } from '../values.ts';
 import { expandSpecs } from './expand.ts';
-import { driverProblem, functionProblem, uplinkProblem } from './health.ts';
+import { driverProblem, functionProblem, type HealthProblem, uplinkProblem } from './health.ts';
 import { deviceIdOf, indexLinks, type LinkIndex, type NodeLink, numaNodeOf } from './links.ts';
 import type {
   Plan,
@@ -145,8 +145,8 @@ function functionState(spec: VfPoolSpec, { owners }: Assignment, context: PoolCo
   for (const [id, owner] of owners) {
     if (owner !== spec.resource || index.functions.has(id)) continue;
     const pci = asPciAddress(id);
-    const reason = 'the device is gone while a pod holds it';
-    devices.push({ id, ...(pci === undefined ? {} : { pci }), healthy: false, reason });
+    const problem: HealthProblem = { cause: 'gone', why: 'the device is gone while a pod holds it' };
+    devices.push(device(id, problem, undefined, pci === undefined ? {} : { pci }));
   }
   return { spec, devices, notes: rangeNotes(spec, context.inventory) };
 }
@@ -154,23 +154,26 @@ function functionState(spec: VfPoolSpec, { owners }: Assignment, context: PoolCo
 function functionDevice(spec: VfPoolSpec, candidate: PoolFunction, context: PoolContext, index: LinkIndex): PoolDevice {
   const { pci, sf } = candidate;
   const id = deviceIdOf(candidate);
-  let reason = driverProblem(spec, candidate, context);
+  let problem = driverProblem(spec, candidate, context);
   // Another driver that the pool wants as well matters only to the pod that has the device now.
-  if (reason !== undefined && !context.heldDevices.has(id)) {
-    if (decideFunction(spec, candidate, context, index).takes) reason = undefined;
+  if (problem !== undefined && !context.heldDevices.has(id)) {
+    if (decideFunction(spec, candidate, context, index).takes) problem = undefined;
   }
-  reason ??= pci.driver === undefined ? 'no driver is bound to it' : functionProblem(spec, candidate, context);
-  return device(id, reason, pci.numaNode, sf === undefined ? { pci: pci.address } : { parent: pci.address });
+  problem ??=
+    pci.driver === undefined
+      ? { cause: 'driver', why: 'no driver is bound to it' }
+      : functionProblem(spec, candidate, context);
+  return device(id, problem, pci.numaNode, sf === undefined ? { pci: pci.address } : { parent: pci.address });
 }
 
 function slotState(spec: SlotPoolSpec, { uplinks }: Assignment, context: PoolContext, index: LinkIndex): PoolState {
   const devices: PoolDevice[] = [];
   for (const link of uplinks.get(spec) ?? []) {
     const uplink = link.netdev.ifname;
-    const reason = uplinkProblem(spec, link, context, index);
+    const problem = uplinkProblem(spec, link, context, index);
     const numaNode = numaNodeOf(link, index);
     for (let slot = 0; slot < spec.capacity; slot++) {
-      devices.push(device(slotId(spec, uplink, slot), reason, numaNode, { uplink }));
+      devices.push(device(slotId(spec, uplink, slot), problem, numaNode, { uplink }));
     }
   }
   return { spec, devices, notes: uplinkNotes(spec, index) };
@@ -178,14 +181,14 @@ function slotState(spec: SlotPoolSpec, { uplinks }: Assignment, context: PoolCon
 
 function device(
   id: string,
-  reason: string | undefined,
+  problem: HealthProblem | undefined,
   numaNode: number | undefined,
   identity: Pick<PoolDevice, 'pci' | 'parent' | 'uplink'>,
 ): PoolDevice {
   return {
     id,
-    healthy: reason === undefined,
-    ...(reason === undefined ? {} : { reason }),
+    healthy: problem === undefined,
+    ...(problem === undefined ? {} : { reason: problem.why, cause: problem.cause }),
     ...(numaNode === undefined ? {} : { numaNode }),
     ...identity,
   };

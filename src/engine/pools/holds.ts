@@ -1,7 +1,7 @@
 /** What attachments mean to the pools: devices that pods have, and uplinks whose kind is decided. */
 import type { AttachmentSummary } from '../attachments/model.ts';
 import { asPciAddress, type PciAddress } from '../values.ts';
-import type { PoolContext } from './model.ts';
+import type { DeviceHold, PoolContext } from './model.ts';
 
 /** The parts of a {@link PoolContext} that attachments decide. */
 export interface Holds {
@@ -37,15 +37,21 @@ export function holdsOf(
   attachments: readonly AttachmentSummary[],
   resourceOf: (address: PciAddress) => string | undefined = () => undefined,
 ): Holds {
-  const devices = new Map<PciAddress, { readonly resource?: string }>();
+  const devices = new Map<PciAddress, DeviceHold>();
   const uplinks = new Map<string, 'macvlan' | 'ipvlan'>();
-  for (const { kind, device, addressesOnly } of attachments) {
+  for (const attachment of attachments) {
+    const { kind, device, addressesOnly } = attachment;
     if (addressesOnly === true) continue;
     if (kind === 'macvlan' || kind === 'ipvlan') uplinks.set(device, kind);
     const address = asPciAddress(device);
     if (address === undefined) continue;
     const resource = resourceOf(address);
-    devices.set(address, resource === undefined ? {} : { resource });
+    devices.set(address, { ...(resource === undefined ? {} : { resource }), ...attachedTo(attachment) });
   }
   return { devices, uplinks };
+}
+
+function attachedTo({ containerId, pod, state }: AttachmentSummary): Pick<DeviceHold, 'attachedTo'> {
+  if (state !== 'attached') return {};
+  return { attachedTo: pod === undefined ? `container ${containerId}` : `pod ${pod.namespace}/${pod.name}` };
 }

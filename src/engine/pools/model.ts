@@ -185,13 +185,21 @@ export interface HealthPolicy {
   readonly holdDownS?: number;
 }
 
+/**
+ * What keeps a device from being used. `link`, `driver`, `reset` and `misplaced` come and go with the
+ * hardware and are damped; the others are somebody's doing and are not.
+ */
+export type HealthCause = 'link' | 'driver' | 'reset' | 'misplaced' | 'group' | 'held' | 'gone' | 'excluded';
+
 /** One device of a pool, as kubelet will see it. */
 export interface PoolDevice {
   /** PCI address for VFs and other functions, `mlx5_core.sf.4` for scalable ones, `<uplink>-<n>` for slots. */
   readonly id: string;
   readonly healthy: boolean;
-  /** Why it is unhealthy; absent when healthy. */
+  /** Why it is unhealthy, in words; absent when healthy. */
   readonly reason?: string;
+  /** The same for programs: absent when healthy. */
+  readonly cause?: HealthCause;
   readonly numaNode?: number;
   /** Set for VFs and other PCI functions. */
   readonly pci?: PciAddress;
@@ -229,18 +237,34 @@ export interface Plan {
   readonly unused: readonly UnusedDevice[];
 }
 
+/** How a function stood when it was last offered. */
+export interface PreviousOffer {
+  readonly resource: string;
+  readonly driver: string;
+  /** With that driver it had a network device on the node. */
+  readonly hadNetdev?: boolean;
+}
+
+/** What an attachment says of the device that it holds. */
+export interface DeviceHold {
+  /** The pool that it was given from, where that is known. */
+  readonly resource?: string;
+  /** Who has it, `pod default/web`; set once the attachment is complete and until its end begins. */
+  readonly attachedTo?: string;
+}
+
 /** What pool evaluation needs besides the inventory. */
 export interface PoolContext {
   readonly inventory: Inventory;
   /** Devices held by live attachments: a VF in a pod stays listed and healthy though its netdev is gone from the host. */
-  readonly heldDevices: ReadonlyMap<string, { readonly resource?: string }>;
+  readonly heldDevices: ReadonlyMap<string, DeviceHold>;
   /** Uplinks in use by live attachments: macvlan (macvtap among it) and ipvlan exclude each other on one uplink. */
   readonly uplinkUse: ReadonlyMap<string, 'macvlan' | 'ipvlan'>;
   /** How functions stood when they were last offered; without it nothing is known to have changed. */
-  readonly previous?: ReadonlyMap<string, { readonly resource: string; readonly driver: string }>;
+  readonly previous?: ReadonlyMap<string, PreviousOffer>;
   /**
-   * VFs whose netdev is on its way between the node and a pod: it is gone, and the news of who has
-   * it, or of its return, may still be coming. They stay as they were.
+   * VFs whose netdev is on its way between the node and a pod: it is not where the attachments say,
+   * and the news of who has it, or of its return, may still be coming. They stay as they were.
    */
   readonly settling?: ReadonlySet<string>;
 }

@@ -7,12 +7,12 @@
 import { type Clock, systemClock } from '../clock.ts';
 import type { Inventory } from '../inventory/model.ts';
 import type { Logger } from '../logger.ts';
-import type { PciAddress } from '../values.ts';
+import { Damping } from './damping.ts';
 import { evaluate } from './evaluate.ts';
 import { type DeviceExplanation, explain } from './explain.ts';
 import { type Holds, NO_HOLDS } from './holds.ts';
 import { functionsOf } from './links.ts';
-import type { Plan, PoolContext, PoolDevice, PoolFunction, PoolSpec, PoolState } from './model.ts';
+import type { Plan, PoolContext, PoolDevice, PoolFunction, PoolSpec, PoolState, PreviousOffer } from './model.ts';
 import { type PreferredRequest, preferDevices } from './preferred.ts';
 import { type DeviceTraits, DeviceUses, traitsOf } from './traits.ts';
 
@@ -65,6 +65,8 @@ export interface PoolSetOptions {
   readonly settleMs?: number;
 }
 
+type Offer = DeviceExplanation['offered'][number];
+
 /** Evaluates at once; `plan()` is true from the start. */
 export function createPoolSet(options: PoolSetOptions): PoolSet {
   return new LivePoolSet(options);
@@ -76,8 +78,10 @@ class LivePoolSet implements PoolSet {
   readonly #coalesceMs: number;
   readonly #settleMs: number;
   readonly #listeners = new Set<(change: PoolChange) => void>();
-  readonly #previous = new Map<PciAddress, { readonly resource: string; readonly driver: string }>();
-  readonly #absentSince = new Map<PciAddress, number>();
+  readonly #previous = new Map<string, PreviousOffer>();
+  /** Since when a VF's netdev is not where the attachments say. */
+  readonly #astraySince = new Map<string, number>();
+  readonly #damping: Damping;
   #specs: readonly PoolSpec[];
   #inventory: Inventory;
   #holds: Holds;
@@ -91,6 +95,7 @@ class LivePoolSet implements PoolSet {
   readonly #uses = new DeviceUses();
   #pending: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
+  #heldDown: NodeJS.Timeout | undefined;
 
   constructor(options: PoolSetOptions) {
     this.#log = options.log;
@@ -100,6 +105,7 @@ class LivePoolSet implements PoolSet {
     this.#specs = options.specs;
     this.#inventory = options.inventory;
     this.#holds = options.holds ?? NO_HOLDS;
+    this.#damping = new Damping(this.#clock);
     this.#functions = functionsOf(options.inventory);
     this.#evaluate();
   }
@@ -175,7 +181,18 @@ class LivePoolSet implements PoolSet {
 
   explain(name: string): DeviceExplanation | undefined {
     this.#flush();
-    return explain(this.#specs, this.#context(), name);
+    const explanation = explain(this.#specs, this.#context(), name);
+    if (explanation === undefined) return undefined;
+    return { ...explanation, offered: explanation.offered.map((offer) => this.#asOffered(explanation, offer)) };
+  }
+
+  /** Damping is no pool's decision, so `explain` does not know of it. */
+  #asOffered({ device, ifname }: DeviceExplanation, offer: Offer): Offer {
+    const now = this.#states
+      .get(offer.resource)
+      ?.devices.find((candidate) => candidate.id === device || (ifname !== undefined && candidate.uplink === ifname));
+    if (now === undefined || now.healthy || now.reason === undefined) return offer;
+    return { ...offer, healthy: false, reason: now.reason };
   }
 
   subscribe(listener: (change: PoolChange) => void): () => void {
@@ -186,6 +203,7 @@ class LivePoolSet implements PoolSet {
   stop(): void {
     clearTimeout(this.#pending);
     clearTimeout(this.#settling);
+    clearTimeout(this.#heldDown);
     this.#pending = undefined;
     this.#listeners.clear();
   }
@@ -203,10 +221,10 @@ class LivePoolSet implements PoolSet {
     this.#holdsChanged = false;
     const plan = evaluate(this.#specs, this.#context());
     const before = this.#states;
-    this.#plan = plan;
-    this.#states = new Map(plan.pools.map((state) => [state.spec.resource, state]));
+    this.#plan = { ...plan, pools: this.#damped(plan.pools) };
+    this.#states = new Map(this.#plan.pools.map((state) => [state.spec.resource, state]));
     this.#remember();
-    const changed = plan.pools.filter((state) => !offersTheSame(before.get(state.spec.resource), state));
+    const changed = this.#plan.pools.filter((state) => !offersTheSame(before.get(state.spec.resource), state));
     const removed = [...before.keys()].filter((resource) => !this.#states.has(resource));
     if (changed.length === 0 && removed.length === 0) return;
     for (const { spec, devices } of changed) {
@@ -216,34 +234,43 @@ class LivePoolSet implements PoolSet {
     for (const listener of [...this.#listeners]) listener({ changed, removed });
   }
 
+  /** Devices that flap are held back, and looked at again when one of them may be let go. */
+  #damped(states: readonly PoolState[]): readonly PoolState[] {
+    clearTimeout(this.#heldDown);
+    const { nextMs, states: damped } = this.#damping.apply(states);
+    if (nextMs !== undefined) {
+      this.#heldDown = setTimeout(() => this.update({}), nextMs + 1);
+      this.#heldDown.unref();
+    }
+    return damped;
+  }
+
   #context(): PoolContext {
     return {
       inventory: this.#inventory,
       heldDevices: this.#holds.devices,
       uplinkUse: this.#holds.uplinks,
       previous: this.#previous,
-      settling: new Set([...this.#absentSince.keys()].filter((address) => this.#settlesFor(address) > 0)),
+      settling: new Set([...this.#astraySince.keys()].filter((id) => this.#settlesFor(id) > 0)),
     };
   }
 
   /** Milliseconds that the VF still counts as on its way. */
-  #settlesFor(address: PciAddress): number {
-    const since = this.#absentSince.get(address);
+  #settlesFor(id: string): number {
+    const since = this.#astraySince.get(id);
     return since === undefined ? 0 : since + this.#settleMs - this.#clock.now().getTime();
   }
 
   #watchSettling(): void {
     clearTimeout(this.#settling);
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const [address, { driver }] of this.#previous) {
-      const pci = this.#functions.get(address)?.pci;
-      const isAbsent = pci !== undefined && pci.driver === driver && pci.netdev === undefined;
-      if (!isAbsent || this.#holds.devices.has(address)) {
-        this.#absentSince.delete(address);
+    for (const [id, { driver }] of this.#previous) {
+      if (!this.#isAstray(id, driver)) {
+        this.#astraySince.delete(id);
         continue;
       }
-      if (!this.#absentSince.has(address)) this.#absentSince.set(address, this.#clock.now().getTime());
-      const left = this.#settlesFor(address);
+      if (!this.#astraySince.has(id)) this.#astraySince.set(id, this.#clock.now().getTime());
+      const left = this.#settlesFor(id);
       if (left > 0) nextMs = Math.min(nextMs, left);
     }
     if (nextMs === Number.POSITIVE_INFINITY) return;
@@ -251,24 +278,34 @@ class LivePoolSet implements PoolSet {
     this.#settling.unref();
   }
 
+  /** Its netdev is away and nobody has it, or it is here though an attachment is complete. */
+  #isAstray(id: string, driver: string): boolean {
+    const pci = this.#functions.get(id)?.pci;
+    if (pci === undefined || pci.driver !== driver) return false;
+    const hold = this.#holds.devices.get(id);
+    return pci.netdev === undefined ? hold === undefined : hold?.attachedTo !== undefined;
+  }
+
   #remember(): void {
-    const offered = new Set<PciAddress>();
+    const offered = new Set<string>();
     for (const { spec, devices } of this.#plan.pools) {
       if (spec.kind !== 'vf') continue;
       for (const device of devices) {
         if (device.pci === undefined) continue;
         offered.add(device.pci);
-        const driver = this.#functions.get(device.pci)?.pci.driver;
+        const { driver, netdev } = this.#functions.get(device.pci)?.pci ?? {};
         const before = this.#previous.get(device.pci);
         // While a pod holds it, and while it is unhealthy, the past is what it is compared with.
         const keeps = before !== undefined && (this.#holds.devices.has(device.pci) || !device.healthy);
-        if (driver !== undefined && !keeps) this.#previous.set(device.pci, { resource: spec.resource, driver });
+        if (driver === undefined || keeps) continue;
+        const hadNetdev = netdev !== undefined || (before?.driver === driver && before.hadNetdev === true);
+        this.#previous.set(device.pci, { resource: spec.resource, driver, hadNetdev });
       }
     }
-    for (const address of this.#previous.keys()) {
-      if (offered.has(address)) continue;
-      this.#previous.delete(address);
-      this.#absentSince.delete(address);
+    for (const id of this.#previous.keys()) {
+      if (offered.has(id)) continue;
+      this.#previous.delete(id);
+      this.#astraySince.delete(id);
     }
   }
 }

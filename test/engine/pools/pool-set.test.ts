@@ -193,14 +193,22 @@ test('attachments hold their VF, or decide what their uplink carries', () => {
   assert.deepEqual(
     holdsOf(rows, () => 'berth.dev/vf'),
     {
-      devices: new Map([[ADDRESS, { resource: 'berth.dev/vf' }]]),
+      devices: new Map([[ADDRESS, { resource: 'berth.dev/vf', attachedTo: 'container c' }]]),
       uplinks: new Map([
         ['eth0', 'macvlan'],
         ['eth1', 'ipvlan'],
       ]),
     },
   );
-  assert.deepEqual(holdsOf(rows).devices, new Map([[ADDRESS, {}]]));
+  const pod = { namespace: 'default', name: 'web' };
+  for (const [state, expected] of [
+    ['attached', { attachedTo: 'pod default/web' }],
+    ['adding', {}],
+    ['restoring', {}],
+    ['stuck', {}],
+  ] as const) {
+    assert.deepEqual(holdsOf([{ ...attachment('vf', ADDRESS), state, pod }]).devices, new Map([[ADDRESS, expected]]));
+  }
 });
 
 test('a pod on an uplink makes the slots of the other kind unhealthy', () => {
