@@ -14,6 +14,7 @@ import type { Logger } from '../engine/logger.ts';
 import { holdsOf, laterHoldsOf } from '../engine/pools/holds.ts';
 import { createPoolSet, type PoolSet } from '../engine/pools/pool-set.ts';
 import { createTenancy } from '../engine/pools/tenancy.ts';
+import { requireReady } from '../engine/readiness.ts';
 import { createEventStreams } from '../http/event-stream.ts';
 import type { PageServer } from '../http/page.ts';
 import { serveApi } from '../http/server.ts';
@@ -23,6 +24,7 @@ import { createChangeSource } from '../linux/changes.ts';
 import { createOwnedAddresses } from '../linux/files/owned-addresses.ts';
 import { createRecordStore } from '../linux/files/record-store.ts';
 import { createReservationStore } from '../linux/files/reservation-store.ts';
+import { createSriovCniFiles } from '../linux/files/sriov-cni-files.ts';
 import { createIpamPrograms } from '../linux/ipam-programs.ts';
 import { createKernel } from '../linux/kernel.ts';
 import { createNodeDevices } from '../linux/node-devices.ts';
@@ -97,12 +99,14 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   // Attachments are made after the pools, which follow the attachments.
   let pools: PoolSet | undefined;
   const tenancy = createTenancy(() => pools?.plan() ?? { pools: [], unused: [] }, systemClock);
+  const reservations = createReservationStore(systemClock);
   const attachments = createAttachments({
     kernel,
     records: createRecordStore(paths.records),
-    reservations: createReservationStore(systemClock),
+    reservations,
     ownedAddresses: createOwnedAddresses(paths.addresses),
     ipamPrograms: createIpamPrograms(),
+    sriovCni: createSriovCniFiles(),
     podDevices: podResources,
     policy: tenancy,
     allocation: () => configuration.current.cni.allocation,
@@ -152,6 +156,19 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
       attachments,
       adoptSandbox: (fd) => kernel.adopt(fd),
       uplinkName: async (name) => (await kernel.host.link({ name }))?.name,
+      statusFailsOn: () => configuration.current.cni.statusFailsOn,
+      ready: (question, aborted) =>
+        requireReady(
+          question,
+          {
+            inventory: () => inventory.current,
+            plan: () => pools.plan(),
+            attachments: () => attachments.list(),
+            resolve: (link) => attachments.resolve(link),
+            reservations,
+          },
+          aborted,
+        ),
       observe: (observation) => logCall(observation, log),
     }),
     log,

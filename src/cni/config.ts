@@ -124,6 +124,8 @@ const network = z.looseObject({
   /** Of vlan; `vlan` is that of a VF, or the shared one of a macvlan or ipvlan. */
   vlanId: z.int().min(0).max(4094).optional(),
   ipam: ipam.nullish(),
+  /** Berth's own: what makes STATUS of this network fail. */
+  statusFailsOn: z.array(z.enum(['uplink', 'devices', 'addresses'])).optional(),
   dns: dns.optional(),
   args: z.looseObject({ cni: z.looseObject({ ips: texts.optional() }).nullish() }).nullish(),
   runtimeConfig: z

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { AttachmentKey, Attachments, LinkKind, LinkSpec, OperationContext } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { IpamPrograms } from '../engine/ipam/port.ts';
+import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
 import type { NetworkName } from '../engine/values.ts';
 import { hasOldAddress, mergeResults } from './chain.ts';
 import { type DecodedConfig, decodeConfig, parseName } from './config.ts';
@@ -22,13 +23,16 @@ import {
   parseInterface,
 } from './environment.ts';
 import { CNI_CODES, CniFault, cniCodeOf, toCniError } from './errors.ts';
+import { parseValidAttachments } from './gc.ts';
 import { parseIpamSpec } from './ipam-spec.ts';
 import { parseLinkSpec } from './link-spec/index.ts';
 import { optional } from './optional.ts';
 import type { AdoptSandbox } from './port.ts';
+import { parsePredecessor } from './predecessor.ts';
 import type { ShimRequest } from './protocol.ts';
 import { parsePreviousResult, requireExpressible, toCniResult } from './result.ts';
 import { SandboxHolder } from './sandbox.ts';
+import { parseReadinessQuestion } from './status.ts';
 import { CNI_VERSIONS, type CniVersion, LATEST_CNI_VERSION, traitsOf } from './versions.ts';
 
 /** A call as it came through the shim. */
@@ -59,12 +63,14 @@ export interface CniObservation {
 }
 
 export interface HandlerOptions {
-  readonly attachments: Pick<Attachments, 'attach' | 'detach' | 'check'>;
+  readonly attachments: Pick<Attachments, 'attach' | 'detach' | 'check' | 'keepValid'>;
   readonly adoptSandbox: AdoptSandbox;
   /** The interface's name of an uplink that is called by another name of it (altname); `undefined` when there is none. */
   readonly uplinkName: (name: string) => Promise<string | undefined>;
-  /** Throws what STATUS is to report; code 50 unless it is a `CniFault`. */
-  readonly status?: () => void;
+  /** Throws why no ADD could succeed, which STATUS answers; code 50 unless it is a `CniFault`. */
+  readonly ready?: (question: ReadinessQuestion, signal: AbortSignal) => Promise<void>;
+  /** What makes STATUS fail where the network's definition does not say it. */
+  readonly statusFailsOn?: () => readonly Concern[];
   readonly observe?: (observation: CniObservation) => void;
   /** Instead of `COMMAND_TIMEOUT_MS`, for tests. */
   readonly timeoutMs?: Partial<Readonly<Record<CniCommand, number>>>;
@@ -131,13 +137,9 @@ async function serve(
     case 'CHECK':
       return withDeadline(request, command, signal, check);
     case 'STATUS':
-      status(options);
-      return withDeadline(request, command, signal, ipamStatus);
+      return withDeadline(request, command, signal, status);
     case 'GC':
-      // Berth collects on its own proof of death (docs/attachments.md): the list that comes here
-      // names what one runtime has cached, of other networks too (Multus), and is no proof.
-      parseName(decoded.fields);
-      return withDeadline(request, command, signal, ipamGc);
+      return withDeadline(request, command, signal, gc);
     default:
       return command satisfies never;
   }
@@ -187,12 +189,16 @@ async function add(request: Request, context: OperationContext): Promise<string>
 /**
  * Keyed by container and interface alone. The rest of the configuration is not looked at: it may
  * name a device that is another pod's by now, or have been edited since the ADD into something that
- * is no longer valid, and neither may keep a pod from going away.
+ * is no longer valid, and neither may keep a pod from going away. Only for an attachment that Berth
+ * does not know, and that a plugin before it may have made, what can be read of it is handed on.
  */
 async function del(request: Request, context: OperationContext): Promise<string> {
   const key = keyOf(request);
   const sandbox = await request.sandbox.tryOpen();
-  await timed(request.progress, () => request.options.attachments.detach(key, sandbox, context));
+  const predecessor = parsePredecessor(request.decoded.fields, request.call);
+  await timed(request.progress, () =>
+    request.options.attachments.detach(key, sandbox, { ...context, ...optional('predecessor', predecessor) }),
+  );
   return '';
 }
 
@@ -206,22 +212,47 @@ async function check(request: Request, context: OperationContext): Promise<strin
   const link = await linkOf(request, review, args, network);
   const sandbox = await request.sandbox.require(call.environment.get('CNI_NETNS') ?? '', call.netnsErrno);
   await timed(progress, () =>
-    options.attachments.check({ key, sandbox, link, expected, stdin: call.stdin.toString('utf8') }, context),
+    options.attachments.check(
+      { key, sandbox, link, expected, stdin: call.stdin.toString('utf8') },
+      { ...context, ...optional('predecessor', parsePredecessor(decoded.fields, call)) },
+    ),
   );
   return '';
 }
 
-async function ipamGc({ call, decoded }: Request, { signal }: OperationContext): Promise<string> {
-  await forwardToIpam('GC', decoded.fields, call, signal);
+/** Both are done, whatever becomes of the other; the first failure is answered. */
+async function gc({ call, decoded, options, progress }: Request, context: OperationContext): Promise<string> {
+  const network = parseName(decoded.fields);
+  const valid = parseValidAttachments(decoded.fields);
+  const outcomes = await timed(progress, () =>
+    Promise.allSettled([
+      valid === undefined ? undefined : options.attachments.keepValid(network, valid, context),
+      forwardToIpam('GC', decoded.fields, call, context.signal),
+    ]),
+  );
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   return '';
 }
 
-/** An IPAM program that is not ready cannot give addresses, so neither is this network. */
-async function ipamStatus({ call, decoded }: Request, { signal }: OperationContext): Promise<string> {
+async function status(request: Request, context: OperationContext): Promise<string> {
+  const { call, decoded, options, progress } = request;
+  const network = parseName(decoded.fields);
+  const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
+  const review = new ConfigReview(decoded.fields);
+  const { config, problems } = review;
+  const ipam = await review.attempt(
+    () => parseDelegatedIpam(decoded.fields, call, problems) ?? parseIpamSpec(config, args, problems),
+  );
+  const source = { config, args, argv0: call.argv0, network, uplinkName: options.uplinkName };
+  const question = await parseReadinessQuestion(review, source, ipam, options.statusFailsOn?.() ?? []);
   try {
-    await forwardToIpam('STATUS', decoded.fields, call, signal);
+    await timed(progress, async () => {
+      await options.ready?.(question, context.signal);
+      // An IPAM program that is not ready cannot give addresses, so neither is this network.
+      await forwardToIpam('STATUS', decoded.fields, call, context.signal);
+    });
   } catch (error) {
-    throw notAvailable(error);
+    throw error instanceof CniFault ? error : notAvailable(error);
   }
   return '';
 }
@@ -239,14 +270,6 @@ async function linkOf(
   progress.kind = link?.kind;
   review.throwIfAny();
   return link as LinkSpec;
-}
-
-function status(options: HandlerOptions): void {
-  try {
-    options.status?.();
-  } catch (error) {
-    throw error instanceof CniFault ? error : notAvailable(error);
-  }
 }
 
 /** Code 50 of STATUS. */

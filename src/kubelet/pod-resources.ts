@@ -3,6 +3,7 @@
  * together (Multus needs one for each ADD), so one call is in flight for everybody here, and its
  * answer serves for a moment. To debug: an unanswered question is logged at level debug.
  */
+import { existsSync } from 'node:fs';
 import { type Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { PodIdentity } from '../engine/attachments/model.ts';
 import type { DeviceHolder, PodDevices } from '../engine/attachments/pod-devices.ts';
@@ -67,6 +68,14 @@ class KubeletPodResources implements PodResources {
 
   async lists(pod: PodIdentity): Promise<boolean> {
     return (await this.#current())?.pods.has(`${pod.namespace}/${pod.name}`) ?? false;
+  }
+
+  async listsAny(): Promise<boolean> {
+    return ((await this.#current())?.pods.size ?? 0) > 0;
+  }
+
+  isThere(): boolean {
+    return existsSync(this.#options.socketPath);
   }
 
   #current(): Promise<Answer | undefined> {

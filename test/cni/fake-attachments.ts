@@ -16,6 +16,7 @@ export interface FakeAttachments extends Attachments {
   readonly detached: { readonly key: AttachmentKey; readonly sandbox: Namespace | undefined }[];
   readonly checked: CheckRequest[];
   readonly released: AttachmentKey[];
+  readonly kept: { readonly network: string; readonly valid: readonly AttachmentKey[] }[];
   summaries: AttachmentSummary[];
   /** Called in the place of the work; what it throws is what the engine throws. */
   during: (context: OperationContext) => Promise<void> | void;
@@ -28,6 +29,7 @@ export function fakeAttachments(): FakeAttachments {
     detached: [],
     checked: [],
     released: [],
+    kept: [],
     summaries: [],
     during: () => undefined,
     attach: async (request, context) => {
@@ -44,6 +46,10 @@ export function fakeAttachments(): FakeAttachments {
       await fake.during(context);
     },
     list: () => fake.summaries,
+    keepValid: async (network, valid, context) => {
+      fake.kept.push({ network, valid });
+      await fake.during(context);
+    },
     releaseAddresses: async (key, context) => {
       fake.released.push(key);
       await fake.during(context);

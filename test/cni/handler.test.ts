@@ -337,17 +337,84 @@ test("a runtime's trace is the request id", async () => {
   assert.match(observations[1]?.requestId ?? '', /^[0-9a-f]{16}$/);
 });
 
+const STATUS = { command: 'STATUS', env: { CNI_CONTAINERID: '', CNI_IFNAME: '', CNI_NETNS: '' } };
+
 test('STATUS reports what is not ready as code 50, unless it is told another', async () => {
   const status = (thrown: unknown) => async (): Promise<unknown> => {
     const { send } = bench({
-      status: () => {
+      ready: () => {
         throw thrown;
       },
     });
-    return (await send({ command: 'STATUS', config: { cniVersion: '1.1.0' } })).answer.code;
+    return (await send({ ...STATUS, config: { ...MACVLAN, cniVersion: '1.1.0' } })).answer.code;
   };
   assert.equal(await status(new Error('not yet'))(), 50);
+  assert.equal(await status(new BerthError({ code: 'NotFound', reason: 'uplink-missing', message: 'no' }))(), 50);
   assert.equal(await status(new CniFault(51, { reason: 'limited', message: 'limited' }))(), 51);
+});
+
+const ASKED: readonly (readonly [string, Readonly<Record<string, unknown>>, Readonly<Record<string, unknown>>])[] = [
+  ['a VF, whose device the pods bring', { type: 'sriov', vlan: 5 }, { kind: 'vf', concerns: ['uplink'] }],
+  ['berth without link, which is a VF', { type: 'berth' }, { kind: 'vf', concerns: ['uplink'] }],
+  [
+    'a macvlan with its uplink',
+    MACVLAN,
+    { kind: 'macvlan', link: { kind: 'macvlan', uplink: 'eth1', mode: 'bridge' }, concerns: ['uplink'] },
+  ],
+  [
+    "the network's own concerns",
+    { ...MACVLAN, statusFailsOn: ['addresses'] },
+    { kind: 'macvlan', link: { kind: 'macvlan', uplink: 'eth1', mode: 'bridge' }, concerns: ['addresses'] },
+  ],
+  ['no concern at all', { type: 'sriov', statusFailsOn: [] }, { kind: 'vf', concerns: [] }],
+];
+
+for (const [what, config, question] of ASKED) {
+  test(`STATUS asks about ${what}`, async () => {
+    const questions: unknown[] = [];
+    const { send } = bench({
+      statusFailsOn: () => ['uplink'],
+      ready: async (asked) => {
+        questions.push(asked);
+      },
+    });
+    assert.equal((await send({ ...STATUS, config: { ...config, cniVersion: '1.1.0' } })).exitCode, 0);
+    assert.deepEqual(questions, [{ network: 'net-a', ...question }]);
+  });
+}
+
+test('STATUS of a definition with which nothing can be added says what is wrong with it', async () => {
+  const { answer } = await bench().send({ ...STATUS, config: { ...MACVLAN, cniVersion: '1.1.0', mode: 'loud' } });
+  assert.equal(answer.code, 7);
+});
+
+const GC = { command: 'GC', env: { CNI_CONTAINERID: '', CNI_IFNAME: '', CNI_NETNS: '' } };
+
+test('GC hands the list of the runtime on, as it is', async () => {
+  const { send, engine } = bench();
+  const valid = [{ containerID: 'c0ffee', ifname: 'net1' }];
+  const config = { ...MACVLAN, cniVersion: '1.1.0', 'cni.dev/valid-attachments': valid };
+  assert.equal((await send({ ...GC, config })).exitCode, 0);
+  assert.deepEqual(engine.kept, [{ network: 'net-a', valid: [{ containerId: 'c0ffee', ifname: 'net1' }] }]);
+});
+
+test('GC without a list, or with one that cannot be read whole, removes nothing', async () => {
+  for (const [list, code] of [
+    [undefined, undefined],
+    ['all', 7],
+    [[{ containerID: 'c0ffee' }], 7],
+    [[{ containerID: 'c0ffee', ifname: 'net1' }, null], 7],
+    [[{ containerID: '../x', ifname: 'net1' }], 7],
+  ] as const) {
+    const { send, engine } = bench();
+    const config = {
+      ...MACVLAN,
+      cniVersion: '1.1.0',
+      ...(list === undefined ? {} : { 'cni.dev/valid-attachments': list }),
+    };
+    assert.equal((await send({ ...GC, config })).answer.code, code, JSON.stringify(list));
+    assert.deepEqual(engine.kept, []);
+  }
 });
 
 test('CHECK expects of its own interface alone, whatever others added to the result', async () => {

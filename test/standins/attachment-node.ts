@@ -108,6 +108,8 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       podDevices: {
         holders: async () => node.podDevices?.holders(),
         lists: async (pod) => (await node.podDevices?.lists(pod)) ?? false,
+        listsAny: async () => (await node.podDevices?.listsAny()) ?? false,
+        isThere: () => node.podDevices !== undefined,
       },
       allocation: () => node.allocation,
       inventory: () => node.inventory ?? EMPTY_INVENTORY,

@@ -15,5 +15,10 @@ export function podDevices(
         .map(([, name]) => ({ resource: 'berth.dev/vf', pod: { namespace: 'default', name }, container: 'main' })),
     ]),
   );
-  return { holders: async () => holders, lists: async ({ name }) => pods.has(name) };
+  return {
+    holders: async () => holders,
+    lists: async ({ name }) => pods.has(name),
+    listsAny: async () => pods.size > 0,
+    isThere: () => true,
+  };
 }

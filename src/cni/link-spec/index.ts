@@ -39,7 +39,8 @@ const parsers: Readonly<Record<LinkKind, Parser>> = {
 };
 const LINK_KINDS = Object.keys(parsers) as readonly LinkKind[];
 
-function linkKindOf({ config, argv0 }: LinkSource): LinkKind {
+/** Which kind of link it is; throws `CniFault` when that cannot be told. */
+export function linkKindOf({ config, argv0 }: LinkSource): LinkKind {
   const type = config.type === undefined || config.type === '' ? argv0 : config.type;
   const byType = KIND_BY_TYPE.get(type);
   const byLink = LINK_KINDS.find((kind) => kind === config.link);

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Inventory } from '../inventory/model.ts';
 import { noIpamPrograms } from '../ipam/index.ts';
 import type { IpamPrograms, OwnedAddresses, ReservationStore } from '../ipam/port.ts';
+import { driverOf } from '../links/index.ts';
 import type { Logger } from '../logger.ts';
 import type { PciAddress } from '../values.ts';
 import type { AllocationMode } from './allocation.ts';
@@ -11,13 +12,14 @@ import type { AttachmentContext } from './context.ts';
 import type { DevicePolicy } from './device-policy.ts';
 import { KeyedMutex } from './locks.ts';
 import { AttachmentManager } from './manager.ts';
-import type { Attachments } from './model.ts';
+import type { Attachments, LinkSpec } from './model.ts';
 import type { PodDevices } from './pod-devices.ts';
 import type { Kernel } from './port.ts';
 import { RecordBook, type UnreadableRecord } from './record-book.ts';
 import type { RecordStore } from './record-store.ts';
 import { type RecoveryReport, recoverAttachments } from './recovery.ts';
 import { RestoreRetries } from './retries.ts';
+import { keepValidAttachments } from './valid-attachments.ts';
 
 export interface AttachmentOptions {
   readonly kernel: Kernel;
@@ -47,6 +49,8 @@ export interface AttachmentEngine extends Attachments {
   onNamespaceGone(nsid: number): Promise<void>;
   /** To be called for every VF whose netdev appears on the node. Never throws. */
   onDeviceHome(address: PciAddress): Promise<void>;
+  /** Finds the device or uplink of a link as ADD would, and changes nothing. Throws `NotFound`, `Invalid`. */
+  resolve(link: LinkSpec): Promise<unknown>;
   /** Called after each change of `list()`; answers a function that ends it. */
   subscribe(listener: () => void): () => void;
   /** Record files that this version cannot use. */
@@ -87,6 +91,8 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     attach: (request, operation) => manager.attach(request, operation),
     detach: (key, sandbox, operation) => manager.detach(key, sandbox, operation),
     check: (request, operation) => manager.check(request, operation),
+    keepValid: (network, valid, operation) => keepValidAttachments(context, network, valid, operation),
+    resolve: (link) => driverOf(link.kind).resolve(context, link, context.kernel.host),
     releaseAddresses: (key, operation) => manager.releaseAddresses(key, operation),
     list: () => manager.list(),
     recover: () => recoverAttachments(context),

@@ -23,6 +23,8 @@ import type {
   CheckRequest,
   OperationContext,
 } from './model.ts';
+import { checkPredecessor, deletePredecessor } from './peers/links.ts';
+import { adoptForCall } from './peers/sriov-cni.ts';
 import type { Namespace } from './port.ts';
 import { type AttachmentRecord, RECORD_SCHEMA } from './record.ts';
 import { keyText } from './record-book.ts';
@@ -33,7 +35,7 @@ import { announceWhenUp, waitForAddresses } from './settle.ts';
 /** An undo gets its own time: the ADD's own may be what ended it. */
 const UNDO_MS = 30_000;
 
-export class AttachmentManager implements Attachments {
+export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
   readonly #context: AttachmentContext;
   readonly #adding = new Map<string, Set<AbortController>>();
   readonly #background = new Set<Promise<void>>();
@@ -73,6 +75,10 @@ export class AttachmentManager implements Attachments {
       );
     }
     await this.#context.attachmentLocks.run(keyText(key), operation.signal, async () => {
+      await this.#adopt(key, sandbox, operation);
+      const { predecessor } = operation;
+      if (predecessor !== undefined && this.#context.records.get(key) === undefined)
+        return deletePredecessor(this.#context, key, sandbox, predecessor, operation);
       // What fails is also retried here, because a runtime may never ask again.
       await restoreAttachment(this.#context, key, {
         authority: 'runtime',
@@ -86,8 +92,12 @@ export class AttachmentManager implements Attachments {
 
   async check(request: CheckRequest, operation: OperationContext): Promise<void> {
     await this.#context.attachmentLocks.run(keyText(request.key), operation.signal, async () => {
+      await this.#adopt(request.key, request.sandbox, operation);
       const record = this.#context.records.get(request.key);
       if (record === undefined) {
+        const { predecessor } = operation;
+        const foreign = predecessor && (await checkPredecessor(this.#context, request, predecessor, operation));
+        if (foreign !== undefined) return requireNone(request.key, foreign);
         throw new BerthError({
           code: 'NotFound',
           reason: 'attachment-unknown',
@@ -118,13 +128,7 @@ export class AttachmentManager implements Attachments {
         })),
         ...(await this.#missingReservations(record, request, operation)),
       ];
-      if (differences.length === 0) return;
-      throw new BerthError({
-        code: 'Io',
-        reason: 'attachment-changed',
-        message: `the attachment of container ${request.key.containerId} ${request.key.ifname} is not what it was made: ${differences.join('; ')}`,
-        remedy: 'Delete the pod so that it is attached anew.',
-      });
+      requireNone(request.key, differences);
     });
   }
 
@@ -349,6 +353,12 @@ export class AttachmentManager implements Attachments {
       .map((ip) => `${ip} is not reserved for it any more in ${addresses.dataDir}/${record.network}`);
   }
 
+  /** What another plugin made before the switch becomes ours as soon as it is asked about. */
+  async #adopt(key: AttachmentKey, sandbox: Namespace | undefined, { predecessor }: OperationContext): Promise<void> {
+    if (predecessor?.kind !== 'vf' || this.#context.records.get(key) !== undefined) return;
+    await adoptForCall(this.#context, key, sandbox, predecessor);
+  }
+
   #others(): readonly OtherLink[] {
     return this.#context.records.all().map((record) => ({ key: record.key, state: record.link }));
   }
@@ -375,6 +385,17 @@ export class AttachmentManager implements Attachments {
     const tracked = work.finally(() => this.#background.delete(tracked));
     this.#background.add(tracked);
   }
+}
+
+/** Throws `Io` (`attachment-changed`) with every difference, if there is one. */
+function requireNone(key: AttachmentKey, differences: readonly string[]): void {
+  if (differences.length === 0) return;
+  throw new BerthError({
+    code: 'Io',
+    reason: 'attachment-changed',
+    message: `the attachment of container ${key.containerId} ${key.ifname} is not what it was made: ${differences.join('; ')}`,
+    remedy: 'Delete the pod so that it is attached anew.',
+  });
 }
 
 function placeOf({ ipamPrograms }: OperationContext): Pick<OperationContext, 'ipamPrograms'> {

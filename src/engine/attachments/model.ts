@@ -167,6 +167,11 @@ export interface Attachments {
   check(request: CheckRequest, context: OperationContext): Promise<void>;
   list(): readonly AttachmentSummary[];
   /**
+   * Takes away attachments of the network that a runtime does not list, except those of pods that
+   * kubelet lists. All are tried; throws with everything that failed.
+   */
+  keepValid(network: NetworkName, valid: readonly AttachmentKey[], context: OperationContext): Promise<void>;
+  /**
    * Releases the addresses that Berth noted for the key in an earlier boot, and nothing else: for a
    * DEL that was spooled before the last boot, when whatever the key names now may be another
    * sandbox's. Idempotent. Throws what prevents it; the note stays then.

@@ -10,6 +10,10 @@ export interface PodDevices {
   holders(): Promise<ReadonlyMap<string, readonly DeviceHolder[]> | undefined>;
   /** Whether kubelet lists the pod at all, with or without devices; of the same answer as `holders`, when that is fresh. */
   lists(pod: PodIdentity): Promise<boolean>;
+  /** Whether kubelet lists any pod; without one its list says nothing. */
+  listsAny(): Promise<boolean>;
+  /** Whether this node has such a kubelet, answering or not. */
+  isThere(): boolean;
 }
 
 export interface DeviceHolder {

@@ -61,7 +61,7 @@ const CASES: readonly Case[] = [
     refused: /to no pod/,
   },
   { name: 'the list is empty, as after a restart of kubelet', says: () => podDevices([]) },
-  { name: 'kubelet does not answer', says: () => ({ holders: async () => undefined, lists: async () => false }) },
+  { name: 'kubelet does not answer', says: () => ({ ...podDevices([]), holders: async () => undefined }) },
   { name: 'there is no kubelet', says: () => undefined },
   { name: 'the runtime names no pod', says: () => podDevices([], ['mine']), pod: null },
   { name: 'the slot is the pod’s', says: () => podDevices([['eth1-3', 'mine']]), link: SLOT },
@@ -106,10 +106,7 @@ test('an entry that comes a moment after the ADD is waited for', async () => {
   let asked = 0;
   const late = podDevices([], ['mine']);
   const given = podDevices([[node.device(0).address, 'mine']]);
-  node.podDevices = {
-    holders: () => (asked++ < 2 ? late : given).holders(),
-    lists: (who) => given.lists(who),
-  };
+  node.podDevices = { ...given, holders: () => (asked++ < 2 ? late : given).holders() };
   assert.is(await failureOf(node.attach('c1', vf(node.device(0)), { pod: pod('mine') })), undefined);
   assert.is(asked, 3);
 });

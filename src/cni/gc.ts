@@ -1,0 +1,28 @@
+/** The list that GC brings: attachments that the runtime still has (CNI specification 1.1.0, "GC: Clean up any stale resources"). */
+import type { AttachmentKey } from '../engine/attachments/model.ts';
+import { asContainerId, asIfName } from '../engine/values.ts';
+import { type ConfigProblem, invalidConfig } from './config.ts';
+
+const KEY = 'cni.dev/valid-attachments';
+
+/**
+ * `undefined` without the key: runtimes leave an empty list out, and whoever leaves it out by mistake
+ * must not lose everything. Throws code 7 for a list that cannot be read whole, since what is missing
+ * in it would be removed.
+ */
+export function parseValidAttachments(fields: Readonly<Record<string, unknown>>): readonly AttachmentKey[] | undefined {
+  const list = fields[KEY];
+  if (list === undefined || list === null) return undefined;
+  if (!Array.isArray(list)) throw invalidConfig([{ path: KEY, message: 'it is no list' }]);
+  const problems: ConfigProblem[] = [];
+  const keys = list.flatMap((entry: unknown, at): AttachmentKey[] => {
+    const { containerID, ifname: name } = Object(entry) as { containerID?: unknown; ifname?: unknown };
+    const containerId = typeof containerID === 'string' ? asContainerId(containerID) : undefined;
+    const ifname = typeof name === 'string' ? asIfName(name) : undefined;
+    if (containerId !== undefined && ifname !== undefined) return [{ containerId, ifname }];
+    problems.push({ path: `${KEY}.${at}`, message: 'it needs a containerID and an ifname' });
+    return [];
+  });
+  if (problems.length > 0) throw invalidConfig(problems);
+  return keys;
+}
