@@ -9,6 +9,7 @@ import {
   watchConfig,
   zeroConfig,
 } from '../config/index.ts';
+import { type Clock, systemClock } from '../engine/clock.ts';
 import type { Logger } from '../engine/logger.ts';
 import { describeProblem, isError } from '../engine/view.ts';
 
@@ -18,6 +19,12 @@ export interface FollowedConfiguration {
   readonly source: string;
   /** From the options; it comes before the file's. */
   readonly resourcePrefix: string | undefined;
+  /** When the current configuration was taken. */
+  readonly takenAt: Date;
+  /** Since when the newest file is one that cannot be used; `undefined` while it can. */
+  readonly brokenSince: Date | undefined;
+  /** Changes of the file since the start: those that were taken, and those that were refused. */
+  readonly reloads: { readonly taken: number; readonly refused: number };
   /** Errors of the newest file, as lines that a person reads; when there are any, `current` is an older one. */
   readonly problems: readonly string[];
   /** The same for what does not keep the file from being used. */
@@ -41,11 +48,15 @@ export async function followConfiguration(
   file: string | undefined,
   { resourcePrefix }: ConfigOptions,
   log: Logger,
+  clock: Pick<Clock, 'now'> = systemClock,
 ): Promise<FollowedConfiguration> {
   const path = file ?? DEFAULT_CONFIG_FILE;
   const listeners: ((config: Config) => void)[] = [];
   const lines = (problems: readonly ConfigProblem[]): readonly string[] =>
     problems.map((problem) => describeProblem(path, problem));
+  const reloads = { taken: 0, refused: 0 };
+  let takenAt = clock.now();
+  let brokenSince: Date | undefined;
   const watch = await watchConfig({
     ...(resourcePrefix === undefined ? {} : { resourcePrefix }),
     ...environmentOptions(),
@@ -53,12 +64,17 @@ export async function followConfiguration(
     optional: file === undefined,
     fallback: { ...zeroConfig(), pools: [] },
     onChange: (config) => {
+      takenAt = clock.now();
+      reloads.taken += 1;
       log.info({ file: path, pools: config.pools.length }, 'configuration changed');
       for (const listener of listeners) listener(config);
     },
     onProblems: (problems) => {
       const fields = { file: path, problems: lines(problems) };
-      if (problems.some(isError)) log.error(fields, 'configuration is broken; what ran before runs on');
+      const isBroken = problems.some(isError);
+      if (isBroken) reloads.refused += 1;
+      brokenSince = isBroken ? (brokenSince ?? clock.now()) : undefined;
+      if (isBroken) log.error(fields, 'configuration is broken; what ran before runs on');
       else if (problems.length > 0) log.warn(fields, 'configuration is used, and parts of it are ignored');
       else log.info(fields, 'configuration is good again');
     },
@@ -72,6 +88,13 @@ export async function followConfiguration(
       return file !== undefined || existsSync(path) ? path : 'built-in';
     },
     resourcePrefix,
+    reloads,
+    get takenAt() {
+      return takenAt;
+    },
+    get brokenSince() {
+      return brokenSince;
+    },
     get problems() {
       return lines(watch.problems.filter(isError));
     },

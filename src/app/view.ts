@@ -80,6 +80,9 @@ function statusOf(parts: AgentParts): AgentStatus {
     configuration: {
       source: configuration.source,
       ...(configuration.resourcePrefix === undefined ? {} : { resourcePrefix: configuration.resourcePrefix }),
+      takenAt: configuration.takenAt.toISOString(),
+      ...(configuration.brokenSince === undefined ? {} : { brokenSince: configuration.brokenSince.toISOString() }),
+      reloads: configuration.reloads,
       problems: configuration.problems,
       warnings: configuration.warnings,
     },

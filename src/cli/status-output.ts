@@ -8,14 +8,16 @@ export function renderStatus(status: AgentStatus, now: Date): string {
   const facts = [
     `node ${status.node}, berth ${status.version}, up ${age(status.startedAt, now)}`,
     `inventory: ${inventory.nics} NICs, ${inventory.vfs} VFs, read ${age(inventory.readAt, now)} ago${note(inventory.problem)}`,
-    `configuration: ${configuration.source}`,
+    `configuration: ${printable(configuration.source)}${note(configurationNote(configuration, now))}`,
     ...configuration.problems.map((problem) => `  not used, an older one runs on: ${printable(problem)}`),
     ...configuration.warnings.map((warning) => `  ${printable(warning)}`),
     `attachments: ${attachments.total}${note(counted(attachments.stuck, 'stuck'))}${note(counted(attachments.unreadable, 'unreadable'))}`,
     `spool: ${spool.entries} waiting${note(counted(spool.unreadable, 'unreadable'))}`,
     ...(status.installation === undefined
       ? []
-      : [`shim: in ${status.installation.folder} as ${status.installation.names.join(', ')}${note(status.installation.problem)}`]),
+      : [
+          `shim: in ${status.installation.folder} as ${status.installation.names.join(', ')}${note(status.installation.problem)}`,
+        ]),
     `process: ${Math.round(status.process.rssBytes / 2 ** 20)} MiB, event loop held ${status.process.eventLoopMaxMs.toFixed(1)} ms at most`,
   ];
   const rows = status.resources.map((resource) => [
@@ -37,6 +39,17 @@ function tenancyNotes({ namespaces, refused }: ResourceStatus, now: Date): reado
   const last = refused === undefined ? '' : `, last pod ${refused.lastPod} ${age(refused.lastAt, now)} ago`;
   const count = refused === undefined ? [] : [`refused ${refused.count} attachments from elsewhere${last}`];
   return [`for namespaces ${namespaces.join(', ')}`, ...count];
+}
+
+function configurationNote(
+  { brokenSince, reloads, takenAt }: AgentStatus['configuration'],
+  now: Date,
+): string | undefined {
+  const taken = takenAt === undefined ? undefined : `taken ${age(takenAt, now)} ago`;
+  if (brokenSince !== undefined) {
+    return [taken, `the newest one is broken since ${age(brokenSince, now)}`].filter(Boolean).join('; ');
+  }
+  return reloads === undefined || reloads.taken === 0 ? undefined : taken;
 }
 
 function note(text: string | undefined): string {

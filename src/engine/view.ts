@@ -21,6 +21,12 @@ export interface AgentStatus {
     readonly source: string;
     /** From the options; it comes before the file's. */
     readonly resourcePrefix?: string;
+    /** RFC 3339; absent in answers of older agents. */
+    readonly takenAt?: string;
+    /** RFC 3339: since when the newest file cannot be used; absent while it can. */
+    readonly brokenSince?: string;
+    /** Changes of the file since the agent's start. */
+    readonly reloads?: { readonly taken: number; readonly refused: number };
     /** Errors of the newest file; when there are any, an older configuration runs on. */
     readonly problems: readonly string[];
     /** What the newest file's author should know, though the file is used. */

@@ -19,6 +19,9 @@ const status: AgentStatus = {
   startedAt: SINCE,
   configuration: {
     source: '/etc/berth/config.yaml',
+    takenAt: '2026-01-01T00:00:00Z',
+    brokenSince: SINCE,
+    reloads: { taken: 1, refused: 2 },
     problems: ['config.yaml:3: pools.0.nam: unknown key'],
     warnings: ['config.yaml:5: warning: x: unknown key'],
   },
@@ -118,6 +121,7 @@ test('status shows resources, what is wrong with them, and a configuration that 
   const { exit, out } = await run(['status']);
   assert.equal(exit, 0);
   assert.match(out, /node worker-1, berth 1\.2\.3, up 5m/);
+  assert.match(out, /configuration: \/etc\/berth\/config\.yaml \(taken 10m ago; the newest one is broken since 5m\)/);
   assert.match(out, /not used, an older one runs on: config\.yaml:3/);
   assert.match(out, /attachments: 2 \(1 stuck\)/);
   assert.match(out, /berth\.dev\/vf +4 +3 +watcher +eth0 is down/);
