@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import type { AgentOptions } from '../cli/port.ts';
 import { type CniObservation, createCniServer, createHandler, createSpool } from '../cni/index.ts';
 import { type AttachmentEngine, createAttachments } from '../engine/attachments/index.ts';
+import { explainMissingDevice } from '../engine/attachments/missing-device.ts';
 import { systemClock } from '../engine/clock.ts';
 import { createFeed } from '../engine/feed/feed.ts';
 import { createLiveInventory, type LiveInventory } from '../engine/inventory/live.ts';
@@ -156,6 +157,12 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
       attachments,
       adoptSandbox: (fd) => kernel.adopt(fd),
       uplinkName: async (name) => (await kernel.host.link({ name }))?.name,
+      explainMissingDevice: (pod) =>
+        explainMissingDevice(pod, 'vf', {
+          podDevices: podResources,
+          attachments: () => attachments.list(),
+          plan: () => pools.plan(),
+        }),
       statusFailsOn: () => configuration.current.cni.statusFailsOn,
       ready: (question, aborted) =>
         requireReady(

@@ -4,7 +4,14 @@
  * error. To debug, look for the request id of an error's `details` in the agent's log.
  */
 import { randomUUID } from 'node:crypto';
-import type { AttachmentKey, Attachments, LinkKind, LinkSpec, OperationContext } from '../engine/attachments/model.ts';
+import type {
+  AttachmentKey,
+  Attachments,
+  LinkKind,
+  LinkSpec,
+  OperationContext,
+  PodIdentity,
+} from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { IpamPrograms } from '../engine/ipam/port.ts';
 import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
@@ -69,6 +76,8 @@ export interface HandlerOptions {
   readonly uplinkName: (name: string) => Promise<string | undefined>;
   /** Throws why no ADD could succeed, which STATUS answers; code 50 unless it is a `CniFault`. */
   readonly ready?: (question: ReadinessQuestion, signal: AbortSignal) => Promise<void>;
+  /** Why a pod that needs a VF may have been given none; a clause for the message. */
+  readonly explainMissingDevice?: (pod: PodIdentity) => Promise<string | undefined>;
   /** What makes STATUS fail where the network's definition does not say it. */
   readonly statusFailsOn?: () => readonly Concern[];
   readonly observe?: (observation: CniObservation) => void;
@@ -220,6 +229,20 @@ async function check(request: Request, context: OperationContext): Promise<strin
   return '';
 }
 
+/** A missing device is most often the pod's own mistake: what the pod has instead says which. */
+async function withCause(error: unknown, { pod }: CniArgs, options: HandlerOptions): Promise<unknown> {
+  if (!(error instanceof CniFault) || error.reason !== 'device-missing' || pod === undefined) return error;
+  const cause = await options.explainMissingDevice?.(pod);
+  if (cause === undefined) return error;
+  return new CniFault(error.cniCode, {
+    code: error.code,
+    reason: error.reason,
+    message: `${error.message}; ${cause}`,
+    ...optional('remedy', error.remedy),
+    cause: error,
+  });
+}
+
 /** Both are done, whatever becomes of the other; the first failure is answered. */
 async function gc({ call, decoded, options, progress }: Request, context: OperationContext): Promise<string> {
   const network = parseName(decoded.fields);
@@ -266,7 +289,11 @@ async function linkOf(
 ): Promise<LinkSpec> {
   const { config, problems } = review;
   const source = { config, args, argv0: call.argv0, network, uplinkName: options.uplinkName };
-  const link = await review.attempt(() => parseLinkSpec(source, problems));
+  const link = await review.attempt(() =>
+    parseLinkSpec(source, problems).catch(async (error: unknown) => {
+      throw await withCause(error, args, options);
+    }),
+  );
   progress.kind = link?.kind;
   review.throwIfAny();
   return link as LinkSpec;

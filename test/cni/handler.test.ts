@@ -142,6 +142,19 @@ test('the error for a missing device names the pod, the network and the likely c
   assert.match(String(answer.details), /does not request the resource/);
 });
 
+test('the error for a missing device says what the pod has instead, when kubelet tells', async () => {
+  const asked: unknown[] = [];
+  const explainMissingDevice = async (pod: unknown): Promise<string> => {
+    asked.push(pod);
+    return 'kubelet gave the pod no device';
+  };
+  const { answer } = await bench({ explainMissingDevice }).send({ config: { type: 'sriov' } });
+  assert.match(String(answer.msg), /no deviceID; kubelet gave the pod no device$/);
+  assert.deepEqual(asked, [{ namespace: 'default', name: 'p4', uid: 'u-4' }]);
+  const without = await bench({ explainMissingDevice }).send({ config: { type: 'sriov' }, env: { CNI_ARGS: '' } });
+  assert.match(String(without.answer.msg), /^the container was given no device for network net-a: .*no deviceID$/);
+});
+
 const WRONG_TOGETHER: readonly (readonly [string, CallParts, number, readonly RegExp[], readonly RegExp[]])[] = [
   [
     'types and contradictions',
