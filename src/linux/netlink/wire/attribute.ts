@@ -35,18 +35,41 @@ export function readAttributes(bytes: Buffer): Attribute[] {
   for (let at = 0; at < bytes.length; ) {
     const attribute = readAttributeAt(bytes, at);
     attributes.push(attribute);
-    at += align4(HEADER_BYTES + attribute.value.length);
+    at += align4(HEADER_BYTES + attribute.length);
   }
   return attributes;
 }
 
 /** The one attribute that begins at `at`. */
-export function readAttributeAt(bytes: Buffer, at: number): Attribute {
+export function readAttributeAt(bytes: Buffer, at: number): AttributeView {
   if (at + HEADER_BYTES > bytes.length) throw malformed(`${bytes.length - at} bytes left, an attribute needs 4`);
   const length = bytes.readUInt16LE(at);
   if (length < HEADER_BYTES) throw malformed(`attribute of ${length} bytes, shorter than its header`);
   if (at + length > bytes.length) throw malformed(`attribute of ${length} bytes where ${bytes.length - at} are left`);
-  return { type: attributeTypeAt(bytes, at), value: bytes.subarray(at + HEADER_BYTES, at + length) };
+  return new AttributeView(bytes, at, length);
+}
+
+/** Of the forty attributes of a link most are never looked at, and a view of memory is dear to make. */
+class AttributeView implements Attribute {
+  readonly type: number;
+  readonly #bytes: Buffer;
+  readonly #start: number;
+  readonly #end: number;
+
+  constructor(bytes: Buffer, at: number, length: number) {
+    this.type = attributeTypeAt(bytes, at);
+    this.#bytes = bytes;
+    this.#start = at + HEADER_BYTES;
+    this.#end = at + length;
+  }
+
+  get value(): Buffer {
+    return this.#bytes.subarray(this.#start, this.#end);
+  }
+
+  get length(): number {
+    return this.#end - this.#start;
+  }
 }
 
 /** The type of the attribute at `at`, whatever its length says; the header must be within `bytes`. */
@@ -56,7 +79,11 @@ export function attributeTypeAt(bytes: Buffer, at: number): number {
 
 /** The value of the last attribute of that type, as the kernel's own parser takes it. */
 export function findAttribute(attributes: readonly Attribute[], type: number): Buffer | undefined {
-  return attributes.findLast((attribute) => attribute.type === type)?.value;
+  for (let i = attributes.length - 1; i >= 0; i--) {
+    const attribute = attributes[i];
+    if (attribute?.type === type) return attribute.value;
+  }
+  return undefined;
 }
 
 export function align4(length: number): number {
