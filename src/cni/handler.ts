@@ -12,6 +12,7 @@ import type {
   OperationContext,
   PodIdentity,
 } from '../engine/attachments/model.ts';
+import { limitTime } from '../engine/cancellation.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { IpamPrograms } from '../engine/ipam/port.ts';
 import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
@@ -337,28 +338,27 @@ async function withDeadline(
   work: (request: Request, context: OperationContext) => Promise<string>,
 ): Promise<string> {
   const timeoutMs = request.options.timeoutMs?.[command] ?? COMMAND_TIMEOUT_MS[command];
-  const deadline = new AbortController();
-  const timer = setTimeout(() => {
-    deadline.abort(
+  const deadline = limitTime(
+    signal,
+    timeoutMs,
+    () =>
       new BerthError({
         code: 'Interrupted',
         reason: 'deadline-exceeded',
         message: `${command} did not end within ${timeoutMs} ms and was undone`,
         remedy: 'Look at what the log says of this request, and at the load of the node.',
       }),
-    );
-  }, timeoutMs);
+  );
   try {
-    const combined = AbortSignal.any([signal, deadline.signal]);
-    combined.throwIfAborted();
+    deadline.signal.throwIfAborted();
     const { ipamPrograms } = request.call;
     return await work(request, {
       requestId: request.progress.requestId,
-      signal: combined,
+      signal: deadline.signal,
       ...optional('ipamPrograms', ipamPrograms),
     });
   } finally {
-    clearTimeout(timer);
+    deadline.end();
   }
 }
 

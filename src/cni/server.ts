@@ -8,6 +8,7 @@
 import { chmodSync, closeSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { limitTime } from '../engine/cancellation.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import { REQUEST_TIMEOUT_MS } from './deadlines.ts';
@@ -121,22 +122,24 @@ export function createCniServer(options: CniServerOptions): CniServer {
   };
 
   const receiveAndHandle = async (socket: Socket, gone: AbortSignal): Promise<CniReply | undefined> => {
-    const late = AbortSignal.timeout(options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS);
-    const signal = AbortSignal.any([gone, late]);
-    const first = await options.peers.receive(socket, signal).catch((error: unknown) => {
-      throw late.aborted ? slow() : error;
-    });
-    if (first === undefined) return undefined;
-    let sandboxFd = first.fd;
+    const arrival = limitTime(gone, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS, slow);
+    let sandboxFd: number | undefined;
     try {
+      const first = await options.peers.receive(socket, arrival.signal).catch((error: unknown) => {
+        throw arrival.signal.aborted ? arrival.signal.reason : error;
+      });
+      if (first === undefined) return undefined;
+      sandboxFd = first.fd;
       const version = first.bytes.readUInt8(0);
       if (!SERVED_PROTOCOLS.includes(version)) throw unknownProtocol(version);
-      const request = decodeRequest(await readFrame(socket, first.bytes.subarray(1), signal, late));
+      const request = decodeRequest(await readFrame(socket, first.bytes.subarray(1), arrival.signal));
+      arrival.end();
       const ipamPrograms = version >= EXECUTING_PROTOCOL ? new ShimPrograms(socket) : oldShimPrograms;
       const call = { ...request, ipamPrograms, ...(sandboxFd === undefined ? {} : { sandboxFd }) };
       sandboxFd = undefined;
       return await options.handle(call, gone);
     } finally {
+      arrival.end();
       if (sandboxFd !== undefined) closeSync(sandboxFd);
     }
   };
@@ -177,7 +180,7 @@ export function createCniServer(options: CniServerOptions): CniServer {
  * The payload of the one frame that follows the version byte; `begun` is what came with that. The stream stays open and flowing
  * afterwards, so that its end is noticed.
  */
-function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal, late: AbortSignal): Promise<Buffer> {
+function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let received = 0;
@@ -188,7 +191,7 @@ function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal, late: Abo
       socket.resume();
       settle();
     };
-    const onAbort = (): void => finish(() => reject(late.aborted ? slow() : signal.reason));
+    const onAbort = (): void => finish(() => reject(signal.reason));
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk);
       received += chunk.length;

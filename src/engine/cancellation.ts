@@ -20,3 +20,29 @@ export function interrupted(signal: AbortSignal, what: string): BerthError {
     ...(reason === undefined ? {} : { cause: reason }),
   });
 }
+
+export interface TimeLimit {
+  /** Aborts with the outer signal, for its reason, or when the time is over. */
+  readonly signal: AbortSignal;
+  /** Ends the clock and lets go of the outer signal. */
+  end(): void;
+}
+
+/**
+ * A limit in time on top of another signal. Not `AbortSignal.any` and `timeout`, which cost more than
+ * a quick request does and cannot be ended: each would make an exception long after its request.
+ */
+export function limitTime(outer: AbortSignal, limitMs: number, expired: () => BerthError): TimeLimit {
+  const limit = new AbortController();
+  const forward = (): void => limit.abort(outer.reason);
+  if (outer.aborted) forward();
+  else outer.addEventListener('abort', forward, { once: true });
+  const timer = setTimeout(() => limit.abort(expired()), limitMs);
+  return {
+    signal: limit.signal,
+    end: () => {
+      clearTimeout(timer);
+      outer.removeEventListener('abort', forward);
+    },
+  };
+}
