@@ -93,7 +93,7 @@ export function createHostFacts(): HostFacts {
           route.request({
             type: RTM_GETLINK,
             op: 'link.get',
-            pace: 'quick',
+            pace: 'patient',
             target: `link ${ifindex}`,
             fill: (writer) => writeLinkGet(writer, { index: ifindex }),
           }),

@@ -13,11 +13,12 @@
  * - `lock-free`: takes no RTNL.
  * - `quick`: tens of microseconds once RTNL is free.
  * - `change`: some hundred microseconds; worth a thread when there is other work meanwhile.
+ * - `patient`: quick, but nobody waits for it, so it never holds the loop, whoever has RTNL.
  * - `slow`: may wait for RCU, a driver or firmware, and holds RTNL meanwhile.
  */
-export type Pace = 'lock-free' | 'quick' | 'change' | 'slow';
+export type Pace = 'lock-free' | 'quick' | 'change' | 'patient' | 'slow';
 
-const ORDER: readonly Pace[] = ['lock-free', 'quick', 'change', 'slow'];
+const ORDER: readonly Pace[] = ['lock-free', 'quick', 'change', 'patient', 'slow'];
 
 /** What a request sent here takes at most when nobody holds RTNL, with much to spare. */
 const QUICK_MS = 2;
@@ -51,6 +52,7 @@ export class SendPace {
   run(pace: Pace, here: () => number, pooled: () => Promise<number>): number | Promise<number> {
     if (pace === 'lock-free') return here();
     if (pace === 'slow') return this.#counted(pooled);
+    if (pace === 'patient') return pooled();
     const startMs = this.#nowMs();
     if (this.#slow > 0 || startMs < this.#busyUntilMs || (pace === 'change' && this.#operations > 1)) return pooled();
     const result = here();

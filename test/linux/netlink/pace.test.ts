@@ -56,6 +56,7 @@ for (const [kind, thread] of [
   ['lock-free', 'here'],
   ['quick', 'here'],
   ['change', 'here'],
+  ['patient', 'pool'],
   ['slow', 'pool'],
 ] as const) {
   test(`while RTNL is free, ${kind} is sent: ${thread}`, async () => {
@@ -72,6 +73,13 @@ test('while a slow request is under way only what takes no RTNL is sent here', a
   assert.equal(await send('quick'), 'pool');
   await endSecond();
   assert.equal(await send('quick'), 'here');
+});
+
+test('a patient request on its way keeps nobody from sending here', async () => {
+  const { send, begin } = scene();
+  const end = begin('patient');
+  assert.deepEqual([await send('quick'), await send('change')], ['here', 'here']);
+  await end();
 });
 
 test('a slow request that fails counts no longer', async () => {
