@@ -27,7 +27,7 @@ export function createOwnedAddresses(folder: string): OwnedAddresses {
     note: (owned) =>
       attempt('noting an address in', () => {
         const name = fileName(owned);
-        writeFileSync(join(folder, `${TEMPORARY}${name}`), formatNote(owned), { mode: 0o600 });
+        writeFileSync(join(folder, `${TEMPORARY}${name}`), formatNote(owned), { encoding: 'utf8', mode: 0o600 });
         renameSync(join(folder, `${TEMPORARY}${name}`), join(folder, name));
       }),
     forget: (owner) => attempt('removing a note from', () => rmSync(join(folder, fileName(owner)), { force: true })),

@@ -39,7 +39,7 @@ export function createRecordStore(folder: string): RecordStore {
       const name = fileName(key);
       const temporary = join(folder, `${TEMPORARY}${name}`);
       try {
-        writeFileSync(temporary, text, { mode: 0o600 });
+        writeFileSync(temporary, text, { encoding: 'utf8', mode: 0o600 });
         renameSync(temporary, join(folder, name));
       } catch (error) {
         rmSync(temporary, { force: true });

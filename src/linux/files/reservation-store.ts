@@ -37,6 +37,8 @@ const TEMPORARY = '.berth-';
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 20;
 const FOLDERS_REMEMBERED = 256;
+/** Whatever stands in a shared folder: no symbolic link is followed, no FIFO is waited for. */
+const READ_ONLY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Contents of reservations by address, as last seen; checked against the folder each time. */
 type Contents = Map<string, string | undefined>;
@@ -112,7 +114,7 @@ class LockedFolder implements ReservationFolder {
   reserve(ip: string, content: string): boolean {
     const temporary = join(this.#folder, `${TEMPORARY}${process.pid}`);
     try {
-      writeFileSync(temporary, content, { flag: 'wx', mode: 0o600 });
+      writeFileSync(temporary, content, { encoding: 'utf8', flag: 'wx', mode: 0o600 });
       linkSync(temporary, this.#path(ip));
     } catch (error) {
       if (errnoOf(error) === 'EEXIST' && lstatSync(this.#path(ip), { throwIfNoEntry: false }) !== undefined)
@@ -194,13 +196,8 @@ class LockedFolder implements ReservationFolder {
 /** The text of a regular file, without the white space around it as Go reads it; `undefined` when missing, empty or something else. */
 function readText(path: string): string | undefined {
   try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      const text = readFileSync(fd, 'utf8').trim();
-      return text === '' ? undefined : text;
-    } finally {
-      closeSync(fd);
-    }
+    const text = readFileSync(path, { encoding: 'utf8', flag: READ_ONLY }).trim();
+    return text === '' ? undefined : text;
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'ENOENT' || errno === 'ELOOP' || errno === 'EISDIR') return undefined;
@@ -227,8 +224,12 @@ function openFolder(dataDir: string, network: NetworkName): string {
   }
   const folder = join(dataDir, network);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o755 });
-    if (lstatSync(folder).isDirectory()) return folder;
+    let found = lstatSync(folder, { throwIfNoEntry: false });
+    if (found === undefined) {
+      mkdirSync(folder, { recursive: true, mode: 0o755 });
+      found = lstatSync(folder);
+    }
+    if (found.isDirectory()) return folder;
   } catch (error) {
     throw ioError(error, 'reservation-failed', `opening ${folder}`, 'Make the folder writable.');
   }
