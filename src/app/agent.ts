@@ -14,6 +14,7 @@ import { createLiveInventory, type LiveInventory } from '../engine/inventory/liv
 import type { Logger } from '../engine/logger.ts';
 import { holdsOf, laterHoldsOf } from '../engine/pools/holds.ts';
 import { createPoolSet, type PoolSet } from '../engine/pools/pool-set.ts';
+import { macvtapSlot } from '../engine/pools/slot.ts';
 import { createTenancy } from '../engine/pools/tenancy.ts';
 import { requireReady } from '../engine/readiness.ts';
 import { createEventStreams } from '../http/event-stream.ts';
@@ -112,6 +113,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     policy: tenancy,
     allocation: () => configuration.current.cni.allocation,
     inventory: () => inventory.current,
+    slotNamed: (id) => (pools === undefined ? undefined : macvtapSlot(pools.plan(), id)),
     clock: systemClock,
     log,
     bootId,

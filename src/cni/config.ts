@@ -95,6 +95,10 @@ const network = z.looseObject({
   link: text.optional(),
   deviceID: text.optional(),
   pciBusID: text.optional(),
+  /** Of macvtap: the user and group of its character device, and whether it takes every packet. */
+  owner: z.int().min(0).max(0xffff_fffe).optional(),
+  group: z.int().min(0).max(0xffff_fffe).optional(),
+  promiscMode: z.boolean().optional(),
   /** Of host-device: an interface's name, hardware address, or path below /sys/devices. */
   device: text.optional(),
   hwaddr: text.optional(),

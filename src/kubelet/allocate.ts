@@ -8,7 +8,7 @@ import type { NodeDevices } from '../engine/pools/node-devices.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import { environmentOf, type GivenDevice } from './environment.ts';
 import type { ContainerAllocateResponse, DeviceSpec } from './gen/deviceplugin/v1beta1/device_plugin.ts';
-import { grantOf } from './grants.ts';
+import { grantOf, tapGrant } from './grants.ts';
 
 /**
  * The devices of a request as the pool knows them now, in the order of their ids. Throws `NotFound`
@@ -24,7 +24,7 @@ export function resolveDevices(
   return ids.toSorted().map((id): GivenDevice => {
     const device = pools.deviceOf(spec.resource, id);
     if (device === undefined) throw unknownDevice(state, id, 'is not in the pool');
-    if (spec.kind !== 'vf') return { id };
+    if (spec.kind !== 'vf') return spec.kind === 'macvtap' ? { id, grant: tapGrant(id) } : { id };
     const found = pools.functionAt(id);
     if (found === undefined) throw unknownDevice(state, id, 'is gone from the node');
     return { id, function: found, grant: grantOf(spec, found, node) };

@@ -15,7 +15,7 @@ import { type CdiEntries, cdiName } from './cdi-spec.ts';
 import type { DeviceInfoFolder } from './device-info.ts';
 import type { GivenDevice } from './environment.ts';
 import type { ContainerAllocateResponse } from './gen/deviceplugin/v1beta1/device_plugin.ts';
-import { grantOf } from './grants.ts';
+import { grantOf, tapGrant } from './grants.ts';
 
 export interface DeliveryOptions {
   readonly pools: PoolSet;
@@ -94,7 +94,8 @@ export class Delivery {
   #entriesOf({ spec, devices }: PoolState): CdiEntries {
     return new Map(
       devices.flatMap((device) => {
-        const nodes = spec.kind === 'vf' ? this.#nodesOf(spec, device) : [];
+        const nodes =
+          spec.kind === 'vf' ? this.#nodesOf(spec, device) : spec.kind === 'macvtap' ? tapGrant(device.id).nodes : [];
         return nodes.length === 0 ? [] : [[device.id, nodes] as const];
       }),
     );

@@ -4,6 +4,7 @@
  * device-info.ts. To debug: the answer to Allocate has exactly these nodes, in this order.
  */
 import { BerthError } from '../engine/errors.ts';
+import { tapIndexOf, tapPath } from '../engine/links/tap-index.ts';
 import type { PoolFunction, VfPoolSpec, VfSelector } from '../engine/pools/model.ts';
 import type { NodeDevice, NodeDevices } from '../engine/pools/node-devices.ts';
 import { selectorOf } from '../engine/pools/selectors.ts';
@@ -28,6 +29,14 @@ export interface Grant {
 }
 
 const NOTHING: Grant = { nodes: [], info: {} };
+
+/**
+ * What a slot of a macvtap pool brings: the character device of the link that ADD will make. It is
+ * not there yet; the runtime looks for it when the network is up.
+ */
+export function tapGrant(id: string): Grant {
+  return { nodes: [tapPath(tapIndexOf(id))], info: {} };
+}
 
 /**
  * What the function brings. Throws `Unsupported` (`device-node-missing`) when something that the pool

@@ -23,6 +23,7 @@ import { RTM_GETNSID, RTM_NEWNSID, readNsid, writeNsidAssign, writeNsidGet } fro
 import { malformed } from './netlink/wire/attribute.ts';
 import { KernelNamespace } from './netns/namespace.ts';
 import { readNetdevsAt } from './sysfs/netdevs-at.ts';
+import { ownTap, tapExists } from './tap-device.ts';
 
 export interface KernelOptions {
   /** Where a PCI function stands now; from the sysfs side. */
@@ -59,6 +60,8 @@ export function createKernel(options: KernelOptions): LinuxKernel {
     host,
     pciFunction: options.pciFunction,
     netdevsAt: (path) => readNetdevsAt(path),
+    tapExists: (index) => tapExists(index),
+    ownTap: (index, owner) => ownTap(index, owner),
 
     async adopt(fd) {
       if (!isNetworkNamespace(fd)) {

@@ -85,6 +85,42 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
   ['a VLAN without number', { type: 'vlan', master: 'eth1' }, /vlanId: it is missing/],
   ['a VLAN with too large a number', { type: 'vlan', vlanId: 4095 }, /vlanId: /],
   ['a MAC for a VLAN', { type: 'vlan', vlanId: 5, mac: '02:00:00:00:00:01' }, /mac is "02:00:00:00:00:01"/],
+  [
+    'every field of a macvtap',
+    {
+      type: 'macvtap',
+      deviceID: 'eth0-3',
+      mode: 'private',
+      mtu: 1400,
+      mac: '02:00:00:00:00:01',
+      promiscMode: true,
+      owner: 0,
+      group: 36,
+      vlan: 7,
+    },
+    {
+      kind: 'macvtap',
+      uplink: 'eth0',
+      slot: 'eth0-3',
+      mode: 'private',
+      mtu: 1400,
+      mac: '02:00:00:00:00:01',
+      promiscuous: true,
+      owner: { uid: 0, gid: 36 },
+      uplinkVlan: 7,
+    },
+  ],
+  [
+    'a macvtap that a device plugin made',
+    { type: 'macvtap', deviceID: 'dataplaneMvp0' },
+    { kind: 'macvtap', given: 'dataplaneMvp0', owner: { uid: 107, gid: 107 } },
+  ],
+  ['a VF for a macvtap', { type: 'macvtap', deviceID: '0000:41:10.0' }, /deviceID: 0000:41:10.0 is a PCI device/],
+  [
+    'a macvtap of a device plugin and a master',
+    { type: 'macvtap', deviceID: 'dataplaneMvp0', master: 'eth1' },
+    /master: the pod was given dataplaneMvp0/,
+  ],
   ['a host device by name', { type: 'host-device', device: 'eth5' }, host({ by: 'name', name: 'eth5' })],
   [
     'a host device by hardware address',
@@ -140,6 +176,7 @@ for (const [what, config, expected] of LINKS) {
 }
 
 const NAMES: readonly (readonly [string, Config])[] = [
+  ['macvtap', {}],
   ['vlan', { vlanId: 5 }],
   ['host-device', { device: 'eth5' }],
 ];

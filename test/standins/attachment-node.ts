@@ -14,11 +14,13 @@ import type {
   IpvlanLinkSpec,
   LinkSpec,
   MacvlanLinkSpec,
+  MacvtapLinkSpec,
   PodIdentity,
   VfLinkSpec,
   VlanLinkSpec,
 } from '../../src/engine/attachments/model.ts';
 import type { PodDevices } from '../../src/engine/attachments/pod-devices.ts';
+import type { MacvlanMode } from '../../src/engine/attachments/port.ts';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
 import type { IpamSpec } from '../../src/engine/ipam/model.ts';
 import type { IpamPrograms } from '../../src/engine/ipam/port.ts';
@@ -49,6 +51,8 @@ export interface PodNode {
   allocation: AllocationMode;
   /** What uplinks are chosen from by what they are. */
   inventory: Inventory | undefined;
+  /** Slots whose ids do not tell their uplinks. */
+  readonly slots: Map<string, { uplink: string; mode?: MacvlanMode }>;
   policy: DevicePolicy | undefined;
   bootId: string;
   /** Drops the engine as `kill -9` does, and starts another on what it left. */
@@ -113,6 +117,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       },
       allocation: () => node.allocation,
       inventory: () => node.inventory ?? EMPTY_INVENTORY,
+      slotNamed: (id) => node.slots.get(id),
       policy: { admit: (use) => node.policy?.admit(use) },
       clock,
       log: silentLogger,
@@ -136,6 +141,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     podDevices: undefined,
     allocation: 'enforce',
     inventory: undefined,
+    slots: new Map(),
     policy: undefined,
     bootId: 'boot-1',
     restart: () => {
@@ -212,6 +218,10 @@ export function ipvlan(spec: Partial<IpvlanLinkSpec> = {}): IpvlanLinkSpec {
 
 export function hostDevice(device: HostDeviceName = { by: 'name', name: 'nic0' }): HostDeviceLinkSpec {
   return { kind: 'host-device', device };
+}
+
+export function macvtap(spec: Partial<MacvtapLinkSpec> = {}): MacvtapLinkSpec {
+  return { kind: 'macvtap', uplink: 'eth1', owner: { uid: 107, gid: 107 }, ...spec };
 }
 
 export function vlan(spec: Partial<VlanLinkSpec> = {}): VlanLinkSpec {

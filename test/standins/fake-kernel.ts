@@ -128,6 +128,18 @@ export class FakeKernel implements Kernel {
     });
   }
 
+  async tapExists(index: number): Promise<boolean> {
+    return this.step('tapExists', () => this.world.tapLink(index) !== undefined);
+  }
+
+  async ownTap(index: number, owner: { readonly uid: number; readonly gid: number }): Promise<void> {
+    await this.step('ownTap', () => {
+      const link = this.world.tapLink(index);
+      if (link === undefined) throw kernelError('tap.own', 'ENOENT');
+      link.tapOwner = `${owner.uid}:${owner.gid}`;
+    });
+  }
+
   async pciFunction(address: PciAddress): Promise<PciFunction | undefined> {
     return this.step('pciFunction', () => {
       const vf = this.world.vfs.get(address);
@@ -272,6 +284,8 @@ function copy(link: WorldLink): Link {
     arpNotify: _arpNotify,
     addresses: _addresses,
     routes: _routes,
+    tapOwner: _tapOwner,
+    promiscuous: _promiscuous,
     ...shown
   } = link;
   return { ...shown, altnames: [...link.altnames] };

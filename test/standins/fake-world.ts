@@ -15,6 +15,9 @@ export interface WorldLink extends Mutable<Link> {
   readonly parent?: WorldLink;
   master?: WorldLink;
   arpNotify: boolean;
+  promiscuous?: boolean;
+  /** uid and gid of the character device of a macvtap. */
+  tapOwner?: string;
   addresses: LinkAddress[];
   routes: Route[];
 }
@@ -203,6 +206,12 @@ export class World {
     return undefined;
   }
 
+  /** The macvtap whose character device has that index, wherever the link is. */
+  tapLink(index: number): WorldLink | undefined {
+    const everywhere = [this.host, ...this.paths.values()].flatMap((each) => [...each.links.values()]);
+    return everywhere.find((link) => link.kind === 'macvtap' && link.index === index);
+  }
+
   namespaceOf(link: WorldLink): WorldNamespace | undefined {
     return [this.host, ...this.paths.values()].find((namespace) => namespace.links.get(link.index) === link);
   }
@@ -257,6 +266,12 @@ export class World {
     }
   }
 
+  #renumber(namespace: WorldNamespace, link: WorldLink, index: number): void {
+    namespace.links.delete(link.index);
+    link.index = index;
+    namespace.links.set(index, link);
+  }
+
   /** With a link go those that stand on it, wherever they are. */
   #delete(namespace: WorldNamespace, link: WorldLink): void {
     namespace.links.delete(link.index);
@@ -301,7 +316,7 @@ export class World {
       link.index = namespace.nextIndex;
       namespace.nextIndex += 1;
     }
-    namespace.nextIndex = Math.max(namespace.nextIndex, link.index + 1);
+    if (link.index < 0x1000_0000) namespace.nextIndex = Math.max(namespace.nextIndex, link.index + 1);
     namespace.links.set(link.index, link);
   }
 
@@ -313,6 +328,8 @@ export class World {
     const op = `link.create ${operation.kind}`;
     const parent = this.#require(namespace, operation.parentIndex, op);
     if (asIfName(operation.name) === undefined) throw kernelError(op, 'EINVAL');
+    if ('index' in operation && operation.index !== undefined && into.links.has(operation.index))
+      throw kernelError(op, 'EEXIST');
     if (this.byName(into, operation.name) !== undefined) throw kernelError(op, 'EEXIST');
     if ((operation.mtu ?? 0) > parent.mtu) throw kernelError(op, 'EINVAL', 'mtu greater than device maximum');
     const users = [this.host, ...this.paths.values()]
@@ -343,7 +360,7 @@ export class World {
         (operation.mode === 'passthru' && users.some((link) => link.macvlan !== undefined))
       )
         throw kernelError(op, 'EINVAL');
-      this.addLink(into, {
+      const made = this.addLink(into, {
         ...common,
         kind: operation.kind,
         mac: operation.mac ?? this.newMac(),
@@ -352,6 +369,7 @@ export class World {
           ...(operation.bcQueueLength === undefined ? {} : { bcQueueLength: operation.bcQueueLength }),
         },
       });
+      if (operation.index !== undefined) this.#renumber(into, made, operation.index);
       return;
     }
     const ipvlan = { mode: operation.mode, flag: operation.flag };
@@ -393,6 +411,7 @@ export class World {
       if (operation.alias === '') delete link.alias;
       else link.alias = operation.alias;
     }
+    if (operation.promiscuous !== undefined) link.promiscuous = operation.promiscuous;
     if (operation.arpNotify !== undefined) link.arpNotify = operation.arpNotify;
     if (operation.up !== undefined) {
       if (operation.up && link.kind === 'vlan' && link.parent?.up === false) throw kernelError(op, 'ENETDOWN');

@@ -10,6 +10,7 @@ import { CNI_CODES, CniFault } from '../errors.ts';
 import { parseHostDevice } from './host-device.ts';
 import { parseIpvlan } from './ipvlan.ts';
 import { parseMacvlan } from './macvlan.ts';
+import { parseMacvtap } from './macvtap.ts';
 import { deviceOf, type LinkSource } from './source.ts';
 import { parseVf } from './vf.ts';
 import { parseVlan } from './vlan.ts';
@@ -18,6 +19,7 @@ const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
   ['sriov', 'vf'],
   ['macvlan', 'macvlan'],
   ['ipvlan', 'ipvlan'],
+  ['macvtap', 'macvtap'],
   ['vlan', 'vlan'],
   ['host-device', 'host-device'],
 ]);
@@ -34,6 +36,7 @@ const parsers: Readonly<Record<LinkKind, Parser>> = {
   vf: parseVf,
   macvlan: parseMacvlan,
   ipvlan: parseIpvlan,
+  macvtap: parseMacvtap,
   vlan: parseVlan,
   'host-device': parseHostDevice,
 };

@@ -6,7 +6,7 @@ import { optional } from '../optional.ts';
 import { type LinkSource, macOf, oneOf, positive } from './source.ts';
 import { uplinkOf, uplinkVlanOf } from './uplink.ts';
 
-const MACVLAN_MODES: readonly MacvlanMode[] = ['bridge', 'private', 'vepa', 'passthru'];
+export const MACVLAN_MODES: readonly MacvlanMode[] = ['bridge', 'private', 'vepa', 'passthru'];
 
 export async function parseMacvlan(source: LinkSource, problems: ConfigProblem[]): Promise<MacvlanLinkSpec> {
   const { config, args } = source;

@@ -56,13 +56,13 @@ export function macOf(config: NetworkConfig, args: CniArgs, problems: ConfigProb
 }
 
 /** One of some words; the other one when there is none. */
-export function oneOf<T extends string>(
+export function oneOf<T extends string, Otherwise extends T | undefined>(
   path: string,
   text: string | undefined,
   words: readonly T[],
-  otherwise: T,
+  otherwise: Otherwise,
   problems: ConfigProblem[],
-): T {
+): T | Otherwise {
   if (text === undefined || text === '') return otherwise;
   const word = words.find((known) => known === text);
   if (word === undefined) problems.push({ path, message: `${JSON.stringify(text)} is none of ${words.join(', ')}` });

@@ -36,6 +36,8 @@ export interface AttachmentOptions {
   readonly allocation?: () => AllocationMode;
   /** The inventory as it is now, for uplinks that are chosen by what they are. */
   readonly inventory?: () => Inventory;
+  /** A slot by an id that does not tell its uplink; see `LinkContext`. */
+  readonly slotNamed?: NonNullable<AttachmentContext['slotNamed']>;
   readonly clock: Clock;
   readonly log: Logger;
   /** `/proc/sys/kernel/random/boot_id` */
@@ -70,6 +72,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     policy: options.policy,
     allocation: options.allocation ?? (() => 'enforce'),
     inventory: options.inventory,
+    slotNamed: options.slotNamed,
     deviceNamed: (named) => context.records.deviceNamed(named),
     clock: options.clock,
     log: options.log,

@@ -63,6 +63,20 @@ export interface IpvlanLinkSpec extends UplinkChoice {
   readonly mtu?: number;
 }
 
+/** A link with a character device, `/dev/tap<index>`, for virtual machines. */
+export interface MacvtapLinkSpec extends UplinkChoice {
+  readonly kind: 'macvtap';
+  /** The id that a device plugin gave and that is no `<uplink>-<n>`: a slot of a pool, or a macvtap link of the node. */
+  readonly given?: string;
+  /** That of the pool, else `bridge`, when absent. */
+  readonly mode?: MacvlanMode;
+  readonly mtu?: number;
+  readonly mac?: MacAddress;
+  readonly promiscuous?: boolean;
+  /** Who may open the character device. */
+  readonly owner: { readonly uid: number; readonly gid: number };
+}
+
 /** A VLAN of the uplink that one sandbox has for itself. */
 export interface VlanLinkSpec extends UplinkChoice {
   readonly kind: 'vlan';
@@ -87,7 +101,13 @@ export interface HostDeviceLinkSpec {
   readonly mac?: MacAddress;
 }
 
-export type LinkSpec = VfLinkSpec | MacvlanLinkSpec | IpvlanLinkSpec | VlanLinkSpec | HostDeviceLinkSpec;
+export type LinkSpec =
+  | VfLinkSpec
+  | MacvlanLinkSpec
+  | IpvlanLinkSpec
+  | MacvtapLinkSpec
+  | VlanLinkSpec
+  | HostDeviceLinkSpec;
 export type LinkKind = LinkSpec['kind'];
 
 export interface AttachRequest {

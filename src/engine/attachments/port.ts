@@ -134,6 +134,8 @@ export type LinkOperation =
       readonly mac?: MacAddress;
       readonly mode: MacvlanMode;
       readonly bcQueueLength?: number;
+      /** The link's own index; the kernel chooses one when absent. */
+      readonly index?: number;
     }
   | {
       readonly op: 'link.create';
@@ -209,6 +211,10 @@ export interface Kernel {
   pciFunction(address: PciAddress): Promise<PciFunction | undefined>;
   /** Interfaces of the node whose device is at that absolute path of sysfs; none when there is no such device. */
   netdevsAt(path: string): Promise<readonly IfName[]>;
+  /** Whether the node has the character device `/dev/tap<index>` of a macvtap. */
+  tapExists(index: number): Promise<boolean>;
+  /** Gives that device to a user and a group. Throws `Unsupported` (`tap-device-missing`) when it is not there. */
+  ownTap(index: number, owner: { readonly uid: number; readonly gid: number }): Promise<void>;
 }
 
 export interface PciFunction {

@@ -84,7 +84,7 @@ export class RecordBook {
 
   /** The device of the attachment whose configuration called it so. */
   deviceNamed(named: string): string | undefined {
-    return this.all().find(({ link }) => link.kind === 'host-device' && link.named === named)?.device;
+    return this.all().find(({ link }) => nameOf(link) === named)?.device;
   }
 
   put(record: AttachmentRecord): void {
@@ -107,4 +107,9 @@ export class RecordBook {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function nameOf(link: AttachmentRecord['link']): string | undefined {
+  if (link.kind === 'host-device') return link.named;
+  return link.kind === 'macvtap' && link.origin === 'given' ? link.given.named : undefined;
 }

@@ -4,12 +4,13 @@ import * as hostDevice from './host-device.ts';
 import * as ipvlan from './ipvlan.ts';
 import type { LinkDriver, LinkKinds, LinkState } from './link-driver.ts';
 import * as macvlan from './macvlan.ts';
+import * as macvtap from './macvtap.ts';
 import * as vf from './vf.ts';
 import * as vlan from './vlan.ts';
 
 export const linkDrivers: {
   readonly [Kind in LinkKind]: LinkDriver<LinkKinds[Kind]['spec'], LinkKinds[Kind]['state']>;
-} = { vf, macvlan, ipvlan, vlan, 'host-device': hostDevice };
+} = { vf, macvlan, ipvlan, macvtap, vlan, 'host-device': hostDevice };
 
 /** The driver of a kind, for callers that hold a spec and a state of that same kind. */
 export function driverOf(kind: LinkKind): LinkDriver<LinkSpec, LinkState> {

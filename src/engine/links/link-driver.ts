@@ -5,7 +5,7 @@
  */
 import type { z } from 'zod';
 import type { AttachmentKey, AttachResult, LinkKind, LinkSpec } from '../attachments/model.ts';
-import type { Kernel, Link, Namespace, PciFunction } from '../attachments/port.ts';
+import type { Kernel, Link, MacvlanMode, Namespace, PciFunction } from '../attachments/port.ts';
 import type { Clock } from '../clock.ts';
 import type { Inventory } from '../inventory/model.ts';
 import type { IpamResult } from '../ipam/model.ts';
@@ -14,6 +14,7 @@ import type { IfName, MacAddress, PciAddress } from '../values.ts';
 import type { HostDeviceState } from './host-device.ts';
 import type { IpvlanState } from './ipvlan.ts';
 import type { MacvlanState } from './macvlan.ts';
+import type { MacvtapState } from './macvtap.ts';
 import type { VfState } from './vf-state.ts';
 import type { VlanState } from './vlan.ts';
 
@@ -23,6 +24,10 @@ export interface LinkContext {
   readonly log: Logger;
   /** What the node has, for uplinks that are chosen by what they are; absent where nobody keeps one. */
   readonly inventory?: (() => Inventory) | undefined;
+  /** A slot by an id that does not tell its uplink (`<name>Mvp<n>`), as the pools know it. */
+  readonly slotNamed?:
+    | ((id: string) => { readonly uplink: string; readonly mode?: MacvlanMode } | undefined)
+    | undefined;
   /** The device of the record whose configuration called it so: while it is in a sandbox, nobody else can tell. */
   readonly deviceNamed?: ((named: string) => string | undefined) | undefined;
 }
@@ -136,6 +141,7 @@ export interface LinkKinds {
   macvlan: { spec: Extract<LinkSpec, { kind: 'macvlan' }>; state: MacvlanState };
   ipvlan: { spec: Extract<LinkSpec, { kind: 'ipvlan' }>; state: IpvlanState };
   'host-device': { spec: Extract<LinkSpec, { kind: 'host-device' }>; state: HostDeviceState };
+  macvtap: { spec: Extract<LinkSpec, { kind: 'macvtap' }>; state: MacvtapState };
   vlan: { spec: Extract<LinkSpec, { kind: 'vlan' }>; state: VlanState };
 }
 

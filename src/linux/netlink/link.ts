@@ -212,6 +212,8 @@ export function writeLinkDump(writer: AttributeWriter): void {
 
 export interface LinkCreation {
   readonly name: IfName;
+  /** The kernel chooses one when absent. */
+  readonly index?: number;
   readonly parentIndex: number;
   readonly mtuBytes?: number;
   readonly mac?: MacAddress;
@@ -225,7 +227,7 @@ export interface LinkCreation {
 
 /** RTM_NEWLINK that makes a link (NLM_F_CREATE | NLM_F_EXCL). The kernel ignores an alias here. */
 export function writeLinkCreate(writer: AttributeWriter, link: LinkCreation): void {
-  writeHeader(writer, 0);
+  writeHeader(writer, link.index ?? 0);
   writer.text(IFLA_IFNAME, link.name);
   writer.u32(IFLA_LINK, link.parentIndex);
   if (link.mtuBytes !== undefined) writer.u32(IFLA_MTU, link.mtuBytes);

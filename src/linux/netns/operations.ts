@@ -70,6 +70,7 @@ function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: N
         parentIndex,
         ...(mtu === undefined ? {} : { mtuBytes: mtu }),
         ...(namespaceFd === undefined ? {} : { namespaceFd }),
+        ...('index' in operation && operation.index !== undefined ? { index: operation.index } : {}),
         ...('mac' in operation && operation.mac !== undefined ? { mac: operation.mac } : {}),
         kind: kindOf(operation),
       }),

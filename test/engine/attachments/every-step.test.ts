@@ -6,9 +6,19 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toBerthError } from '../../../src/engine/errors.ts';
 import type { MacAddress } from '../../../src/engine/values.ts';
-import { createPodNode, hostDevice, hostLocal, ipvlan, macvlan, type PodNode, vf, vlan } from '../../standins/attachment-node.ts';
+import {
+  createPodNode,
+  hostDevice,
+  hostLocal,
+  ipvlan,
+  macvlan,
+  macvtap,
+  type PodNode,
+  vf,
+  vlan,
+} from '../../standins/attachment-node.ts';
 import type { Step } from '../../standins/fake-kernel.ts';
-import { kernelError, linkOf, settingsOf } from '../../standins/fake-world.ts';
+import { kernelError, linkOf, settingsOf, type WorldLink } from '../../standins/fake-world.ts';
 import { pool } from '../../standins/memory-ipam.ts';
 
 const test = suite('every step');
@@ -51,6 +61,15 @@ const kinds: readonly Kind[] = [
     attach: (node) => node.attach('c1', macvlan(), { detectDuplicates: true }),
   },
   { name: 'VF with an IPAM program', attach: (node) => node.attach('c1', vf(node.device(1)), { ipam: pool() }) },
+  { name: 'macvtap', attach: (node) => node.attach('c1', macvtap({ slot: 'eth1-3', mac: MAC, promiscuous: true })) },
+  {
+    name: 'macvtap that a device plugin made',
+    ready: (node) => {
+      const parent = node.world.byName(node.world.host, 'eth1') as WorldLink;
+      node.world.addLink(node.world.host, { name: 'dpMvp0', kind: 'macvtap', parent, parentIndex: parent.index });
+    },
+    attach: (node) => node.attach('c1', macvtap({ given: 'dpMvp0', mtu: 1400 })),
+  },
   {
     name: 'host device',
     ready: (node) =>
