@@ -18,8 +18,11 @@ import { macvtapSlot } from '../engine/pools/slot.ts';
 import { createTenancy } from '../engine/pools/tenancy.ts';
 import { requireReady } from '../engine/readiness.ts';
 import { createEventStreams } from '../http/event-stream.ts';
+import { createAgentMetrics } from '../http/metrics.ts';
 import type { PageServer } from '../http/page.ts';
+import { serveProbes } from '../http/probes.ts';
 import { serveApi } from '../http/server.ts';
+import { parseListenAddress } from '../http/tcp-listener.ts';
 import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
 import { takeAgentLock } from '../linux/agent-lock.ts';
 import { createChangeSource } from '../linux/changes.ts';
@@ -152,6 +155,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   await spool.replay();
   stops.push(spool.watch());
 
+  const metrics = createAgentMetrics();
   const cni = createCniServer({
     socketPath: paths.cniSocket,
     peers: peerSocket,
@@ -178,7 +182,11 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
           },
           aborted,
         ),
-      observe: (observation) => logCall(observation, log),
+      observe: (observation) => {
+        logCall(observation, log);
+        const { error, ...call } = observation;
+        metrics.observeCni({ ...call, ...(error === undefined ? {} : { reason: error.reason }) });
+      },
     }),
     log,
   });
@@ -225,6 +233,11 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   stops.push(() => api.close());
   page = await startPage(options.pageListen ?? DEFAULT_PAGE_ADDRESS, { view, streams, log });
   stops.push(() => page?.close());
+  if (options.listen !== undefined) {
+    const at = parseListenAddress(options.listen);
+    const probes = await serveProbes({ at, status: () => view.status(), metrics, log });
+    stops.push(() => probes.close());
+  }
   log.info({ version, node: inventory.current.node.name, runDir: paths.runDir }, 'serving');
   return paths;
 }

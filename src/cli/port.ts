@@ -73,7 +73,7 @@ export interface AgentOptions {
   readonly useCdi?: boolean;
   readonly nodeName?: string;
   readonly resourcePrefix?: string;
-  /** `/proc` of the node, whose sysctls can be written. */
+  /** Where the node's `/proc/sys/net` is writable, if its own is not: `<procRoot>/sys/net`. */
   readonly procRoot?: string;
   /** The runtime's plugin folder, in which the agent keeps its shim; it installs nothing when absent. */
   readonly installInto?: string;
@@ -81,6 +81,8 @@ export interface AgentOptions {
   readonly installAs?: readonly string[];
   /** Address and port of the page, or `off`. */
   readonly pageListen?: string;
+  /** Host and port of the probes and metrics; neither is served when absent. */
+  readonly listen?: string;
   readonly logLevel: string;
 }
 

@@ -82,7 +82,14 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     )
     .addOption(new Option('--node-name <name>', 'name of this node (the host name)').env('NODE_NAME'))
     .addOption(
-      new Option('--proc-root <dir>', "the node's /proc, where the agent's own is read-only").env('BERTH_PROC_ROOT'),
+      new Option('--proc-root <dir>', 'where sys/net of /proc is writable, if it is not in /proc').env(
+        'BERTH_PROC_ROOT',
+      ),
+    )
+    .addOption(
+      new Option('--listen <host:port>', 'serve /healthz, /readyz and /metrics there (over HTTP, without secrets)').env(
+        'BERTH_LISTEN',
+      ),
     )
     .addOption(
       new Option(

@@ -28,7 +28,7 @@ import { ownTap, tapExists } from './tap-device.ts';
 export interface KernelOptions {
   /** Where a PCI function stands now; from the sysfs side. */
   readonly pciFunction: (address: PciAddress) => Promise<PciFunction | undefined>;
-  /** `/proc` when absent. */
+  /** Where `sys/net` can be written; `/proc` when absent. */
   readonly procRoot?: string;
   /**
    * Told of failures that no answer can carry any more (closing a packet socket after an
@@ -46,7 +46,7 @@ export interface LinuxKernel extends Kernel {
 export function createKernel(options: KernelOptions): LinuxKernel {
   const procRoot = options.procRoot ?? '/proc';
   const onLateError = options.onLateError ?? warn;
-  const home = open(`${procRoot}/thread-self/ns/net`, O_RDONLY);
+  const home = open('/proc/thread-self/ns/net', O_RDONLY);
   const host = new KernelNamespace({ descriptor: home, home, isHost: true, procRoot, onLateError });
 
   const wrap = (descriptor: number): Namespace => {
