@@ -3,10 +3,10 @@
  * so. The change is the carrier of the private node's uplink, which its 1,000 slots follow. A
  * change that kubelet is not told of within 10 s ends the benchmark.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
 import { createKubelet, type StandInKubelet } from '../../test/standins/kubelet/index.ts';
 import { KUBELET_DIR } from './agent-process.ts';
 import type { Bench } from './bench.ts';
+import { setUp } from './kubelet-events.ts';
 import { type Measurement, measurement, medianAndTail } from './measurement.ts';
 import { UPLINK } from './private-node.ts';
 import { healthySlots, SLOTS, withSlots } from './slots.ts';
@@ -40,11 +40,4 @@ async function eventTimes(bench: Bench, kubelet: StandInKubelet): Promise<number
     }
   }
   return times;
-}
-
-/** By sysfs, which costs microseconds; a program would cost milliseconds of what is measured. */
-function setUp(ifname: string, up: boolean): void {
-  const path = `/sys/class/net/${ifname}/flags`;
-  const flags = Number(readFileSync(path, 'utf8'));
-  writeFileSync(path, `0x${(up ? flags | 1 : flags & ~1).toString(16)}`);
 }
