@@ -4,7 +4,7 @@
  */
 
 /** The front ends: each translates one protocol, calls the engine, and knows neither the others nor the kernel. */
-const FRONT_ENDS = ['kubelet', 'cni', 'cli', 'http', 'config'];
+const FRONT_ENDS = ['kubelet', 'cni', 'cli', 'http', 'config', 'metrics'];
 
 /** What of npm each front end speaks its protocol with. */
 const FRONT_END_PACKAGES = {
@@ -13,6 +13,7 @@ const FRONT_END_PACKAGES = {
   cli: ['commander', 'yaml'],
   http: ['zod'],
   config: ['yaml', 'zod', 'ipaddr\\.js'],
+  metrics: ['prom-client'],
 };
 
 const packages = (names) => `(^|/)node_modules/(${names.join('|')})/`;
@@ -69,6 +70,26 @@ module.exports = {
       from: { path: `^src/${frontEnd}/` },
       to: { dependencyTypes: ['npm', 'npm-dev', 'npm-no-pkg'], pathNot: packages(FRONT_END_PACKAGES[frontEnd]) },
     })),
+    {
+      name: 'page-only-itself',
+      comment: 'The page runs in a browser: nothing of Node.js, nothing of npm; of the engine its types.',
+      severity: 'error',
+      from: { path: '^src/page/' },
+      to: { pathNot: '^src/page/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'page-types-of-engine',
+      severity: 'error',
+      from: { path: '^src/page/' },
+      to: { path: '^src/', pathNot: '^src/(page|engine)/' },
+    },
+    {
+      name: 'page-is-served',
+      comment: 'What runs in a browser is sent there as files, never loaded by the agent.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/page/' },
+      to: { path: '^src/page/' },
+    },
     {
       name: 'koffi-in-one-place',
       comment: 'Calls into C are made, and their memory is owned, in one folder.',

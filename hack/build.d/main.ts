@@ -7,12 +7,45 @@
  */
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, extname, join, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const modules = join(checkout, 'node_modules');
 const out = process.argv[2];
 if (out === undefined) throw new Error('usage: node hack/build.d/main.ts FOLDER');
+
+/** Puts the files of the page into the bundle, in place of the module that reads them from a checkout. */
+const embeddedPage: Plugin = {
+  name: 'embedded-page',
+  setup(builder) {
+    builder.onLoad({ filter: /\/src\/app\/page-assets\.ts$/ }, async () => ({
+      contents: `export const pageAssets = () => new Map(${JSON.stringify(await pageFiles())});`,
+      loader: 'js',
+    }));
+  },
+};
+
+/** As `pageAssets` answers them, with one script instead of several. */
+async function pageFiles(): Promise<readonly (readonly [string, { readonly type: string; readonly body: string }])[]> {
+  const page = join(checkout, 'src/page');
+  const { outputFiles } = await build({
+    entryPoints: [join(page, 'main.ts')],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2024',
+    minifyWhitespace: true,
+    legalComments: 'none',
+  });
+  const script = outputFiles[0]?.text ?? '';
+  const file = (name: string): string => readFileSync(join(page, name), 'utf8');
+  return [
+    ['/', { type: 'text/html; charset=utf-8', body: file('index.html') }],
+    ['/icon.svg', { type: 'image/svg+xml', body: file('icon.svg') }],
+    ['/main.ts', { type: 'text/javascript; charset=utf-8', body: script }],
+    ['/page.css', { type: 'text/css; charset=utf-8', body: file('page.css') }],
+  ];
+}
 
 const { metafile } = await build({
   absWorkingDir: checkout,
@@ -23,6 +56,7 @@ const { metafile } = await build({
   target: 'node24',
   format: 'esm',
   external: ['koffi'],
+  plugins: [embeddedPage],
   // Packages in CommonJS call require for Node.js's own modules.
   banner: {
     js: "import { createRequire as requireFor } from 'node:module';\nconst require = requireFor(import.meta.url);",

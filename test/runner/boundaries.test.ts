@@ -23,6 +23,7 @@ const TARGETS = [
   'src/linux/target.ts',
   'src/linux/ffi/target.ts',
   'src/main.ts',
+  'src/page/target.ts',
   'test/standins/target.ts',
 ];
 
@@ -43,6 +44,12 @@ const FORBIDDEN: readonly (readonly [file: string, specifier: string, rule: stri
   ['src/http/a.ts', '../cli/target.ts', 'http-only-engine'],
   ['src/http/b.ts', 'node:child_process', 'programs-in-few-places'],
   ['src/config/a.ts', '../kubelet/target.ts', 'config-only-engine'],
+  ['src/metrics/a.ts', '../http/target.ts', 'metrics-only-engine'],
+  ['src/metrics/b.ts', 'zod', 'metrics-packages'],
+  ['src/page/a.ts', 'node:fs', 'page-only-itself'],
+  ['src/page/b.ts', '../engine/target.ts', 'page-only-itself'],
+  ['src/page/c.ts', '../http/target.ts', 'page-types-of-engine'],
+  ['src/http/d.ts', '../page/target.ts', 'page-is-served'],
   ['src/http/c.ts', '../app/agent.ts', 'only-main-wires'],
   ['src/linux/c.ts', '../main.ts', 'only-main-wires'],
   ['src/app/a.ts', '../../test/standins/target.ts', 'sources-without-tests'],
@@ -56,9 +63,11 @@ const ALLOWED: readonly (readonly [file: string, specifier: string])[] = [
   ['src/engine/ok.ts', './target.ts'],
   ['src/engine/values.ts', 'ipaddr.js'],
   ['src/kubelet/ok.ts', '../engine/target.ts'],
+  ['src/metrics/ok.ts', 'prom-client'],
   ['src/linux/ok.ts', './ffi/target.ts'],
   ['src/linux/ffi/ok.ts', 'koffi'],
   ['src/app/ok.ts', '../linux/target.ts'],
+  ['src/page/ok.ts', './target.ts'],
 ];
 
 interface Violation {

@@ -1,0 +1,89 @@
+/** Chromium of the machine, without its sandbox where the tests are root, and the page of a node that tests can change. */
+import { existsSync } from 'node:fs';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { pageAssets } from '../../src/app/page-assets.ts';
+import { createFeed } from '../../src/engine/feed/feed.ts';
+import type { Inventory } from '../../src/engine/inventory/model.ts';
+import { inventoryView } from '../../src/engine/inventory-view.ts';
+import { silentLogger } from '../../src/engine/logger.ts';
+import type { Plan } from '../../src/engine/pools/model.ts';
+import type { AgentView, DeviceOwner } from '../../src/engine/view.ts';
+import { createEventStreams } from '../../src/http/event-stream.ts';
+import { type PageServer, servePage } from '../../src/http/page.ts';
+
+export const CHROMIUM = '/usr/bin/chromium';
+export const hasChromium = existsSync(CHROMIUM);
+
+/** What the page shows; `change` makes it show what was set. */
+export interface ShownNode {
+  readonly page: PageServer;
+  inventory: Inventory;
+  plan: Plan;
+  owners: Readonly<Record<string, DeviceOwner>>;
+  change(): void;
+  /** Ends the streams, as an agent that stops does. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+/** Serves the page of `inventory` on a free port of loopback. */
+export async function showNode(inventory: Inventory): Promise<ShownNode> {
+  let notify: () => void = () => undefined;
+  const shown = {
+    inventory,
+    plan: { pools: [], unused: [] } as Plan,
+    owners: {} as Readonly<Record<string, DeviceOwner>>,
+    change: () => notify(),
+  };
+  const view = () => inventoryView(shown.inventory, shown.plan, shown.owners);
+  const feed = createFeed({
+    view,
+    changes: [
+      (listener) => {
+        notify = listener;
+        return () => undefined;
+      },
+    ],
+    log: silentLogger,
+  });
+  const streams = createEventStreams({ feed, log: silentLogger });
+  const page = await servePage({
+    at: { host: '127.0.0.1', port: 0 },
+    assets: pageAssets(),
+    token: 'token-of-the-test',
+    view: { inventory: view } as unknown as AgentView,
+    streams,
+    log: silentLogger,
+  });
+  return Object.assign(shown, {
+    page,
+    cut: () => streams.close(),
+    close: async () => {
+      streams.close();
+      feed.stop();
+      await page.close();
+    },
+  });
+}
+
+/** Starts Chromium; the caller closes it. */
+export async function openBrowser(): Promise<Browser> {
+  return await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] });
+}
+
+/** A tab in which every request to another place, and every error of the page, is collected. */
+export async function openTab(
+  browser: Browser,
+  options: Parameters<Browser['newPage']>[0] = {},
+): Promise<{ readonly tab: Page; readonly problems: string[] }> {
+  const tab = await browser.newPage(options);
+  const problems: string[] = [];
+  tab.on('pageerror', (error) => problems.push(String(error)));
+  tab.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
+  });
+  tab.on('request', (request) => {
+    if (!request.url().startsWith('http://127.0.0.1:')) problems.push(`asked for ${request.url()}`);
+  });
+  return { tab, problems };
+}
