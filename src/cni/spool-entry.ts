@@ -4,9 +4,14 @@
  * `tail -n +2 FILE | strings`.
  */
 import type { AttachmentKey } from '../engine/attachments/model.ts';
+import type { Predecessor } from '../engine/attachments/peers/port.ts';
 import { BerthError } from '../engine/errors.ts';
+import { decodeConfig } from './config.ts';
 import { parseContainer, parseInterface } from './environment.ts';
-import { decodeRequest, decodeRequestHeader, FRAME_HEADER_BYTES } from './protocol.ts';
+import { CniFault } from './errors.ts';
+import { optional } from './optional.ts';
+import { parsePredecessor } from './predecessor.ts';
+import { decodeRequest, decodeRequestHeader, FRAME_HEADER_BYTES, type ShimRequest } from './protocol.ts';
 
 const SCHEMA = 1;
 
@@ -14,6 +19,8 @@ export interface SpoolEntry {
   readonly key: AttachmentKey;
   /** `unknown` where the shim could not read it. */
   readonly bootId: string;
+  /** What the DEL says of an attachment that another plugin may have made. */
+  readonly predecessor?: Predecessor;
   /** When the runtime asked, milliseconds since the epoch. */
   readonly askedAtMs: number;
 }
@@ -32,13 +39,16 @@ export function parseSpoolEntry(name: string, bytes: Buffer): SpoolEntry {
 
   const frame = bytes.subarray(line.length + 1);
   let key: AttachmentKey;
+  let predecessor: Predecessor | undefined;
   try {
     const header = decodeRequestHeader(frame);
     if (header === undefined || frame.length !== FRAME_HEADER_BYTES + header.lengthBytes)
       throw malformed(name, 'it is cut off');
-    const { environment } = decodeRequest(frame.subarray(FRAME_HEADER_BYTES));
+    const request = decodeRequest(frame.subarray(FRAME_HEADER_BYTES));
+    const { environment } = request;
     if (environment.get('CNI_COMMAND') !== 'DEL') throw malformed(name, 'it is no DEL');
     key = { containerId: parseContainer(environment), ifname: parseInterface(environment) };
+    predecessor = predecessorOf(request);
   } catch (cause) {
     if (cause instanceof BerthError && cause.reason === 'malformed-spool-entry') throw cause;
     throw malformed(name, cause instanceof Error ? cause.message : String(cause), cause);
@@ -47,9 +57,20 @@ export function parseSpoolEntry(name: string, bytes: Buffer): SpoolEntry {
     throw malformed(name, `it is the DEL of ${key.containerId}@${key.ifname}`);
   return {
     key,
+    ...optional('predecessor', predecessor),
     bootId: stamp.boot ?? 'unknown',
     askedAtMs: Number(stamp.seconds) * 1000 + Number(stamp.nanoseconds) / 1e6,
   };
+}
+
+/** `undefined` too for a configuration that cannot be read: the DEL goes by its key. */
+function predecessorOf(request: ShimRequest): Predecessor | undefined {
+  try {
+    return parsePredecessor(decodeConfig(request.stdin).fields, request);
+  } catch (error) {
+    if (error instanceof CniFault) return undefined;
+    throw error;
+  }
 }
 
 function firstLine(bytes: Buffer): string {

@@ -26,6 +26,7 @@ import type { Attachments } from '../engine/attachments/model.ts';
 import { toBerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
+import { optional } from './optional.ts';
 import { isNewer, parseSpoolEntry } from './spool-entry.ts';
 
 /** An entry that is being worked on; found again after a crash. */
@@ -165,14 +166,14 @@ async function replayOne(options: SpoolOptions, file: string, stopped: AbortSign
     }
     if (file === name) renameSync(join(folder, file), claimed);
     const entry = parseSpoolEntry(name, readEntry(claimed));
-    const { key, bootId, askedAtMs } = entry;
+    const { key, bootId, askedAtMs, predecessor } = entry;
     const present = attachments.list().find((a) => a.containerId === key.containerId && a.ifname === key.ifname);
     const requestId = `spool-${name}`;
     const context = { requestId, signal: AbortSignal.any([stopped, AbortSignal.timeout(COMMAND_TIMEOUT_MS.DEL)]) };
     let outcome: Outcome = 'replayed';
     if (bootId !== options.bootId) await attachments.releaseAddresses(key, context);
     else if (present !== undefined && Date.parse(present.since) > askedAtMs) outcome = 'superseded';
-    else await attachments.detach(key, undefined, context);
+    else await attachments.detach(key, undefined, { ...context, ...optional('predecessor', predecessor) });
     rmSync(claimed, { force: true });
     log.info({ requestId, outcome, olderBoot: bootId !== options.bootId }, 'spooled DEL');
     return outcome;

@@ -19,6 +19,7 @@ import type {
   VfLinkSpec,
   VlanLinkSpec,
 } from '../../src/engine/attachments/model.ts';
+import type { Predecessor } from '../../src/engine/attachments/peers/port.ts';
 import type { PodDevices } from '../../src/engine/attachments/pod-devices.ts';
 import type { MacvlanMode } from '../../src/engine/attachments/port.ts';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
@@ -31,6 +32,7 @@ import { World, type WorldVf } from './fake-world.ts';
 import { ManualClock } from './manual-clock.ts';
 import { MemoryIpam } from './memory-ipam.ts';
 import { MemoryOwnedAddresses, MemoryRecordStore, MemoryReservations } from './memory-stores.ts';
+import { MemorySriovCni } from './sriov-cni.ts';
 
 export const DATA_DIR = '/var/lib/cni/networks';
 
@@ -41,6 +43,7 @@ export interface PodNode {
   readonly records: MemoryRecordStore;
   readonly reservations: MemoryReservations;
   readonly owned: MemoryOwnedAddresses;
+  readonly sriovCni: MemorySriovCni;
   /** What the agent executes by itself. */
   readonly ipam: MemoryIpam;
   readonly vfs: readonly WorldVf[];
@@ -60,7 +63,13 @@ export interface PodNode {
   attach(container: string, link: LinkSpec, options?: AttachOptions): Promise<AttachResult>;
   detach(
     container: string,
-    options?: { ifname?: string; path?: string; signal?: AbortSignal; ipamPrograms?: IpamPrograms },
+    options?: {
+      ifname?: string;
+      path?: string;
+      signal?: AbortSignal;
+      ipamPrograms?: IpamPrograms;
+      predecessor?: Predecessor;
+    },
   ): Promise<void>;
   /** Opens the container's sandbox as a front end does; to be closed. */
   openSandbox(container: string): FakeNamespace;
@@ -101,6 +110,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
   const reservations = new MemoryReservations();
   const owned = new MemoryOwnedAddresses();
   const ipam = new MemoryIpam();
+  const sriovCni = new MemorySriovCni();
   const clock = new ManualClock();
   const start = (): AttachmentEngine =>
     createAttachments({
@@ -109,6 +119,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       reservations,
       ownedAddresses: owned,
       ipamPrograms: ipam,
+      sriovCni,
       podDevices: {
         holders: async () => node.podDevices?.holders(),
         lists: async (pod) => (await node.podDevices?.lists(pod)) ?? false,
@@ -131,6 +142,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     reservations,
     owned,
     ipam,
+    sriovCni,
     vfs,
     device: (index) => {
       const found = vfs[index];
@@ -183,6 +195,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
           {
             requestId: `del-${container}`,
             signal: detachOptions.signal ?? never,
+            ...(detachOptions.predecessor === undefined ? {} : { predecessor: detachOptions.predecessor }),
             ...(detachOptions.ipamPrograms === undefined ? {} : { ipamPrograms: detachOptions.ipamPrograms }),
           },
         );

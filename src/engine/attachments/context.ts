@@ -5,11 +5,13 @@ import type { AllocationMode } from './allocation.ts';
 import type { DevicePolicy } from './device-policy.ts';
 import type { KeyedMutex } from './locks.ts';
 import type { AttachmentKey } from './model.ts';
+import type { SriovCniFiles } from './peers/port.ts';
 import type { PodDevices } from './pod-devices.ts';
 import type { RecordBook } from './record-book.ts';
 
 export interface AttachmentContext extends LinkContext, AddressingContext {
   readonly records: RecordBook;
+  readonly sriovCni: SriovCniFiles;
   readonly podDevices: PodDevices | undefined;
   /** Everybody may have everything when there is none. */
   readonly policy: DevicePolicy | undefined;

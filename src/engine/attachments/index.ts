@@ -13,6 +13,7 @@ import type { DevicePolicy } from './device-policy.ts';
 import { KeyedMutex } from './locks.ts';
 import { AttachmentManager } from './manager.ts';
 import type { Attachments, LinkSpec } from './model.ts';
+import { noSriovCniFiles, type SriovCniFiles } from './peers/port.ts';
 import type { PodDevices } from './pod-devices.ts';
 import type { Kernel } from './port.ts';
 import { RecordBook, type UnreadableRecord } from './record-book.ts';
@@ -28,6 +29,8 @@ export interface AttachmentOptions {
   readonly ownedAddresses: OwnedAddresses;
   /** Where IPAM programs are executed when no runtime waits; without it they cannot be. */
   readonly ipamPrograms?: IpamPrograms;
+  /** What sriov-cni left on this node, where it was used. */
+  readonly sriovCni?: SriovCniFiles;
   /** Absent where there is no kubelet. */
   readonly podDevices?: PodDevices;
   /** Asked before a device is given to a pod. */
@@ -68,6 +71,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     reservations: options.reservations,
     ownedAddresses: options.ownedAddresses,
     ipamPrograms: options.ipamPrograms ?? noIpamPrograms,
+    sriovCni: options.sriovCni ?? noSriovCniFiles,
     podDevices: options.podDevices,
     policy: options.policy,
     allocation: options.allocation ?? (() => 'enforce'),

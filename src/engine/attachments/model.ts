@@ -4,6 +4,7 @@ import type { DnsSpec, IpamSpec } from '../ipam/model.ts';
 import type { IpamPrograms } from '../ipam/port.ts';
 import type { UplinkSelector } from '../pools/model.ts';
 import type { ContainerId, IfName, MacAddress, NetworkName, PciAddress } from '../values.ts';
+import type { Predecessor } from './peers/port.ts';
 import type { IpvlanFlag, IpvlanMode, MacvlanMode, Namespace, Route } from './port.ts';
 
 /** Identity of an attachment. DEL is keyed by it alone, never by a device that a configuration names. */
@@ -130,6 +131,8 @@ export interface OperationContext {
   readonly signal: AbortSignal;
   /** Where IPAM programs are executed for this operation: the runtime's own place, as long as it waits. */
   readonly ipamPrograms?: IpamPrograms;
+  /** Of a DEL or CHECK: what it says of the attachment, in case another plugin made it. */
+  readonly predecessor?: Predecessor;
 }
 
 export interface AttachResult {

@@ -92,6 +92,8 @@ const record = z.object({
       }),
     ])
     .exactOptional(),
+  /** Taken over from another plugin, whose files go with the record. */
+  madeBy: z.literal('sriov-cni').exactOptional(),
   /** The link is as it was and its device may be another's by now: only the addresses are left to release. */
   addressesOnly: z.literal(true).exactOptional(),
   result: result.exactOptional(),

@@ -8,6 +8,7 @@ import { release } from '../ipam/index.ts';
 import type { AddressPlace } from '../ipam/model.ts';
 import type { AttachmentContext } from './context.ts';
 import type { AttachmentKey } from './model.ts';
+import { adoptSriovCni } from './peers/sriov-cni.ts';
 import type { AttachmentRecord } from './record.ts';
 import { keyText, type UnreadableRecord } from './record-book.ts';
 import { restoreAttachment } from './restore.ts';
@@ -18,6 +19,8 @@ export interface RecoveryReport {
   readonly restored: readonly string[];
   /** Kept because nothing proves that its sandbox is dead. */
   readonly unknown: readonly { readonly attachment: string; readonly why: string }[];
+  /** Taken over from another plugin just now; they are among the others too. */
+  readonly adopted: readonly string[];
   /** Could not be restored yet; tried again. */
   readonly stuck: readonly { readonly attachment: string; readonly problem: string }[];
   /** Files that this version cannot use; kept. */
@@ -61,6 +64,7 @@ export async function recoverAttachments(context: AttachmentContext): Promise<Re
     }
   };
 
+  const adopted = await adoptSriovCni(context);
   const queue = [...context.records.all()];
   const worker = async (): Promise<void> => {
     for (let record = queue.shift(); record !== undefined; record = queue.shift()) await recoverOne(record);
@@ -72,6 +76,7 @@ export async function recoverAttachments(context: AttachmentContext): Promise<Re
     restored,
     unknown,
     stuck,
+    adopted,
     unreadable: context.records.unreadable(),
     ...addresses,
   };
@@ -81,6 +86,7 @@ export async function recoverAttachments(context: AttachmentContext): Promise<Re
       restored,
       unknown,
       stuck,
+      adopted,
       released: addresses.released,
       addressProblems: addresses.addressProblems,
     },

@@ -9,6 +9,7 @@ import type { IpamPrograms } from '../ipam/port.ts';
 import { driverOf } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import type { AttachmentKey } from './model.ts';
+import { forgetSriovCni } from './peers/sriov-cni.ts';
 import type { Namespace } from './port.ts';
 import type { AttachmentRecord } from './record.ts';
 import { keyText } from './record-book.ts';
@@ -94,6 +95,7 @@ async function restoreRecord(
   const linkHolds = detached && problems.length === 0;
   // An address is free only when no link in the sandbox can still answer for it.
   if (detached && addresses !== undefined && !released) await releaseAddresses(addresses);
+  if (problems.length === 0) await attempted('removing the files of sriov-cni', () => forgetSriovCni(context, record));
   if (problems.length === 0) await attempted('removing its record', () => context.records.remove(record.key));
   if (problems.length === 0) {
     context.log.info(

@@ -118,7 +118,6 @@ export function endpointRoutes(addressing: IpamResult): readonly Route[] {
   });
 }
 
-/** Tells the neighbours; an announcement that cannot be sent does not fail an ADD. */
 async function announceIpv6(
   context: LinkContext,
   sandbox: Namespace,
@@ -151,6 +150,15 @@ export async function compareEndpoint(
   link: Link,
   expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>,
 ): Promise<string[]> {
+  return [...(await compareResult(sandbox, link, expected)), ...(await compareSysctls(sandbox, link, expected))];
+}
+
+/** The part that every plugin's ADD promises: what its result says. */
+export async function compareResult(
+  sandbox: Namespace,
+  link: Link,
+  expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>,
+): Promise<string[]> {
   const { name } = link;
   const differences: string[] = [];
   if (!link.up) differences.push(`${name} is down`);
@@ -176,7 +184,7 @@ export async function compareEndpoint(
         differences.push(`${name} lacks the route ${describeRoute(route)}`);
     }
   }
-  return [...differences, ...(await compareSysctls(sandbox, link, expected))];
+  return differences;
 }
 
 /** Each field that was asked for; the kernel fills the others in by itself. */
