@@ -26,6 +26,8 @@ import { parseListenAddress } from '../http/tcp-listener.ts';
 import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
 import { takeAgentLock } from '../linux/agent-lock.ts';
 import { createChangeSource } from '../linux/changes.ts';
+import { createDeviceInfoFiles } from '../linux/files/device-info-files.ts';
+import { createNetworkLogs } from '../linux/files/network-logs.ts';
 import { createOwnedAddresses } from '../linux/files/owned-addresses.ts';
 import { createRecordStore } from '../linux/files/record-store.ts';
 import { createReservationStore } from '../linux/files/reservation-store.ts';
@@ -156,6 +158,8 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   stops.push(spool.watch());
 
   const metrics = createAgentMetrics();
+  const networkLogs = createNetworkLogs(() => configuration.current.cni.logDir, log);
+  stops.push(() => networkLogs.settled());
   const cni = createCniServer({
     socketPath: paths.cniSocket,
     peers: peerSocket,
@@ -163,6 +167,8 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
       attachments,
       adoptSandbox: (fd) => kernel.adopt(fd),
       uplinkName: async (name) => (await kernel.host.link({ name }))?.name,
+      networkLogs,
+      deviceInfo: createDeviceInfoFiles(paths.deviceInfoDir),
       explainMissingDevice: (pod) =>
         explainMissingDevice(pod, 'vf', {
           podDevices: podResources,

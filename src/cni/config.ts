@@ -137,6 +137,7 @@ const network = z.looseObject({
       mac: text.optional(),
       ips: texts.optional(),
       deviceID: text.optional(),
+      CNIDeviceInfoFile: text.optional(),
       ipRanges: rangeSets.optional(),
       bandwidth: z
         .looseObject({ ingressRate: z.number().min(0).optional(), egressRate: z.number().min(0).optional() })

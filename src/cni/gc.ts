@@ -1,7 +1,9 @@
-/** The list that GC brings: attachments that the runtime still has (CNI specification 1.1.0, "GC: Clean up any stale resources"). */
-import type { AttachmentKey } from '../engine/attachments/model.ts';
+/** GC, with the list of attachments that the runtime still has (CNI specification 1.1.0, "GC: Clean up any stale resources"). */
+import type { AttachmentKey, OperationContext } from '../engine/attachments/model.ts';
 import { asContainerId, asIfName } from '../engine/values.ts';
-import { type ConfigProblem, invalidConfig } from './config.ts';
+import { type ConfigProblem, invalidConfig, parseName } from './config.ts';
+import { forwardToIpam } from './delegated-ipam.ts';
+import { type Request, timed } from './request.ts';
 
 const KEY = 'cni.dev/valid-attachments';
 
@@ -10,7 +12,7 @@ const KEY = 'cni.dev/valid-attachments';
  * must not lose everything. Throws code 7 for a list that cannot be read whole, since what is missing
  * in it would be removed.
  */
-export function parseValidAttachments(fields: Readonly<Record<string, unknown>>): readonly AttachmentKey[] | undefined {
+function parseValidAttachments(fields: Readonly<Record<string, unknown>>): readonly AttachmentKey[] | undefined {
   const list = fields[KEY];
   if (list === undefined || list === null) return undefined;
   if (!Array.isArray(list)) throw invalidConfig([{ path: KEY, message: 'it is no list' }]);
@@ -25,4 +27,18 @@ export function parseValidAttachments(fields: Readonly<Record<string, unknown>>)
   });
   if (problems.length > 0) throw invalidConfig(problems);
   return keys;
+}
+
+/** Removes what is not valid and hands GC on; both are done, whatever becomes of the other, and the first failure is thrown. */
+export async function gc({ call, decoded, options, progress }: Request, context: OperationContext): Promise<string> {
+  const network = parseName(decoded.fields);
+  const valid = parseValidAttachments(decoded.fields);
+  const outcomes = await timed(progress, () =>
+    Promise.allSettled([
+      valid === undefined ? undefined : options.attachments.keepValid(network, valid, context),
+      forwardToIpam('GC', decoded.fields, call, context.signal),
+    ]),
+  );
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  return '';
 }

@@ -13,7 +13,7 @@ import type {
   PodIdentity,
 } from '../engine/attachments/model.ts';
 import { limitTime } from '../engine/cancellation.ts';
-import { BerthError } from '../engine/errors.ts';
+import { BerthError, toBerthError } from '../engine/errors.ts';
 import type { IpamPrograms } from '../engine/ipam/port.ts';
 import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
 import type { NetworkName } from '../engine/values.ts';
@@ -21,7 +21,8 @@ import { hasOldAddress, mergeResults } from './chain.ts';
 import { type DecodedConfig, decodeConfig, parseName } from './config.ts';
 import { ConfigReview } from './config-review.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
-import { forwardToIpam, parseDelegatedIpam } from './delegated-ipam.ts';
+import { parseDelegatedIpam } from './delegated-ipam.ts';
+import { parseDeviceInfoPath, writeDeviceInfo } from './device-info.ts';
 import {
   type CniArgs,
   type CniCommand,
@@ -31,16 +32,18 @@ import {
   parseInterface,
 } from './environment.ts';
 import { CNI_CODES, CniFault, cniCodeOf, toCniError } from './errors.ts';
-import { parseValidAttachments } from './gc.ts';
+import { gc } from './gc.ts';
 import { parseIpamSpec } from './ipam-spec.ts';
 import { parseLinkSpec } from './link-spec/index.ts';
+import { logFileOf, networkLogLines } from './network-log.ts';
 import { optional } from './optional.ts';
-import type { AdoptSandbox } from './port.ts';
+import type { AdoptSandbox, DeviceInfoFiles } from './port.ts';
 import { parsePredecessor } from './predecessor.ts';
 import type { ShimRequest } from './protocol.ts';
+import { type Progress, type Request, timed } from './request.ts';
 import { parsePreviousResult, requireExpressible, toCniResult } from './result.ts';
 import { SandboxHolder } from './sandbox.ts';
-import { parseReadinessQuestion } from './status.ts';
+import { status } from './status.ts';
 import { CNI_VERSIONS, type CniVersion, LATEST_CNI_VERSION, traitsOf } from './versions.ts';
 
 /** A call as it came through the shim. */
@@ -82,23 +85,16 @@ export interface HandlerOptions {
   /** What makes STATUS fail where the network's definition does not say it. */
   readonly statusFailsOn?: () => readonly Concern[];
   readonly observe?: (observation: CniObservation) => void;
+  /** Where lines for a definition's own log go; it decides whether the path may be written. */
+  readonly networkLogs?: { append(path: string, lines: string): void };
+  /** Where device-info files may be written; without it none are. */
+  readonly deviceInfo?: DeviceInfoFiles;
   /** Instead of `COMMAND_TIMEOUT_MS`, for tests. */
   readonly timeoutMs?: Partial<Readonly<Record<CniCommand, number>>>;
 }
 
 /** `signal` aborts when the runtime has gone away. */
 export type CniHandler = (call: CniCall, signal: AbortSignal) => Promise<CniReply>;
-
-/** What one call has come to know, for its answer and its observation. */
-interface Progress {
-  readonly requestId: string;
-  readonly startedMs: number;
-  version: CniVersion;
-  command?: CniCommand;
-  key?: AttachmentKey;
-  kind?: LinkKind | undefined;
-  engineMs: number;
-}
 
 export function createHandler(options: HandlerOptions): CniHandler {
   return async (call, signal) => {
@@ -111,10 +107,10 @@ export function createHandler(options: HandlerOptions): CniHandler {
     const sandbox = new SandboxHolder(call.sandboxFd, options.adoptSandbox);
     try {
       const stdout = await serve(call, signal, options, progress, sandbox);
-      observe(options, progress, undefined);
+      observe(call, options, progress, undefined);
       return { exitCode: 0, stdout };
     } catch (error) {
-      observe(options, progress, error);
+      observe(call, options, progress, error);
       return { exitCode: 1, stdout: print(toCniError(error, progress.version, progress.requestId)) };
     } finally {
       sandbox.close();
@@ -155,14 +151,6 @@ async function serve(
   }
 }
 
-interface Request {
-  readonly call: CniCall;
-  readonly decoded: DecodedConfig;
-  readonly options: HandlerOptions;
-  readonly progress: Progress;
-  readonly sandbox: SandboxHolder;
-}
-
 async function add(request: Request, context: OperationContext): Promise<string> {
   const { call, decoded, options, progress } = request;
   const key = keyOf(request);
@@ -173,11 +161,13 @@ async function add(request: Request, context: OperationContext): Promise<string>
     () =>
       parseDelegatedIpam(decoded.fields, call, review.problems) ?? parseIpamSpec(review.config, args, review.problems),
   );
+  const infoPath = parseDeviceInfoPath(review.config, options.deviceInfo, review.problems);
   const link = await linkOf(request, review, args, network);
   const { prevResult } = review.config;
   requireExpressible(decoded.version, ipam !== undefined || hasOldAddress(prevResult));
   const sandboxPath = call.environment.get('CNI_NETNS') ?? '';
   const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);
+  const forgetInfo = writeDeviceInfo(infoPath, link, options.deviceInfo);
   const result = await timed(progress, () =>
     options.attachments.attach(
       {
@@ -192,7 +182,10 @@ async function add(request: Request, context: OperationContext): Promise<string>
       },
       context,
     ),
-  );
+  ).catch((error: unknown) => {
+    forgetInfo();
+    throw error;
+  });
   return print(mergeResults(prevResult, toCniResult(result, decoded.version, sandboxPath), decoded.version));
 }
 
@@ -244,43 +237,6 @@ async function withCause(error: unknown, { pod }: CniArgs, options: HandlerOptio
   });
 }
 
-/** Both are done, whatever becomes of the other; the first failure is answered. */
-async function gc({ call, decoded, options, progress }: Request, context: OperationContext): Promise<string> {
-  const network = parseName(decoded.fields);
-  const valid = parseValidAttachments(decoded.fields);
-  const outcomes = await timed(progress, () =>
-    Promise.allSettled([
-      valid === undefined ? undefined : options.attachments.keepValid(network, valid, context),
-      forwardToIpam('GC', decoded.fields, call, context.signal),
-    ]),
-  );
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  return '';
-}
-
-async function status(request: Request, context: OperationContext): Promise<string> {
-  const { call, decoded, options, progress } = request;
-  const network = parseName(decoded.fields);
-  const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
-  const review = new ConfigReview(decoded.fields);
-  const { config, problems } = review;
-  const ipam = await review.attempt(
-    () => parseDelegatedIpam(decoded.fields, call, problems) ?? parseIpamSpec(config, args, problems),
-  );
-  const source = { config, args, argv0: call.argv0, network, uplinkName: options.uplinkName };
-  const question = await parseReadinessQuestion(review, source, ipam, options.statusFailsOn?.() ?? []);
-  try {
-    await timed(progress, async () => {
-      await options.ready?.(question, context.signal);
-      // An IPAM program that is not ready cannot give addresses, so neither is this network.
-      await forwardToIpam('STATUS', decoded.fields, call, context.signal);
-    });
-  } catch (error) {
-    throw error instanceof CniFault ? error : notAvailable(error);
-  }
-  return '';
-}
-
 /** The last of the parsers: throws everything that is wrong with the configuration. */
 async function linkOf(
   { call, options, progress }: Request,
@@ -298,18 +254,6 @@ async function linkOf(
   progress.kind = link?.kind;
   review.throwIfAny();
   return link as LinkSpec;
-}
-
-/** Code 50 of STATUS. */
-function notAvailable(error: unknown): CniFault {
-  const cause = error instanceof BerthError ? error : undefined;
-  return new CniFault(CNI_CODES.notAvailable, {
-    code: 'Busy',
-    reason: cause?.reason ?? 'not-ready',
-    message: error instanceof Error ? error.message : String(error),
-    ...optional('remedy', cause?.remedy),
-    cause: error,
-  });
 }
 
 function keyOf({ call, progress }: Request): AttachmentKey {
@@ -362,25 +306,10 @@ async function withDeadline(
   }
 }
 
-async function timed<T>(progress: Progress, work: () => Promise<T>): Promise<T> {
-  const startedMs = performance.now();
-  try {
-    return await work();
-  } finally {
-    progress.engineMs = performance.now() - startedMs;
-  }
-}
-
-function observe(options: HandlerOptions, progress: Progress, thrown: unknown): void {
-  if (options.observe === undefined) return;
-  const error =
-    thrown === undefined
-      ? undefined
-      : thrown instanceof BerthError
-        ? thrown
-        : new BerthError({ code: 'Internal', reason: 'internal', message: String(thrown), cause: thrown });
+function observe(call: CniCall, options: HandlerOptions, progress: Progress, thrown: unknown): void {
+  const error = thrown === undefined ? undefined : toBerthError(thrown);
   const total = performance.now() - progress.startedMs;
-  options.observe({
+  const observation: CniObservation = {
     requestId: progress.requestId,
     command: progress.command ?? 'unknown',
     code: error === undefined ? 0 : cniCodeOf(error),
@@ -388,7 +317,14 @@ function observe(options: HandlerOptions, progress: Progress, thrown: unknown): 
     ...optional('kind', progress.kind),
     ...optional('error', error),
     durationsMs: { parse: total - progress.engineMs, engine: progress.engineMs, total },
-  });
+  };
+  options.observe?.(observation);
+  const decoded = decodeOrError(call.stdin);
+  if (decoded instanceof BerthError || options.networkLogs === undefined) return;
+  const path = logFileOf(decoded.fields);
+  if (path === undefined) return;
+  const lines = networkLogLines(decoded.fields, observation, new Date());
+  if (lines !== '') options.networkLogs.append(path, lines);
 }
 
 function decodeOrError(stdin: Buffer): DecodedConfig | BerthError {

@@ -33,3 +33,12 @@ export interface PeerSocket {
 
 /** `Kernel.adopt`: takes ownership of the descriptor, throws `Invalid` when it is no network namespace. */
 export type AdoptSandbox = (fd: number) => Promise<Namespace>;
+
+/** Multus's folder of device-info files; names are of files directly in its folder `cni`. */
+export interface DeviceInfoFiles {
+  /** The folder above `cni`. */
+  readonly root: string;
+  /** False when there is one already. Throws `Io`. */
+  create(name: string, content: string): boolean;
+  remove(name: string): void;
+}

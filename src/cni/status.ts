@@ -2,18 +2,23 @@
  * The question that STATUS asks of the engine: could an ADD of this network succeed now. A pod's
  * device is not known here, so a network whose pods bring one is asked about by its kind alone.
  */
-import type { LinkKind, LinkSpec } from '../engine/attachments/model.ts';
+import type { LinkKind, LinkSpec, OperationContext } from '../engine/attachments/model.ts';
 import type { IpamSpec } from '../engine/ipam/model.ts';
 import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
 import type { NetworkName } from '../engine/values.ts';
-import type { ConfigReview } from './config-review.ts';
+import { parseName } from './config.ts';
+import { ConfigReview } from './config-review.ts';
+import { forwardToIpam, parseDelegatedIpam } from './delegated-ipam.ts';
+import { parseArgs } from './environment.ts';
 import { CniFault } from './errors.ts';
+import { parseIpamSpec } from './ipam-spec.ts';
 import { linkKindOf, parseLinkSpec } from './link-spec/index.ts';
 import type { LinkSource } from './link-spec/source.ts';
 import { optional } from './optional.ts';
+import { notAvailable, type Request, timed } from './request.ts';
 
 /** Throws what is wrong with the configuration: nothing could be added with it. `concerns` are those of the node. */
-export async function parseReadinessQuestion(
+async function parseReadinessQuestion(
   review: ConfigReview,
   source: LinkSource,
   ipam: IpamSpec | undefined,
@@ -53,4 +58,28 @@ function withoutDevice<T>(parse: () => T, reason: string): T | undefined {
     if (error instanceof CniFault && error.reason === reason) return undefined;
     throw error;
   }
+}
+
+/** Throws code 50 with why no ADD could succeed, and what is wrong with the configuration with its own code. */
+export async function status(request: Request, context: OperationContext): Promise<string> {
+  const { call, decoded, options, progress } = request;
+  const network = parseName(decoded.fields);
+  const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
+  const review = new ConfigReview(decoded.fields);
+  const { config, problems } = review;
+  const ipam = await review.attempt(
+    () => parseDelegatedIpam(decoded.fields, call, problems) ?? parseIpamSpec(config, args, problems),
+  );
+  const source = { config, args, argv0: call.argv0, network, uplinkName: options.uplinkName };
+  const question = await parseReadinessQuestion(review, source, ipam, options.statusFailsOn?.() ?? []);
+  try {
+    await timed(progress, async () => {
+      await options.ready?.(question, context.signal);
+      // An IPAM program that is not ready cannot give addresses, so neither is this network.
+      await forwardToIpam('STATUS', decoded.fields, call, context.signal);
+    });
+  } catch (error) {
+    throw error instanceof CniFault ? error : notAvailable(error);
+  }
+  return '';
 }
