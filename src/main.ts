@@ -18,7 +18,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
     now: () => new Date(),
   },
   node: nodeAccess,
-  agent: (runDir, path) => getFromAgent(join(runDir, 'api.sock'), path),
+  agent: (runDir, path, method) => getFromAgent(join(runDir, 'api.sock'), path, method),
   installer: createInstaller(shimOf(import.meta.dirname)),
   // Loaded when asked for: the other commands need neither gRPC nor the engine's kernel.
   runAgent: (options) => runUntilSignal(options, version, shimOf(import.meta.dirname)),

@@ -232,6 +232,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   const api = await serveApi({
     socketPath: paths.apiSocket,
     view,
+    collect: () => attachments.collectGarbage(false),
     streams,
     peerUid: (socket) => peerCredentials(socket).uid,
     log,

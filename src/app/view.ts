@@ -46,6 +46,7 @@ export function createAgentView(parts: AgentParts): AgentView {
     inventory: () => inventoryView(inventory.current, pools.plan(), ownersOf(attachments.list())),
     plan: () => pools.plan(),
     attachments: () => attachments.list(),
+    garbage: () => attachments.collectGarbage(true),
     counters: () => readCounters(inventory.current, parts.reader),
     page: () => parts.page(),
     explain: (name) => {

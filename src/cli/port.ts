@@ -58,8 +58,8 @@ export interface CaptureReport {
   readonly notes: readonly string[];
 }
 
-/** GETs a path of the running agent's API; throws `NotFound` with reason `agent-away` when none runs. */
-export type AgentAccess = <T>(runDir: string, path: string) => Promise<T>;
+/** Asks for a path of the running agent's API (GET when absent); throws `NotFound` with reason `agent-away` when none runs. */
+export type AgentAccess = <T>(runDir: string, path: string, method?: 'GET' | 'POST') => Promise<T>;
 
 /** Of `berth agent`; what is absent comes from the configuration file, then from the defaults. */
 export interface AgentOptions {

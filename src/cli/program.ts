@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { type BerthError, toBerthError } from '../engine/errors.ts';
 import { attachmentsCommand, statusCommand } from './commands.ts';
 import { explainCommand } from './explain.ts';
+import { gcCommand } from './gc.ts';
 import { addInstallCommands, namesOf } from './install.ts';
 import { captureCommand, inventoryCommand } from './inventory.ts';
 import { lintCommand } from './lint.ts';
@@ -160,6 +161,14 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .addOption(formatOption(['table', 'json']))
     .addOption(runDirOption())
     .action(run(attachmentsCommand(deps)));
+
+  program
+    .command('gc')
+    .description('collect what nobody will delete: attachments of dead sandboxes, unfinished restores, old addresses')
+    .option('--dry-run', 'only tell what would be done')
+    .addOption(formatOption(['table', 'json']))
+    .addOption(runDirOption())
+    .action(run(gcCommand(deps)));
 
   program
     .command('status')

@@ -70,7 +70,7 @@ export function renderAttachments(list: readonly AttachmentSummary[], now: Date)
     entry.network,
     entry.addresses.join(','),
     entry.state,
-    age(entry.since, now),
+    age(entry.createdAt, now),
     entry.containerId.slice(0, 12),
     entry.problem ?? '',
   ]);

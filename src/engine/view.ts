@@ -2,6 +2,7 @@
  * What the agent shows of itself: plain data, served by the HTTP front end, read by the command
  * line. Stable: `-o json` prints these shapes as they are.
  */
+import type { GarbageReport } from './attachments/garbage.ts';
 import type { AttachmentSummary } from './attachments/model.ts';
 import { BerthError } from './errors.ts';
 import type { Inventory, VfCounters } from './inventory/model.ts';
@@ -118,6 +119,8 @@ export interface AgentView {
   inventory(): InventoryView;
   plan(): Plan;
   attachments(): readonly AttachmentSummary[];
+  /** What a collection would do. */
+  garbage(): Promise<GarbageReport>;
   /** Throws `NotFound` when no device has that name. */
   explain(name: string): Explanation;
 }

@@ -5,21 +5,24 @@ import { BerthError, type ErrorCode } from '../engine/errors.ts';
 /** An inventory of 2,048 VFs is about 2 MiB; this only stops a runaway peer. */
 const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 const TIMEOUT_MS = 10_000;
+/** What is done may wait for drivers. */
+const ACTION_TIMEOUT_MS = 120_000;
 
 /**
- * GETs `path` from the agent's socket and parses the answer.
+ * Asks the agent's socket for `path`, or has it do what `POST` means there, and parses the answer.
  * @throws BerthError `NotFound` (reason `agent-away`) when nothing listens there, or the agent's own error.
  */
-export async function getFromAgent<T>(socketPath: string, path: string): Promise<T> {
-  const { status, text } = await get(socketPath, path);
+export async function getFromAgent<T>(socketPath: string, path: string, method: 'GET' | 'POST' = 'GET'): Promise<T> {
+  const { status, text } = await ask(socketPath, path, method);
   const body = parse(text, socketPath);
   if (status === 200) return body as T;
   throw errorOf(body, status, path);
 }
 
-function get(socketPath: string, path: string): Promise<{ status: number; text: string }> {
+function ask(socketPath: string, path: string, method: 'GET' | 'POST'): Promise<{ status: number; text: string }> {
+  const timeout = method === 'GET' ? TIMEOUT_MS : ACTION_TIMEOUT_MS;
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath, path, timeout: TIMEOUT_MS, agent: false }, (response) => {
+    const call = request({ socketPath, path, method, timeout, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
@@ -30,13 +33,14 @@ function get(socketPath: string, path: string): Promise<{ status: number; text: 
       response.on('error', reject);
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
     });
-    call.on('timeout', () => call.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${timeout} ms`)));
     call.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(socketPath, cause)));
     call.end();
   });
 }
 
-function unreachable(socketPath: string, cause: NodeJS.ErrnoException): BerthError {
+/** Nothing answers there, or it may not be opened. */
+export function unreachable(socketPath: string, cause: NodeJS.ErrnoException): BerthError {
   if (cause.code === 'EACCES') {
     return new BerthError({
       code: 'Denied',

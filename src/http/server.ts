@@ -1,5 +1,6 @@
 /**
- * The agent's API for people's tools: HTTP over a unix socket that only root can open. Read-only.
+ * The agent's API for people's tools: HTTP over a unix socket that only root can open. It reads, and
+ * has one thing done: `POST /v1/gc`, on that socket alone.
  *
  * Not for kubelet or runtimes, which have their own protocols. To look by hand:
  * `curl --unix-socket /run/berth/api.sock http://berth/v1/status`.
@@ -7,6 +8,7 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { GarbageReport } from '../engine/attachments/garbage.ts';
 import { BerthError, type ErrorCode, toBerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import type { AgentView } from '../engine/view.ts';
@@ -17,6 +19,8 @@ export interface ApiServerOptions {
   readonly view: AgentView;
   /** Peer's uid by SO_PEERCRED; a peer that is not root is cut off before its request is read. */
   readonly peerUid: (socket: Socket) => number;
+  /** `POST /v1/gc` */
+  readonly collect: () => Promise<GarbageReport>;
   /** For `/v1/stream`. */
   readonly streams: EventStreams;
   readonly log: Logger;
@@ -31,19 +35,20 @@ export interface ApiServer {
 }
 
 const PATHS =
-  'Paths are /v1/status, /v1/inventory, /v1/counters, /v1/plan, /v1/attachments, /v1/explain?device=NAME, /v1/stream and /v1/page.';
+  'Paths are /v1/status, /v1/inventory, /v1/counters, /v1/plan, /v1/attachments, /v1/gc, /v1/explain?device=NAME, /v1/stream and /v1/page.';
 
 /** More than the command line ever opens; the rest waits in the kernel's backlog. */
 const MAX_CONNECTIONS = 32;
 
 /**
- * Serves `GET /v1/{status,inventory,counters,plan,attachments,stream,page}` and
+ * Serves `GET /v1/{status,inventory,counters,plan,attachments,gc,stream,page}` and
  * `GET /v1/explain?device=NAME`.
  * Errors are `{code, reason, message, remedy}` with a matching status.
  */
 export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   const server = createServer({ keepAlive: false, requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
-    answerApi(options, request, response);
+    if (request.method === 'POST' && request.url === '/v1/gc') answerWith(options, request, response, options.collect);
+    else answerApi(options, request, response);
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('connection', (socket: Socket) => {
@@ -86,7 +91,18 @@ async function listenRootOnly(server: Server, path: string): Promise<void> {
 
 /** Answers one request; never throws. */
 export function answerApi(answers: ApiAnswers, request: IncomingMessage, response: ServerResponse): void {
-  answer(answers, request, response).catch((thrown: unknown) => {
+  answerWith(answers, request, response, () => answer(answers, request, response));
+}
+
+/** Sends what the work answers, when it answers something, or its error. */
+function answerWith(
+  answers: Pick<ApiAnswers, 'log'>,
+  request: IncomingMessage,
+  response: ServerResponse,
+  work: () => Promise<unknown>,
+): void {
+  const done = work().then((body) => (body === undefined ? undefined : send(response, 200, body)));
+  done.catch((thrown: unknown) => {
     const error = toBerthError(thrown);
     if (error.code === 'Internal') answers.log.error({ err: error, url: request.url }, 'api: request failed');
     const { code, reason, message, remedy } = error;
@@ -95,10 +111,12 @@ export function answerApi(answers: ApiAnswers, request: IncomingMessage, respons
   });
 }
 
-async function answer(answers: ApiAnswers, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** `undefined` when the answer is sent already. */
+async function answer(answers: ApiAnswers, request: IncomingMessage, response: ServerResponse): Promise<unknown> {
   const url = pathOf(request);
-  if (url.pathname === '/v1/stream') await answers.streams.serve(response);
-  else send(response, 200, await route(answers.view, url));
+  if (url.pathname !== '/v1/stream') return await route(answers.view, url);
+  await answers.streams.serve(response);
+  return undefined;
 }
 
 /** Throws unless the request only reads. */
@@ -126,6 +144,8 @@ function route(view: AgentView, url: URL): unknown {
       return view.plan();
     case '/v1/attachments':
       return view.attachments();
+    case '/v1/gc':
+      return view.garbage();
     case '/v1/explain':
       return view.explain(url.searchParams.get('device') ?? '');
     default:

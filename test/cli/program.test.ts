@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import type { AgentOptions, ExplainQuestion, PlanAnswer, PlanQuestion, ProgramDeps } from '../../src/cli/port.ts';
 import { runProgram } from '../../src/cli/program.ts';
+import type { GarbageReport } from '../../src/engine/attachments/garbage.ts';
 import type { AttachmentSummary } from '../../src/engine/attachments/model.ts';
 import { BerthError } from '../../src/engine/errors.ts';
 import type { Plan } from '../../src/engine/pools/model.ts';
@@ -257,6 +258,56 @@ test('help and version go to stdout and exit 0', async () => {
 test('the agent is given what was said, and leaves the rest to its configuration', async () => {
   const { agentOptions } = await run(['agent', '--run-dir', '/tmp/r']);
   assert.deepEqual(agentOptions, { runDir: '/tmp/r', logLevel: 'info' });
+});
+
+const garbage: GarbageReport = {
+  dryRun: true,
+  living: 3,
+  items: [
+    {
+      attachment: 'c1@net1',
+      device: VF,
+      pod: { namespace: 'default', name: 'app' },
+      action: 'restore',
+      why: 'its sandbox is gone: nsid 4 is free',
+    },
+    { attachment: 'c2@net1', device: 'eth0', action: 'keep', why: 'its sandbox cannot be judged' },
+  ],
+};
+
+test('gc asks for a dry run by reading, and prints what would be done', async () => {
+  const asked: (string | undefined)[] = [];
+  const agent: ProgramDeps['agent'] = <T>(_: string, path: string, method?: string) => {
+    asked.push(`${method} ${path}`);
+    return Promise.resolve(garbage as T);
+  };
+  const { exit, out } = await run(['gc', '--dry-run'], { agent });
+  assert.equal(exit, 0);
+  assert.match(out, /would restore +default\/app +0000:41:10\.0 +c1@net1 +its sandbox is gone/);
+  assert.match(out, /^keep .*eth0 .*c2@net1/m);
+  assert.match(out, /3 attachments are as they should be/);
+  assert.deepEqual(asked, ['GET /v1/gc']);
+});
+
+test('gc has it done, and fails when something failed', async () => {
+  const done = garbage.items.map((item) => ({ ...item, outcome: 'failed' as const, problem: 'trust is on, not off' }));
+  const agent: ProgramDeps['agent'] = <T>(_: string, _path: string, method?: string) => {
+    assert.equal(method, 'POST');
+    return Promise.resolve({ dryRun: false, living: 1, items: done.slice(0, 1) } as T);
+  };
+  const { exit, out } = await run(['gc'], { agent });
+  assert.equal(exit, 1);
+  assert.match(out, /restore failed .*trust is on, not off/);
+  const json = await run(['gc', '-o', 'json'], { agent });
+  assert.equal(JSON.parse(json.out).items[0].outcome, 'failed');
+});
+
+test('gc says when there is nothing to collect', async () => {
+  const agent: ProgramDeps['agent'] = <T>() => Promise.resolve({ dryRun: false, living: 0, items: [] } as T);
+  assert.deepEqual(await run(['gc'], { agent }).then(({ exit, out }) => [exit, out]), [
+    0,
+    'Nothing to collect; 0 attachments are as they should be.\n',
+  ]);
 });
 
 test.run();

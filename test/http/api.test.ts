@@ -29,6 +29,7 @@ const view = {
     throw new Error('a bug');
   },
   attachments: () => [],
+  garbage: async () => ({ dryRun: true, living: 2, items: [] }),
   explain: (name: string) => {
     throw new BerthError({ code: 'NotFound', reason: 'device-unknown', message: `no ${name}`, remedy: 'Look again.' });
   },
@@ -49,6 +50,7 @@ test.before.each(async (context) => {
       return context.uid;
     },
     streams,
+    collect: async () => ({ dryRun: false, living: 2, items: [] }),
     log: silentLogger,
   });
 });
@@ -66,6 +68,11 @@ const caught = (error: unknown): BerthError => {
 test('answers what the view says', async ({ socketPath }) => {
   assert.deepEqual(await getFromAgent(socketPath, '/v1/status'), { node: 'n1' });
   assert.deepEqual(await getFromAgent(socketPath, '/v1/attachments'), []);
+});
+
+test('tells what a collection would do, and does it when it is asked to', async ({ socketPath }) => {
+  assert.deepEqual(await getFromAgent(socketPath, '/v1/gc'), { dryRun: true, living: 2, items: [] });
+  assert.deepEqual(await getFromAgent(socketPath, '/v1/gc', 'POST'), { dryRun: false, living: 2, items: [] });
 });
 
 test('may be opened by root alone', ({ socketPath }) => {
@@ -103,6 +110,7 @@ test('answers 500 to a bug and goes on', async ({ socketPath }) => {
 for (const [name, method, path, status] of [
   ['a path that is not there', 'GET', '/v2/status', 404],
   ['a method that writes', 'DELETE', '/v1/attachments', 405],
+  ['doing what cannot be done', 'POST', '/v1/attachments', 405],
   ['a path that is no URL', 'GET', '//', 400],
 ] as const) {
   test(`refuses ${name}`, async ({ socketPath }) => {
@@ -137,7 +145,14 @@ test('says that no agent is there, and how to start one', async ({ folder }) => 
 test('takes the place of a socket that a dead agent left', async ({ folder }) => {
   const socketPath = join(folder, 'stale.sock');
   writeFileSync(socketPath, '');
-  const server = await serveApi({ socketPath, view, streams, peerUid: () => 0, log: silentLogger });
+  const server = await serveApi({
+    socketPath,
+    view,
+    streams,
+    peerUid: () => 0,
+    collect: () => Promise.reject(new Error('not asked for')),
+    log: silentLogger,
+  });
   assert.deepEqual(await getFromAgent(socketPath, '/v1/status'), { node: 'n1' });
   await server.close();
 });

@@ -10,6 +10,7 @@ import type { AllocationMode } from './allocation.ts';
 import { collectDevice, collectNamespace } from './collect.ts';
 import type { AttachmentContext } from './context.ts';
 import type { DevicePolicy } from './device-policy.ts';
+import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { KeyedMutex } from './locks.ts';
 import { AttachmentManager } from './manager.ts';
 import type { Attachments, LinkSpec } from './model.ts';
@@ -56,6 +57,8 @@ export interface AttachmentEngine extends Attachments {
   onDeviceHome(address: PciAddress): Promise<void>;
   /** Finds the device or uplink of a link as ADD would, and changes nothing. Throws `NotFound`, `Invalid`. */
   resolve(link: LinkSpec): Promise<unknown>;
+  /** What nobody will send a DEL for; without `dryRun` it is done. */
+  collectGarbage(dryRun: boolean): Promise<GarbageReport>;
   /** Called after each change of `list()`; answers a function that ends it. */
   subscribe(listener: () => void): () => void;
   /** Record files that this version cannot use. */
@@ -103,6 +106,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     releaseAddresses: (key, operation) => manager.releaseAddresses(key, operation),
     list: () => manager.list(),
     recover: () => recoverAttachments(context),
+    collectGarbage: (dryRun) => collectGarbage(context, dryRun),
     onNamespaceGone: (nsid) => tracked(collectNamespace(context, nsid)),
     onDeviceHome: (address) => tracked(collectDevice(context, address)),
     subscribe: (listener) => context.records.subscribe(listener),
