@@ -22,7 +22,7 @@ import { rangeNotes, uplinkNotes } from './notes.ts';
 import { pfShare } from './pf-share.ts';
 import { slotId } from './slot.ts';
 import { decideUplink } from './uplinks.ts';
-import { decideFunction, isOfFamily } from './vf-candidates.ts';
+import { decideFunction, isOfFamily, takesFunction } from './vf-candidates.ts';
 
 /** Kinds that people would miss among the unused; nobody asks why a veth is in no pool. */
 const LISTED_WHEN_UNUSED = new Set(['nic', 'bond', 'team', 'vlan']);
@@ -33,7 +33,8 @@ interface Assignment {
   readonly owners: Map<string, string>;
   /** Per pool; one uplink may serve a macvlan pool and an ipvlan pool, but not two of a kind (`isTaken`). */
   readonly uplinks: Map<SlotPoolSpec, NodeLink[]>;
-  readonly misses: Map<string, string[]>;
+  /** By {@link missKey}: sentences, and pools of functions that are asked again when somebody wants theirs. */
+  readonly misses: Map<string, (string | VfPoolSpec)[]>;
 }
 
 /** Evaluates all pools. States come in the order of the specs; devices in the order of the inventory. */
@@ -41,8 +42,11 @@ export function evaluate(specs: readonly PoolSpec[], context: PoolContext): Plan
   const index = indexLinks(context.inventory);
   const expanded = expandSpecs(specs, index);
   const assignment = assign(expanded, context, index);
+  const owned = ownedBy(assignment, index);
   const pools = expanded.map((spec) =>
-    spec.kind === 'vf' ? functionState(spec, assignment, context, index) : slotState(spec, assignment, context, index),
+    spec.kind === 'vf'
+      ? functionState(spec, owned.get(spec.resource) ?? [], context, index)
+      : slotState(spec, assignment, context, index),
   );
   return { pools, unused: listUnused(context, assignment, index) };
 }
@@ -78,10 +82,10 @@ function assignFunctions(spec: VfPoolSpec, assignment: Assignment, context: Pool
       // A pool of VFs is not asked about every NIC; nobody wonders why it is not in there.
       if (spec.candidates === undefined || spec.candidates === 'vfs' || isUplink(candidate, assignment)) continue;
     }
-    const decision = decideFunction(spec, candidate, context, index);
-    const why = decision.takes ? share.whyUsedUp(candidate) : decision.why;
-    if (why !== undefined) {
-      addMiss(misses, missKey(candidate), `${spec.resource}: ${why}`);
+    const takes = takesFunction(spec, candidate, context, index);
+    const usedUp = takes ? share.whyUsedUp(candidate) : undefined;
+    if (!takes || usedUp !== undefined) {
+      addMiss(misses, missKey(candidate), usedUp === undefined ? spec : `${spec.resource}: ${usedUp}`);
       continue;
     }
     owners.set(id, spec.resource);
@@ -131,19 +135,27 @@ function isTaken(link: NodeLink, spec: SlotPoolSpec, uplinks: Assignment['uplink
   return false;
 }
 
-function addMiss(misses: Map<string, string[]>, key: string, why: string): void {
+function addMiss(misses: Assignment['misses'], key: string, why: string | VfPoolSpec): void {
   const list = misses.get(key);
   if (list === undefined) misses.set(key, [why]);
   else list.push(why);
 }
 
-function functionState(spec: VfPoolSpec, { owners }: Assignment, context: PoolContext, index: LinkIndex): PoolState {
+/** Ids by resource: those on the node in the order of the index, then those that are gone while a pod holds them. */
+function ownedBy({ owners }: Assignment, index: LinkIndex): ReadonlyMap<string | undefined, readonly string[]> {
+  const here = [...index.functions.keys()].filter((id) => owners.has(id));
+  const gone = [...owners.keys()].filter((id) => !index.functions.has(id));
+  return Map.groupBy([...here, ...gone], (id) => owners.get(id));
+}
+
+function functionState(spec: VfPoolSpec, owned: readonly string[], context: PoolContext, index: LinkIndex): PoolState {
   const devices: PoolDevice[] = [];
-  for (const [id, candidate] of index.functions) {
-    if (owners.get(id) === spec.resource) devices.push(functionDevice(spec, candidate, context, index));
-  }
-  for (const [id, owner] of owners) {
-    if (owner !== spec.resource || index.functions.has(id)) continue;
+  for (const id of owned) {
+    const candidate = index.functions.get(id);
+    if (candidate !== undefined) {
+      devices.push(functionDevice(spec, candidate, context, index));
+      continue;
+    }
     const pci = asPciAddress(id);
     const problem: HealthProblem = { cause: 'gone', why: 'the device is gone while a pod holds it' };
     devices.push(device(id, problem, undefined, pci === undefined ? {} : { pci }));
@@ -157,7 +169,7 @@ function functionDevice(spec: VfPoolSpec, candidate: PoolFunction, context: Pool
   let problem = driverProblem(spec, candidate, context);
   // Another driver that the pool wants as well matters only to the pod that has the device now.
   if (problem !== undefined && !context.heldDevices.has(id)) {
-    if (decideFunction(spec, candidate, context, index).takes) problem = undefined;
+    if (takesFunction(spec, candidate, context, index)) problem = undefined;
   }
   problem ??=
     pci.driver === undefined
@@ -194,50 +206,46 @@ function device(
   };
 }
 
-function listUnused(
-  context: PoolContext,
-  { owners, uplinks, misses }: Assignment,
-  index: LinkIndex,
-): readonly UnusedDevice[] {
+function listUnused(context: PoolContext, assignment: Assignment, index: LinkIndex): readonly UnusedDevice[] {
+  const { owners, uplinks } = assignment;
   const shared = new Set([...uplinks.values()].flat().map((link) => link.netdev.ifname as string));
   const unused: UnusedDevice[] = [];
+  const reasonsFor = (key: string, id: string | undefined, otherwise = 'no pool is configured for it') => {
+    const candidate = id === undefined ? undefined : index.functions.get(id);
+    const reasons = (assignment.misses.get(key) ?? []).flatMap((miss) => {
+      if (typeof miss === 'string') return [miss];
+      if (candidate === undefined) return [];
+      return [`${miss.resource}: ${decideFunction(miss, candidate, context, index).why}`];
+    });
+    return reasons.length === 0 ? [otherwise] : reasons;
+  };
   for (const nic of context.inventory.nics) {
+    const { address, netdev } = nic;
     // Given away whole, and then it has no VFs.
-    if (owners.has(nic.address)) continue;
-    if (nic.netdev === undefined) {
-      const reasons = misses.get(nic.address) ?? ['it has no network device on the node, and is not a VF'];
-      unused.push({ address: nic.address, reasons });
-    } else if (!shared.has(nic.netdev.ifname)) {
-      unused.push({ address: nic.address, ifname: nic.netdev.ifname, reasons: reasonsFor(nic.netdev.ifname, misses) });
+    if (owners.has(address)) continue;
+    if (netdev === undefined) {
+      const otherwise = 'it has no network device on the node, and is not a VF';
+      unused.push({ address, reasons: reasonsFor(address, address, otherwise) });
+    } else if (!shared.has(netdev.ifname)) {
+      unused.push({ address, ifname: netdev.ifname, reasons: reasonsFor(netdev.ifname, address) });
     }
     for (const vf of nic.vfs) {
       if (owners.has(vf.address)) continue;
       const ifname = vf.netdev === undefined ? {} : { ifname: vf.netdev.ifname };
-      unused.push({ address: vf.address, ...ifname, reasons: reasonsFor(vf.address, misses) });
+      unused.push({ address: vf.address, ...ifname, reasons: reasonsFor(vf.address, vf.address) });
     }
   }
   for (const link of context.inventory.virtual) {
     if (!LISTED_WHEN_UNUSED.has(link.kind) || shared.has(link.ifname)) continue;
-    unused.push({ ifname: link.ifname, reasons: reasonsFor(link.ifname, misses) });
+    unused.push({ ifname: link.ifname, reasons: reasonsFor(link.ifname, undefined) });
   }
-  return [...unused, ...unusedOfOtherFamilies(index, owners, misses)];
-}
-
-/** Nobody asks about accelerators and scalable functions where no pool is about them. */
-function unusedOfOtherFamilies(
-  { functions }: LinkIndex,
-  owners: Assignment['owners'],
-  misses: Assignment['misses'],
-): readonly UnusedDevice[] {
-  return [...functions.values()].flatMap((candidate): readonly UnusedDevice[] => {
+  // Nobody asks about accelerators and scalable functions where no pool is about them.
+  for (const [id, candidate] of index.functions) {
     const { pci, sf, isAccelerator } = candidate;
-    if (sf === undefined && isAccelerator !== true) return [];
-    const reasons = misses.get(missKey(candidate));
-    if (reasons === undefined || owners.has(deviceIdOf(candidate))) return [];
-    return [sf === undefined ? { address: pci.address, reasons } : { scalable: sf.name, reasons }];
-  });
-}
-
-function reasonsFor(key: string, misses: ReadonlyMap<string, readonly string[]>): readonly string[] {
-  return misses.get(key) ?? ['no pool is configured for it'];
+    const key = missKey(candidate);
+    if ((sf === undefined && isAccelerator !== true) || owners.has(id) || !assignment.misses.has(key)) continue;
+    const reasons = reasonsFor(key, id);
+    unused.push(sf === undefined ? { address: pci.address, reasons } : { scalable: sf.name, reasons });
+  }
+  return unused;
 }

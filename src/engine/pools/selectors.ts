@@ -11,8 +11,19 @@ import type { NodeLink } from './links.ts';
 import type { PoolFunction, UplinkGroup, UplinkSelector, VfPoolSpec, VfRange, VfSelector } from './model.ts';
 import { isUserspace } from './userspace.ts';
 
+/**
+ * What does not match, put into words when somebody wants to read it: a node with thousands of VFs
+ * and many pools asks far more often than people do.
+ */
+export type Miss = () => string;
+
 /** `undefined` when the selector matches the function, else the first field that does not, in words. */
 export function whyFunctionDiffers(selector: VfSelector, candidate: PoolFunction): string | undefined {
+  return functionMiss(selector, candidate)?.();
+}
+
+/** {@link whyFunctionDiffers}, to be put into words later. */
+export function functionMiss(selector: VfSelector, candidate: PoolFunction): Miss | undefined {
   const { pci } = candidate;
   return (
     notListed('vendors', pci.vendor, selector.vendors) ??
@@ -32,18 +43,22 @@ export function whyFunctionDiffers(selector: VfSelector, candidate: PoolFunction
     notListed('linkTypes', linkTypeOf(candidate), selector.linkTypes) ??
     notListed('ddpProfiles', portOf(candidate).ddpProfile, selector.ddpProfiles) ??
     notListed('pKeys', partitionKeyOf(candidate), selector.pKeys) ??
-    (selector.isRdma === true && !hasRdma(candidate) ? 'isRdma: it has no RDMA device' : undefined) ??
+    (selector.isRdma === true && !hasRdma(candidate) ? () => 'isRdma: it has no RDMA device' : undefined) ??
     notOfVdpaType(candidate, selector.vdpaType)
   );
 }
 
 /** The first selector of the pool that matches: what it asks for besides goes into the container. */
 export function selectorOf(spec: VfPoolSpec, candidate: PoolFunction): VfSelector | undefined {
-  return spec.selectors.find((selector) => whyFunctionDiffers(selector, candidate) === undefined);
+  return spec.selectors.find((selector) => functionMiss(selector, candidate) === undefined);
 }
 
 /** `undefined` when the selector matches the link, else the first field that does not, in words. */
 export function whyUplinkDiffers(selector: UplinkSelector, link: NodeLink): string | undefined {
+  return uplinkMiss(selector, link)?.();
+}
+
+function uplinkMiss(selector: UplinkSelector, link: NodeLink): Miss | undefined {
   const { netdev } = link;
   const pci = link.nic ?? link.vf;
   return (
@@ -71,7 +86,7 @@ export function namesUplink(selector: UplinkSelector, link: NodeLink): boolean {
   if (names?.includes(link.netdev.ifname) === true) return true;
   return (groups ?? [])
     .flatMap(({ uplinks }) => uplinks)
-    .some((one) => whyUplinkDiffers(one, link) === undefined && namesUplink(one, link));
+    .some((one) => uplinkMiss(one, link) === undefined && namesUplink(one, link));
 }
 
 function acpiIndexOf({ pci, pf }: PoolFunction): string | undefined {
@@ -108,10 +123,12 @@ function partitionKeyOf({ pci }: PoolFunction): string | undefined {
   return pci.rdma?.[0]?.partitionKeys?.[0];
 }
 
-function notOfVdpaType({ pci }: PoolFunction, wanted: VfSelector['vdpaType']): string | undefined {
+function notOfVdpaType({ pci }: PoolFunction, wanted: VfSelector['vdpaType']): Miss | undefined {
   if (wanted === undefined || pci.vdpa?.some(({ type }) => type === wanted) === true) return undefined;
-  const has = pci.vdpa?.map(({ name, type }) => `${name} (${type ?? 'no driver'})`).join(', ') ?? 'no vDPA device';
-  return `vdpaType: ${has} is not ${wanted}`;
+  return () => {
+    const has = pci.vdpa?.map(({ name, type }) => `${name} (${type ?? 'no driver'})`).join(', ') ?? 'no vDPA device';
+    return `vdpaType: ${has} is not ${wanted}`;
+  };
 }
 
 function pfNamesOf(pf: Nic): readonly string[] {
@@ -122,37 +139,37 @@ function notListed<T extends string | number>(
   field: string,
   value: T | undefined,
   list: readonly T[] | undefined,
-): string | undefined {
+): Miss | undefined {
   if (list === undefined || (value !== undefined && list.includes(value))) return undefined;
-  return `${field}: ${value ?? 'none'} is not in [${list.join(', ')}]`;
+  return () => `${field}: ${value ?? 'none'} is not in [${list.join(', ')}]`;
 }
 
-function noneListed(field: string, values: readonly string[], list: readonly string[] | undefined): string | undefined {
+function noneListed(field: string, values: readonly string[], list: readonly string[] | undefined): Miss | undefined {
   if (list === undefined || values.some((value) => list.includes(value))) return undefined;
-  return `${field}: ${values.length === 0 ? 'none' : values.join(', ')} is not in [${list.join(', ')}]`;
+  return () => `${field}: ${values.length === 0 ? 'none' : values.join(', ')} is not in [${list.join(', ')}]`;
 }
 
-function notOfClass(pciClass: string, classes: readonly string[] | undefined): string | undefined {
+function notOfClass(pciClass: string, classes: readonly string[] | undefined): Miss | undefined {
   if (classes === undefined || classes.some((prefix) => pciClass.startsWith(prefix))) return undefined;
-  return `classes: ${pciClass} is not in [${classes.join(', ')}]`;
+  return () => `classes: ${pciClass} is not in [${classes.join(', ')}]`;
 }
 
-function notNamed(ifname: string, { names, namePatterns }: UplinkSelector): string | undefined {
+function notNamed(ifname: string, { names, namePatterns }: UplinkSelector): Miss | undefined {
   if (names === undefined && namePatterns === undefined) return undefined;
   if (names?.includes(ifname) === true) return undefined;
   if (namePatterns?.some((pattern) => matchesGlob(pattern, ifname)) === true) return undefined;
-  return `names: ${ifname} is not in [${[...(names ?? []), ...(namePatterns ?? [])].join(', ')}]`;
+  return () => `names: ${ifname} is not in [${[...(names ?? []), ...(namePatterns ?? [])].join(', ')}]`;
 }
 
 function notInGroups(
   field: string,
   link: NodeLink | undefined,
   groups: readonly UplinkGroup[] | undefined,
-): string | undefined {
+): Miss | undefined {
   if (groups === undefined) return undefined;
-  const isIn = (one: UplinkSelector): boolean => link !== undefined && whyUplinkDiffers(one, link) === undefined;
+  const isIn = (one: UplinkSelector): boolean => link !== undefined && uplinkMiss(one, link) === undefined;
   if (groups.some(({ uplinks }) => uplinks.some(isIn))) return undefined;
-  return `${field}: ${link?.netdev.ifname ?? 'none'} is not in [${groups.map(({ name }) => name).join(', ')}]`;
+  return () => `${field}: ${link?.netdev.ifname ?? 'none'} is not in [${groups.map(({ name }) => name).join(', ')}]`;
 }
 
 function notBelow(
@@ -160,17 +177,20 @@ function notBelow(
   { pci, pf }: PoolFunction,
   namesOf: (pf: Nic) => readonly string[],
   list: readonly VfRange[] | undefined,
-): string | undefined {
+): Miss | undefined {
   if (list === undefined) return undefined;
-  if (pf === undefined) return `${field}: ${pci.ifname ?? pci.address} is not a VF, and ${field} matches VFs only`;
+  if (pf === undefined)
+    return () => `${field}: ${pci.ifname ?? pci.address} is not a VF, and ${field} matches VFs only`;
   const { index } = pci;
   const pfNames = namesOf(pf);
   const ofPf = list.filter((entry) => isOfPf(entry, pfNames));
   if (ofPf.some((entry) => isInRanges(entry, index))) return undefined;
-  const wanted = (ofPf.length > 0 ? ofPf : list).map(formatRange).join(', ');
-  return ofPf.length > 0
-    ? `${field}: VF ${index} is not in ${wanted}`
-    : `${field}: ${pfNames[0] ?? 'a PF without a network device'} is not in [${wanted}]`;
+  return () => {
+    const wanted = (ofPf.length > 0 ? ofPf : list).map(formatRange).join(', ');
+    return ofPf.length > 0
+      ? `${field}: VF ${index} is not in ${wanted}`
+      : `${field}: ${pfNames[0] ?? 'a PF without a network device'} is not in [${wanted}]`;
+  };
 }
 
 /** The range speaks of a PF that goes by one of these names. */
@@ -194,7 +214,7 @@ function notInSubnets(
   field: string,
   addresses: readonly string[],
   subnets: readonly string[] | undefined,
-): string | undefined {
+): Miss | undefined {
   if (subnets === undefined) return undefined;
   const parsed = subnets.map((subnet) => ipaddr.parseCIDR(subnet));
   const inside = addresses.some((address) => {
@@ -203,5 +223,5 @@ function notInSubnets(
   });
   if (inside) return undefined;
   const has = addresses.length === 0 ? 'no address' : addresses.join(', ');
-  return `${field}: ${has} is not in [${subnets.join(', ')}]`;
+  return () => `${field}: ${has} is not in [${subnets.join(', ')}]`;
 }

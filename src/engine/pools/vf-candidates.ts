@@ -7,7 +7,7 @@ import { macNames } from '../inventory/identity.ts';
 import { deviceIdOf, type LinkIndex } from './links.ts';
 import type { PoolContext, PoolFunction, VfPoolSpec, VfSelector } from './model.ts';
 import { carriesNode } from './node-carrier.ts';
-import { formatRange, isInRanges, isOfPf, whyFunctionDiffers } from './selectors.ts';
+import { formatRange, functionMiss, isInRanges, isOfPf, type Miss } from './selectors.ts';
 import { isUserspace } from './userspace.ts';
 
 /** The answer for one device and one pool, in the words of {@link Verdict}. */
@@ -23,21 +23,45 @@ export function decideFunction(
   context: PoolContext,
   index: LinkIndex,
 ): Decision {
-  const impossible =
-    whyNoCandidate(spec, candidate) ?? whyKeptBack(spec, candidate) ?? whyNodeUsesIt(candidate, context, index);
+  const impossible = whyImpossible(spec, candidate, context, index);
   if (impossible !== undefined) return { takes: false, why: impossible };
   const every = NOUNS[spec.candidates ?? 'vfs'];
   if (spec.selectors.length === 0) return { takes: true, why: `the pool takes every ${every}` };
-  const misses: string[] = [];
+  const misses = new Set<string>();
   for (const selector of spec.selectors) {
-    const miss = whyFunctionDiffers(selector, candidate) ?? whyNotIdle(selector, candidate, context);
+    const miss = missOf(selector, candidate, context);
     if (miss === undefined) {
       const facts = describeMatch(selector, candidate);
       return { takes: true, why: facts === '' ? `the selector is empty and takes every ${every}` : facts };
     }
-    if (!misses.includes(miss)) misses.push(miss);
+    misses.add(miss());
   }
-  return { takes: false, why: misses.join('; and ') };
+  return { takes: false, why: [...misses].join('; and ') };
+}
+
+/** {@link decideFunction} without its words, which cost more than the decision. */
+export function takesFunction(
+  spec: VfPoolSpec,
+  candidate: PoolFunction,
+  context: PoolContext,
+  index: LinkIndex,
+): boolean {
+  if (whyImpossible(spec, candidate, context, index) !== undefined) return false;
+  const { selectors } = spec;
+  return selectors.length === 0 || selectors.some((selector) => missOf(selector, candidate, context) === undefined);
+}
+
+function whyImpossible(
+  spec: VfPoolSpec,
+  candidate: PoolFunction,
+  context: PoolContext,
+  index: LinkIndex,
+): string | undefined {
+  return whyNoCandidate(spec, candidate) ?? whyKeptBack(spec, candidate) ?? whyNodeUsesIt(candidate, context, index);
+}
+
+function missOf(selector: VfSelector, candidate: PoolFunction, context: PoolContext): Miss | undefined {
+  return functionMiss(selector, candidate) ?? notIdle(selector, candidate, context);
 }
 
 const NOUNS = {
@@ -95,14 +119,15 @@ function whyNodeUsesIt(candidate: PoolFunction, context: PoolContext, index: Lin
   return why === undefined ? undefined : `the node uses it: ${pci.netdev.ifname} ${why}`;
 }
 
-function whyNotIdle(selector: VfSelector, candidate: PoolFunction, context: PoolContext): string | undefined {
+function notIdle(selector: VfSelector, candidate: PoolFunction, context: PoolContext): Miss | undefined {
   const { pci } = candidate;
   if (selector.idleNetdev !== true) return undefined;
-  if (isUserspace(pci)) return `its driver ${pci.driver} gives it to userspace, so it has no network device`;
+  if (isUserspace(pci)) return () => `its driver ${pci.driver} gives it to userspace, so it has no network device`;
   const id = deviceIdOf(candidate);
   if (pci.netdev !== undefined || context.heldDevices.has(id)) return undefined;
   if (context.settling?.has(id) === true) return undefined;
-  return `its network device is not on the node: ${pci.driver} has made none, or it is in a namespace that Berth did not put it into`;
+  return () =>
+    `its network device is not on the node: ${pci.driver} has made none, or it is in a namespace that Berth did not put it into`;
 }
 
 /** Empty for a selector that asks for nothing. */
