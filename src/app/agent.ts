@@ -18,11 +18,8 @@ import { macvtapSlot } from '../engine/pools/slot.ts';
 import { createTenancy } from '../engine/pools/tenancy.ts';
 import { requireReady } from '../engine/readiness.ts';
 import { createEventStreams } from '../http/event-stream.ts';
-import { createAgentMetrics } from '../http/metrics.ts';
 import type { PageServer } from '../http/page.ts';
-import { serveProbes } from '../http/probes.ts';
 import { serveApi } from '../http/server.ts';
-import { parseListenAddress } from '../http/tcp-listener.ts';
 import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
 import { takeAgentLock } from '../linux/agent-lock.ts';
 import { createChangeSource } from '../linux/changes.ts';
@@ -42,9 +39,11 @@ import { createInstaller } from './installation.ts';
 import { type KeptShim, keepShim } from './kept-shim.ts';
 import { LoopDelay } from './loop-delay.ts';
 import { openNode } from './node.ts';
+import { Observations } from './observations.ts';
 import { DEFAULT_PAGE_ADDRESS, startPage } from './page.ts';
 import { type AgentPaths, agentPaths } from './paths.ts';
 import { peerSocket } from './peers.ts';
+import { startMetrics, startProbes } from './probes.ts';
 import { createAgentView } from './view.ts';
 
 export interface AgentEnvironment {
@@ -89,9 +88,13 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   stops.push(() => configuration.stop());
   const paths = agentPaths(options, configuration.current.paths);
   mkdirSync(paths.runDir, { recursive: true, mode: 0o700 });
-  const lock = await takeAgentLock(paths.lock, signal, (holder) =>
-    log.warn({ holder }, 'another agent runs on this node; waiting for it to end'),
-  );
+  const probes = options.listen === undefined ? undefined : startProbes(options.listen, log);
+  stops.push(() => probes?.close());
+  const lock = await takeAgentLock(paths.lock, signal, (holder) => {
+    probes?.step('waiting for another agent to end');
+    log.warn({ holder }, 'another agent runs on this node; waiting for it to end');
+  });
+  probes?.step('starting');
   stops.push(() => lock.release());
 
   const kernel = createKernel({
@@ -106,6 +109,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   // Attachments are made after the pools, which follow the attachments.
   let pools: PoolSet | undefined;
   const tenancy = createTenancy(() => pools?.plan() ?? { pools: [], unused: [] }, systemClock);
+  const observations = probes === undefined ? undefined : new Observations();
   const reservations = createReservationStore(systemClock);
   const attachments = createAttachments({
     kernel,
@@ -116,6 +120,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     sriovCni: createSriovCniFiles(),
     podDevices: podResources,
     policy: tenancy,
+    ...(observations === undefined ? {} : { observer: observations }),
     allocation: () => configuration.current.cni.allocation,
     inventory: () => inventory.current,
     slotNamed: (id) => (pools === undefined ? undefined : macvtapSlot(pools.plan(), id)),
@@ -152,12 +157,12 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   await kubelet.start();
 
   collectWhatComesHome(inventory, attachments);
+  probes?.step('recovering attachments');
   await attachments.recover();
   const spool = createSpool({ folder: paths.spool, bootId, attachments, log });
   await spool.replay();
   stops.push(spool.watch());
 
-  const metrics = createAgentMetrics();
   const networkLogs = createNetworkLogs(() => configuration.current.cni.logDir, log);
   stops.push(() => networkLogs.settled());
   const cni = createCniServer({
@@ -190,8 +195,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
         ),
       observe: (observation) => {
         logCall(observation, log);
-        const { error, ...call } = observation;
-        metrics.observeCni({ ...call, ...(error === undefined ? {} : { reason: error.reason }) });
+        observations?.called(observation);
       },
     }),
     log,
@@ -240,10 +244,16 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   stops.push(() => api.close());
   page = await startPage(options.pageListen ?? DEFAULT_PAGE_ADDRESS, { view, streams, log });
   stops.push(() => page?.close());
-  if (options.listen !== undefined) {
-    const at = parseListenAddress(options.listen);
-    const probes = await serveProbes({ at, status: () => view.status(), metrics, log });
-    stops.push(() => probes.close());
+  if (probes !== undefined && observations !== undefined) {
+    const metrics = await startMetrics(observations, {
+      status: view.status,
+      plan: view.plan,
+      inventory: () => inventory.current,
+      attachments: view.attachments,
+      counters: view.counters,
+      loop: () => loop.lap(),
+    });
+    probes.step('serving', { status: view.status, metrics });
   }
   log.info({ version, node: inventory.current.node.name, runDir: paths.runDir }, 'serving');
   return paths;

@@ -127,6 +127,7 @@ function resourceOf(
     healthy: devices.filter(({ healthy }) => healthy).length,
     reasons: [...reasons].slice(0, 5),
     registered: registration?.registered ?? false,
+    registrations: registration?.registrations ?? 0,
     ...(registration?.mode === undefined ? {} : { mode: registration.mode }),
     ...(problem === undefined ? {} : { problem }),
     ...(spec.namespaces === undefined ? {} : { namespaces: spec.namespaces }),

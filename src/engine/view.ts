@@ -68,6 +68,8 @@ export interface ResourceStatus {
   /** The first reasons why devices are unhealthy, each once. */
   readonly reasons: readonly string[];
   readonly registered: boolean;
+  /** Times that kubelet began to listen to it. */
+  readonly registrations?: number;
   readonly mode?: 'watcher' | 'legacy';
   readonly problem?: string;
   /** Pods of other namespaces are refused; absent when every namespace may use it. */

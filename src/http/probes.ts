@@ -1,85 +1,84 @@
 /**
- * `/healthz`, `/readyz` and `/metrics` for kubelet and Prometheus: no secrets, no pods' names, and
- * nothing that changes anything.
- *
- * Healthy is an agent that answers. Ready is one on which a pod could count: kubelet knows every pool
- * that has devices, and the runtime would find the shim. Not being ready ends nothing; it holds up a
- * rolling update, which is what it should do.
+ * What machines ask the agent over TCP: `/healthz`, `/readyz`, `/metrics`. Plain HTTP without
+ * secrets, off unless an address is given. A probe's body names each check, so that `kubectl
+ * describe` and a person with curl see what is missing.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../engine/logger.ts';
-import type { AgentStatus } from '../engine/view.ts';
-import { CONTENT_TYPE } from './exposition.ts';
-import type { AgentMetrics } from './metrics.ts';
+import type { ProbeReport } from '../engine/probes.ts';
 import { type ListenAddress, listenTcp, type TcpListener } from './tcp-listener.ts';
 
-export interface ProbeOptions {
+/** Metrics in their text format. */
+export interface MetricsText {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+export interface ProbesOptions {
   readonly at: ListenAddress;
-  readonly status: () => AgentStatus;
-  readonly metrics: Pick<AgentMetrics, 'render'>;
+  readonly health: () => ProbeReport;
+  readonly ready: () => ProbeReport;
+  /** `undefined` while the agent starts. */
+  readonly metrics: () => Promise<MetricsText | undefined>;
   readonly log: Logger;
 }
 
-/** @throws BerthError when the port cannot be listened on. */
-export function serveProbes({ at, status, metrics, log }: ProbeOptions): Promise<TcpListener> {
+/** @throws BerthError when the address cannot be listened on. */
+export function serveProbes(options: ProbesOptions): Promise<TcpListener> {
+  const { at, log } = options;
   return listenTcp({
     at,
-    log,
-    // Probes and scrapers name the node as they like, and there is nothing to be stolen.
+    // Kubelet and scrapers come by the node's address or a service's name; nothing here is a secret.
     hostNames: 'any',
     handle: (request, response) => {
-      try {
-        answer(request, response, status, metrics);
-      } catch (error) {
-        log.error({ err: error, url: request.url }, 'probe failed');
-        send(response, 500, 'text/plain', 'failed, see the log\n');
-      }
+      answer(options, request, response).catch((error: unknown) => {
+        log.error({ err: error, url: request.url }, 'probes: request failed');
+        if (response.headersSent) response.destroy();
+        else sendText(response, 500, 'failed; see the log of the agent\n');
+      });
     },
+    log,
   });
 }
 
-function answer(
-  { method, url = '/' }: IncomingMessage,
-  response: ServerResponse,
-  status: () => AgentStatus,
-  metrics: Pick<AgentMetrics, 'render'>,
-): void {
-  if (method !== 'GET' && method !== 'HEAD') {
-    send(response, 405, 'text/plain', 'only GET\n');
+async function answer(options: ProbesOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    response.setHeader('allow', 'GET, HEAD');
+    sendText(response, 405, 'only GET\n');
     return;
   }
-  switch (url.split('?', 1)[0]) {
+  switch ((request.url ?? '/').split('?', 1)[0]) {
     case '/healthz':
-      send(response, 200, 'text/plain', 'ok\n');
-      return;
-    case '/readyz': {
-      const missing = notReady(status());
-      if (missing.length === 0) send(response, 200, 'text/plain', 'ok\n');
-      else send(response, 503, 'text/plain', `${missing.join('\n')}\n`);
-      return;
-    }
+      return sendReport(response, options.health());
+    case '/readyz':
+      return sendReport(response, options.ready());
     case '/metrics':
-      send(response, 200, CONTENT_TYPE, metrics.render(status()));
-      return;
+      return sendMetrics(response, await options.metrics());
     default:
-      send(response, 404, 'text/plain', 'paths are /healthz, /readyz and /metrics\n');
+      return sendText(response, 404, 'paths are /healthz, /readyz and /metrics\n');
   }
 }
 
-/** Why pods cannot count on this agent; empty when they can. */
-export function notReady({ resources, installation }: AgentStatus): readonly string[] {
-  const unregistered = resources
-    .filter(({ devices, registered }) => devices > 0 && !registered)
-    .map(({ resource, problem }) => `${resource} is not registered${problem === undefined ? '' : `: ${problem}`}`);
-  const shim = installation?.problem === undefined ? [] : [`the CNI shim is not installed: ${installation.problem}`];
-  return [...unregistered, ...shim];
+function sendReport(response: ServerResponse, { checks, ok }: ProbeReport): void {
+  const lines = checks.map(
+    ({ name, note, ok: good }) => `${good ? 'ok  ' : 'FAIL'} ${name}${note === undefined ? '' : `: ${note}`}\n`,
+  );
+  sendText(response, ok ? 200 : 503, lines.join(''));
 }
 
-function send(response: ServerResponse, status: number, type: string, body: string): void {
+function sendMetrics(response: ServerResponse, metrics: MetricsText | undefined): void {
+  if (metrics === undefined) {
+    sendText(response, 503, 'the agent is starting\n');
+    return;
+  }
+  response.writeHead(200, { 'content-type': metrics.contentType, 'content-length': Buffer.byteLength(metrics.body) });
+  response.end(metrics.body);
+}
+
+function sendText(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, {
-    'content-type': type,
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
   });
-  response.end(body);
+  response.end(text);
 }

@@ -57,6 +57,8 @@ export interface ResourceRegistration {
   readonly mode?: RegistrationMode;
   /** Since when it is registered or not; RFC 3339. */
   readonly since: string;
+  /** Times that kubelet opened the stream. */
+  readonly registrations: number;
   /** Why it is not registered, or what went wrong last. */
   readonly lastError?: string;
   /** What is wrong besides the registration: a list that is too long, files that cannot be written. */
@@ -80,6 +82,7 @@ export class Registration {
   #mode: RegistrationMode | undefined;
   #socket: ServedSocket | undefined;
   #since = new Date();
+  #registrations = 0;
   #openedAt = 0;
   #lastError: string | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -144,6 +147,7 @@ export class Registration {
       registered: this.#service.streams > 0,
       ...(this.#mode === undefined ? {} : { mode: this.#mode }),
       since: this.#since.toISOString(),
+      registrations: this.#registrations,
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
       problems: this.#problems(),
     };
@@ -252,6 +256,7 @@ export class Registration {
     clearTimeout(this.#timer);
     this.#openedAt = performance.now();
     if (this.#service.streams > 1) return;
+    this.#registrations += 1;
     this.#since = new Date();
     this.#lastError = undefined;
     this.#options.log.info(this.#fields(), 'registered with kubelet');

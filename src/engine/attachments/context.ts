@@ -5,6 +5,7 @@ import type { AllocationMode } from './allocation.ts';
 import type { DevicePolicy } from './device-policy.ts';
 import type { KeyedMutex } from './locks.ts';
 import type { AttachmentKey } from './model.ts';
+import type { OperationObserver } from './observer.ts';
 import type { SriovCniFiles } from './peers/port.ts';
 import type { PodDevices } from './pod-devices.ts';
 import type { RecordBook } from './record-book.ts';
@@ -15,6 +16,7 @@ export interface AttachmentContext extends LinkContext, AddressingContext {
   readonly podDevices: PodDevices | undefined;
   /** Everybody may have everything when there is none. */
   readonly policy: DevicePolicy | undefined;
+  readonly observer: OperationObserver | undefined;
   /** What happens to an ADD whose device kubelet did not give to the pod; as it is configured now. */
   readonly allocation: () => AllocationMode;
   /** Taken in this order: an attachment's lock, its device's lock, then (inside addressing) the network's. */

@@ -14,6 +14,7 @@ import { collectGarbage, type GarbageReport } from './garbage.ts';
 import { KeyedMutex } from './locks.ts';
 import { AttachmentManager } from './manager.ts';
 import type { Attachments, LinkSpec } from './model.ts';
+import type { OperationObserver } from './observer.ts';
 import { noSriovCniFiles, type SriovCniFiles } from './peers/port.ts';
 import type { PodDevices } from './pod-devices.ts';
 import type { Kernel } from './port.ts';
@@ -36,6 +37,8 @@ export interface AttachmentOptions {
   readonly podDevices?: PodDevices;
   /** Asked before a device is given to a pod. */
   readonly policy?: DevicePolicy;
+  /** Told where time goes and what is taken back. */
+  readonly observer?: OperationObserver;
   /** What happens to an ADD whose device kubelet did not give to the pod; `enforce` when absent. */
   readonly allocation?: () => AllocationMode;
   /** The inventory as it is now, for uplinks that are chosen by what they are. */
@@ -77,6 +80,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     sriovCni: options.sriovCni ?? noSriovCniFiles,
     podDevices: options.podDevices,
     policy: options.policy,
+    observer: options.observer,
     allocation: options.allocation ?? (() => 'enforce'),
     inventory: options.inventory,
     slotNamed: options.slotNamed,

@@ -23,6 +23,7 @@ import type {
   CheckRequest,
   OperationContext,
 } from './model.ts';
+import { lapsOf } from './observer.ts';
 import { checkPredecessor, deletePredecessor } from './peers/links.ts';
 import { adoptForCall } from './peers/sriov-cni.ts';
 import type { Namespace } from './port.ts';
@@ -165,6 +166,7 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
 
   async #add(request: AttachRequest, operation: OperationContext): Promise<AttachResult> {
     const { requestId, signal } = operation;
+    const lap = lapsOf(this.#context.observer, 'add', request.link.kind);
     askEarly(this.#context, request);
     await this.#clearPrevious(request, operation);
     const { kernel, records } = this.#context;
@@ -172,7 +174,9 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
     const target = await driver.resolve(this.#context, request.link, request.sandbox);
     this.#context.policy?.admit(useOf(request, target.device));
     await requireAllocated(this.#context, request, target, signal);
+    lap('resolve');
     const releaseDevice = await takeDevice(this.#context, target, request, signal);
+    lap('device');
     let record: AttachmentRecord | undefined;
     let outcome: LinkOutcome;
     let addressing: Pick<AttachResult, 'addresses' | 'routes' | 'dns'>;
@@ -199,7 +203,9 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
           nsid,
         );
         records.put(record);
+        lap('prepare');
         addressing = await this.#reserve(record, request, signal);
+        lap('addresses');
         checkpoint(signal, 'making the link');
         outcome = await driver.attach(this.#context, {
           spec: request.link,
@@ -209,12 +215,14 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
           addressing: isAddressedLate(request) ? noAddressing : addressing,
           signal,
         });
+        lap('link');
       } finally {
         releaseDevice();
       }
       if (isAddressedLate(request))
         addressing = await addressLate(this.#context, request, record, outcome, addressing, operation);
       await waitForAddresses(this.#context, request.sandbox, outcome, addressing.addresses, signal);
+      lap('settle');
       checkpoint(signal, 'completing the attachment');
       const result = toResult(request, outcome, addressing);
       this.#complete(records.get(request.key) ?? record, result);

@@ -9,6 +9,7 @@ import type { IpamPrograms } from '../ipam/port.ts';
 import { driverOf } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
 import type { AttachmentKey } from './model.ts';
+import { lapsOf } from './observer.ts';
 import { forgetSriovCni } from './peers/sriov-cni.ts';
 import type { Namespace } from './port.ts';
 import type { AttachmentRecord } from './record.ts';
@@ -41,8 +42,19 @@ export async function restoreAttachment(
   if (found === undefined) return;
   // Marked before any waiting: a restore once decided on is not forgotten.
   const record = markRestoring(context, found);
-  const work = (): Promise<void> => restoreRecord(context, record, options);
-  await (record.lockKey === undefined ? work() : context.deviceLocks.run(record.lockKey, options.signal, work));
+  const lap = lapsOf(context.observer, 'del', record.link.kind);
+  const work = async (): Promise<void> => {
+    lap('device');
+    await restoreRecord(context, record, options);
+    lap('restore');
+  };
+  let complete = false;
+  try {
+    await (record.lockKey === undefined ? work() : context.deviceLocks.run(record.lockKey, options.signal, work));
+    complete = true;
+  } finally {
+    context.observer?.restored(options.cause, complete);
+  }
 }
 
 async function restoreRecord(
