@@ -2,7 +2,7 @@
  * The environment variables that tell a container which devices it has, by the names and in the
  * form that the SR-IOV network device plugin made customary, so that workloads need no change.
  */
-import type { PoolFunction, PoolSpec } from '../engine/pools/model.ts';
+import type { PoolFunction, PoolSpec, VfPoolSpec } from '../engine/pools/model.ts';
 import type { Grant } from './grants.ts';
 import { stableJson } from './stable-json.ts';
 
@@ -29,7 +29,7 @@ export function environmentOf(spec: PoolSpec, devices: readonly GivenDevice[]): 
   const name = variableName(spec.resource);
   const values: [string, string][] = [[name, devices.map(({ id }) => id).join(',')]];
   if (spec.kind === 'vf') {
-    const info = Object.fromEntries(devices.map((device) => [device.id, infoOf(device, extraOf(spec, device.id))]));
+    const info = Object.fromEntries(devices.map((device) => [device.id, infoOf(device, extraOf(spec, device))]));
     values.push([`${name}_INFO`, stableJson(info)]);
   }
   if (spec.kind === 'vf' && spec.hyphens === 'kept') return Object.fromEntries(values);
@@ -37,8 +37,9 @@ export function environmentOf(spec: PoolSpec, devices: readonly GivenDevice[]): 
   return Object.fromEntries([...readable, ...values]);
 }
 
-function extraOf(spec: Extract<PoolSpec, { kind: 'vf' }>, id: string): Readonly<Record<string, string>> {
-  return { ...spec.additionalInfo['*'], ...spec.additionalInfo[id] };
+/** That of a scalable function is found by the address of the function below which it lies. */
+function extraOf({ additionalInfo }: VfPoolSpec, given: GivenDevice): Readonly<Record<string, string>> {
+  return { ...additionalInfo['*'], ...additionalInfo[given.function?.pci.address ?? given.id] };
 }
 
 function infoOf({ id, grant }: GivenDevice, extra: Readonly<Record<string, string>>) {

@@ -5,6 +5,7 @@
  */
 import type { Inventory, Netdev, Nic, NodeFacts, PciFacts, Vf, VirtualLink } from '../engine/inventory/model.ts';
 import type { ChangeHint, NodeReader, VfCountersAnswer, VfSettingsAnswer } from '../engine/inventory/port.ts';
+import { withRepresentors } from '../engine/inventory/representors.ts';
 import { shareInventory } from '../engine/inventory/share.ts';
 import type { PciAddress } from '../engine/values.ts';
 import type { MachineFacts } from './facts/machine.ts';
@@ -296,7 +297,8 @@ class TreeReader implements NodeReader {
   }
 
   async #named(inventory: Inventory): Promise<Inventory> {
-    const { nics, accelerators } = inventory;
+    const { accelerators, virtual } = inventory;
+    const nics = withRepresentors(inventory.nics, virtual);
     const nameless = [...nics, ...(accelerators ?? [])]
       .flatMap((nic): PciFacts[] => [nic, ...nic.vfs])
       .filter((facts) => facts.vendorName === undefined || facts.deviceName === undefined);
@@ -305,7 +307,7 @@ class TreeReader implements NodeReader {
     } catch (error) {
       const notes = new Notes();
       notes.add('pci.ids', error);
-      return { ...inventory, unread: [...inventory.unread, ...notes.list()] };
+      return { ...inventory, nics, unread: [...inventory.unread, ...notes.list()] };
     }
     const named = <T extends PciFacts>(facts: T): T => {
       const name = this.#names.get(facts);

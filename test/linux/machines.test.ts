@@ -1,6 +1,6 @@
 /** What the inventory says of machines with RDMA, scalable functions, vDPA devices and accelerators. */
 import assert from 'node:assert/strict';
-import { rmSync, symlinkSync, unlinkSync } from 'node:fs';
+import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
@@ -9,7 +9,7 @@ import { captureTree } from '../../src/linux/capture.ts';
 import { recordedFacts } from '../../src/linux/facts/recorded.ts';
 import { createNodeReader } from '../../src/linux/node-reader.ts';
 import { openTree } from '../../src/linux/sysfs/tree.ts';
-import { addRdma, addScalable, addVdpa, homeOf } from '../trees/devices.ts';
+import { addRdma, addScalable, addVdpa, removeNetdev } from '../trees/devices.ts';
 import { changeTree } from '../trees/generate.ts';
 import { machines, withMachine } from '../trees/machines.ts';
 
@@ -160,8 +160,7 @@ test('a scalable function whose netdev moves to a pod loses it by one link event
     const before = await reader.read();
     const link = before.virtual.find(({ ifname }) => ifname === 'enp8s0f0s88');
     assert.ok(link);
-    rmSync(join(dir, homeOf(dir, 'mlx5_core.sf.2'), 'net'), { recursive: true });
-    unlinkSync(join(dir, 'sys/class/net/enp8s0f0s88'));
+    removeNetdev(dir, 'enp8s0f0s88');
     const after = await reader.reread(before, [
       { kind: 'link', ifindex: link.ifindex, ifname: link.ifname, action: 'del' },
     ]);

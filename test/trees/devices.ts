@@ -3,11 +3,11 @@
  * the auxiliary bus, vDPA devices, and the character devices of userspace drivers; laid out as the
  * kernel does (the sources are named in src/linux/sysfs).
  */
-import { mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
 /** The folder of a PCI function or an auxiliary device, relative to the tree. */
-export function homeOf(dir: string, device: string): string {
+function homeOf(dir: string, device: string): string {
   const at = join(dir, device.includes('.sf.') ? 'sys/bus/auxiliary/devices' : 'sys/bus/pci/devices', device);
   return relative(dir, join(dirname(at), readlinkSync(at)));
 }
@@ -74,6 +74,13 @@ function addNetdev(dir: string, device: string, ifname: string, ifindex: number)
   file(dir, `${home}/uevent`, `INTERFACE=${ifname}\nIFINDEX=${ifindex}`);
   link(dir, `${home}/device`, device);
   link(dir, `sys/class/net/${ifname}`, home);
+}
+
+/** The netdev goes to a pod. */
+export function removeNetdev(dir: string, ifname: string): void {
+  const at = join(dir, 'sys/class/net', ifname);
+  rmSync(dirname(join(dirname(at), readlinkSync(at))), { recursive: true });
+  rmSync(at);
 }
 
 /** A vDPA device on a PCI or auxiliary device; `vhost` has a character device of that number. */

@@ -3,7 +3,7 @@
  * written down from the kernel's sources and documentation, not recorded: which trees come from real
  * hardware or the lab is said in docs/lab.md.
  */
-import { addDriverFacts, addRdma, addScalable, addUio, addVdpa, addVfioDevice } from './devices.ts';
+import { addDriverFacts, addRdma, addScalable, addUio, addVdpa, addVfioDevice, removeNetdev } from './devices.ts';
 import { type TreeSpec, vfAddress } from './generate.ts';
 import { withTree } from './temporary.ts';
 
@@ -25,6 +25,7 @@ const connectx: Machine = {
     for (const vf of [0, 1, 3]) {
       addRdma(dir, vfAddress('0000:41:00.0', vf), { name: `mlx5_${vf + 1}`, number: vf + 1 });
     }
+    removeNetdev(dir, 'enp65s0f0np0v2');
   },
 };
 
