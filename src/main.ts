@@ -4,8 +4,10 @@ import packageFile from '../package.json' with { type: 'json' };
 import { createInstaller, shimOf } from './app/installation.ts';
 import { nodeAccess } from './app/node.ts';
 import { runUntilSignal } from './app/process.ts';
+import { processTerminal } from './app/terminal.ts';
 import { runProgram } from './cli/program.ts';
 import { getFromAgent } from './http/client.ts';
+import { followAgent } from './http/stream-client.ts';
 
 const { version } = packageFile;
 
@@ -19,6 +21,8 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   },
   node: nodeAccess,
   agent: (runDir, path, method) => getFromAgent(join(runDir, 'api.sock'), path, method),
+  follow: (runDir, onDocument, signal) => followAgent(join(runDir, 'api.sock'), onDocument, signal),
+  terminal: processTerminal(),
   installer: createInstaller(shimOf(import.meta.dirname)),
   // Loaded when asked for: the other commands need neither gRPC nor the engine's kernel.
   runAgent: (options) => runUntilSignal(options, version, shimOf(import.meta.dirname)),

@@ -1,4 +1,5 @@
 /** Reading a node: live, or from a captured tree. For the agent, and for commands without one. */
+import { inventoryDocument } from '../cli/inventory-output.ts';
 import type { CaptureReport, NodeAccess } from '../cli/port.ts';
 import {
   type Config,
@@ -23,6 +24,8 @@ import { createHostFacts } from '../linux/netlink/host-facts.ts';
 import { createNodeReader } from '../linux/node-reader.ts';
 import { createPciNames } from '../linux/sysfs/pci-ids.ts';
 import { environmentOptions } from './configuration.ts';
+import { readCounters } from './counters.ts';
+import { readSaved } from './saved-inventory.ts';
 
 /** Only the live node has a kernel to ask; a tree has its own record of the kernel's answers. */
 function factsOf(root: string) {
@@ -47,6 +50,11 @@ export const nodeAccess: NodeAccess = {
     const plan = evaluate(config.pools, { ...NOTHING_HELD, inventory });
     return inventoryView(inventory, plan, {});
   },
+  counters: async (root) => {
+    const reader = openNode(root);
+    return await readCounters(await reader.read(), reader);
+  },
+  saved: (path) => readSaved(path, async (root) => inventoryDocument(await nodeAccess.inventory(root))),
   plan: async ({ against, file, resourcePrefix, root, running }) => {
     const options = resourcePrefix === undefined ? {} : { resourcePrefix };
     if (running !== undefined && file === undefined && resourcePrefix === undefined) {

@@ -7,11 +7,12 @@ import type {
   PcieLink,
   Unread,
   Vf,
+  VfCounters,
   VfSettings,
   VirtualLink,
 } from '../engine/inventory/model.ts';
 import { type DeviceState, stateOf as standing } from '../engine/inventory-view.ts';
-import type { DeviceOwner, InventoryView } from '../engine/view.ts';
+import type { CountersView, DeviceOwner, InventoryView } from '../engine/view.ts';
 import { printable, renderTable } from './table.ts';
 
 /** A NIC or VF as `-o json` and `-o yaml` print it: the inventory's facts, and who has it. */
@@ -27,14 +28,16 @@ type Owned<T> = T & {
 /** The stable shape of `inventory -o json`, described in docs/inventory.md. */
 export interface InventoryDocument {
   readonly node: Inventory['node'];
-  readonly nics: readonly Owned<Omit<Nic, 'vfs'> & { readonly vfs: readonly Owned<Vf>[] }>[];
+  readonly nics: readonly Owned<
+    Omit<Nic, 'vfs'> & { readonly vfs: readonly (Owned<Vf> & { readonly counters?: VfCounters })[] }
+  >[];
   readonly virtual: Inventory['virtual'];
   readonly findings: Inventory['findings'];
   readonly unread: Inventory['unread'];
 }
 
 /** The inventory with the pool and the owner of each device put in. */
-export function inventoryDocument(view: InventoryView): InventoryDocument {
+export function inventoryDocument(view: InventoryView, counters: CountersView = {}): InventoryDocument {
   const { inventory, owners, pools, unhealthy = {} } = view;
   const owned = <T extends Nic | Vf>(device: T): Owned<T> => {
     const pool = pools[device.address];
@@ -48,8 +51,12 @@ export function inventoryDocument(view: InventoryView): InventoryDocument {
       ...(owner === undefined ? {} : { owner }),
     };
   };
+  const counted = (vf: Vf): Owned<Vf> & { readonly counters?: VfCounters } => {
+    const told = counters[vf.address];
+    return told === undefined ? owned(vf) : { ...owned(vf), counters: told };
+  };
   const { node, nics, virtual, findings, unread } = inventory;
-  return { node, nics: nics.map((nic) => ({ ...owned(nic), vfs: nic.vfs.map(owned) })), virtual, findings, unread };
+  return { node, nics: nics.map((nic) => ({ ...owned(nic), vfs: nic.vfs.map(counted) })), virtual, findings, unread };
 }
 
 interface Column {
@@ -181,6 +188,24 @@ function renderLinks(links: readonly VirtualLink[], format: 'table' | 'wide'): s
   return renderTable(header, rows);
 }
 
+/** What was counted, from the PF's side: what a VF received and sent. */
+export function renderCounters({ inventory }: InventoryView, counters: CountersView): string {
+  const rows = inventory.nics.flatMap((nic) =>
+    nic.vfs.flatMap(({ address, index }) => {
+      const told = counters[address];
+      if (told === undefined) return [];
+      const { rxBytes, rxDropped, rxPackets, txBytes, txDropped, txPackets } = told;
+      const numbers = [rxBytes, rxPackets, rxDropped, txBytes, txPackets, txDropped].map(String);
+      return [[address, `#${index} of ${nic.ifname ?? nic.address}`, ...numbers]];
+    }),
+  );
+  if (rows.length === 0) return 'No PF told counters of its VFs.\n';
+  return renderTable(
+    ['COUNTERS', 'VF', 'RX BYTES', 'RX PACKETS', 'RX DROPPED', 'TX BYTES', 'TX PACKETS', 'TX DROPPED'],
+    rows,
+  );
+}
+
 /** What could not be read, one warning a line, for stderr. */
 export function renderUnread(unread: readonly Unread[]): string {
   return unread.map(({ source, reason }) => `warning: ${printable(source)}: ${printable(reason)}\n`).join('');
@@ -240,7 +265,8 @@ function pcieText({ pcieNow, pcieBest }: Nic): string {
   return pcieNow === undefined && pcieBest === undefined ? '' : `${linkText(pcieNow)}/${linkText(pcieBest)}`;
 }
 
-function linkText(link: PcieLink | undefined): string {
+/** `16GT x8`, with `?` for what is not known. */
+export function linkText(link: PcieLink | undefined): string {
   return link === undefined ? '?' : `${link.gtps ?? '?'}GT x${link.width ?? '?'}`;
 }
 

@@ -1,7 +1,7 @@
 /** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
-import type { InventoryView } from '../engine/view.ts';
+import type { CountersView, InventoryView } from '../engine/view.ts';
 import { fromRunningAgent } from './commands.ts';
-import { inventoryDocument, renderInventory, renderUnread } from './inventory-output.ts';
+import { inventoryDocument, renderCounters, renderInventory, renderUnread } from './inventory-output.ts';
 import type { Output, ProgramDeps } from './port.ts';
 import { printable } from './table.ts';
 
@@ -10,27 +10,43 @@ export interface InventoryQuery {
   readonly output: string;
   readonly root: string;
   readonly runDir: string;
+  readonly counters?: boolean;
 }
 
 /** The running agent is asked first, since it knows the pods; a tree or a node without an agent is read directly. */
 export function inventoryCommand(deps: ProgramDeps) {
-  return async ({ output, root, runDir }: InventoryQuery): Promise<number> => {
+  return async ({ counters, output, root, runDir }: InventoryQuery): Promise<number> => {
     const running = await fromRunningAgent<InventoryView>(deps, { runDir, root }, '/v1/inventory');
     const view = running ?? (await deps.node.inventory(root));
-    deps.output.out(await textOf(view, output, deps.output));
+    const counted = counters === true ? await countersOf(deps, running !== undefined, { root, runDir }) : undefined;
+    deps.output.out(await textOf(view, output, deps.output, counted));
     deps.output.err(renderUnread(view.inventory.unread));
     return 0;
   };
 }
 
-async function textOf(view: InventoryView, format: string, output: Output): Promise<string> {
-  if (format === 'json') return `${JSON.stringify(inventoryDocument(view), undefined, 2)}\n`;
+async function countersOf(
+  deps: ProgramDeps,
+  isAgentRunning: boolean,
+  { root, runDir }: Pick<InventoryQuery, 'root' | 'runDir'>,
+): Promise<CountersView> {
+  return isAgentRunning ? await deps.agent<CountersView>(runDir, '/v1/counters') : await deps.node.counters(root);
+}
+
+async function textOf(
+  view: InventoryView,
+  format: string,
+  output: Output,
+  counters: CountersView | undefined,
+): Promise<string> {
+  if (format === 'json') return `${JSON.stringify(inventoryDocument(view, counters), undefined, 2)}\n`;
   if (format === 'yaml') {
     // Loaded here, because no other reading command needs it.
     const { stringify } = await import('yaml');
-    return stringify(inventoryDocument(view), { aliasDuplicateObjects: false });
+    return stringify(inventoryDocument(view, counters), { aliasDuplicateObjects: false });
   }
-  return renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color);
+  const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color);
+  return counters === undefined ? table : `${table}\n${renderCounters(view, counters)}`;
 }
 
 /** The report goes to stderr: the capture itself is the folder. */

@@ -1,7 +1,10 @@
 /** What the commands need from outside: injected by `src/main.ts`, faked by tests. */
+
+import type { FeedDocument } from '../engine/feed/document.ts';
 import type { InstallReport, RemoveReport } from '../engine/installation/index.ts';
+import type { SavedInventory } from '../engine/inventory/compare.ts';
 import type { PlanReport, RunningNode } from '../engine/pools/plan-report.ts';
-import type { ConfigProblem, Explanation, InventoryView } from '../engine/view.ts';
+import type { ConfigProblem, CountersView, Explanation, InventoryView } from '../engine/view.ts';
 
 export interface Output {
   /** Data. */
@@ -15,6 +18,10 @@ export interface Output {
 /** A node read without an agent: live, or from a captured tree. Pods are unknown then. */
 export interface NodeAccess {
   inventory(root: string): Promise<InventoryView>;
+  /** Counters of the VFs; of a tree those of its capture. */
+  counters(root: string): Promise<CountersView>;
+  /** A file of `inventory -o json|yaml`, or a captured tree. Throws when it is neither. */
+  saved(path: string): Promise<SavedInventory>;
   plan(question: PlanQuestion): Promise<PlanAnswer>;
   explain(question: ExplainQuestion): Promise<Explanation>;
   lint(configPath: string, resourcePrefix?: string): Promise<readonly ConfigProblem[]>;
@@ -106,11 +113,30 @@ export interface Installer {
   removeConfiguration(path: string): Promise<boolean>;
 }
 
+/** Follows the agent's stream until it ends or the signal aborts; throws `NotFound` (reason `agent-away`). */
+export type AgentStream = (
+  runDir: string,
+  onDocument: (document: FeedDocument) => void,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** The terminal that the program was started in. */
+export interface Terminal {
+  /** Input and output are one. */
+  readonly isInteractive: boolean;
+  size(): { readonly columns: number; readonly rows: number };
+  write(text: string): void;
+  /** Takes the screen and the keys; answers the function that gives them back. */
+  open(onInput: (chunk: string) => void, onResize: () => void): () => void;
+}
+
 export interface ProgramDeps {
   readonly version: string;
   readonly output: Output;
   readonly node: NodeAccess;
   readonly agent: AgentAccess;
+  readonly follow: AgentStream;
+  readonly terminal: Terminal;
   readonly installer: Installer;
   /** Runs until a signal; resolves with the exit status. */
   readonly runAgent: (options: AgentOptions) => Promise<number>;

@@ -9,9 +9,13 @@ import { explainCommand } from './explain.ts';
 import { gcCommand } from './gc.ts';
 import { addInstallCommands, namesOf } from './install.ts';
 import { captureCommand, inventoryCommand } from './inventory.ts';
+import { inventoryDiffCommand } from './inventory-diff.ts';
 import { lintCommand } from './lint.ts';
+import { pageCommand } from './page.ts';
 import { planCommand } from './plan.ts';
 import type { AgentOptions, ProgramDeps } from './port.ts';
+import { topologyCommand } from './topology/command.ts';
+import { watchCommand } from './watch/command.ts';
 
 const RUN_DIR = '/run/berth';
 
@@ -111,13 +115,40 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     )
     .action(run((options: AgentOptions) => deps.runAgent(options)));
 
-  program
+  const inventory = program
     .command('inventory')
-    .description('list NICs, virtual functions and uplinks, and who has them')
+    .description('list NICs, virtual functions and uplinks, who has them, and what is wrong with them')
     .addOption(formatOption(['table', 'wide', 'json', 'yaml']))
+    .option('--counters', 'with what the PFs counted of each VF; asks the drivers')
     .addOption(rootOption())
     .addOption(runDirOption())
     .action(run(inventoryCommand(deps)));
+  inventory
+    .command('diff <before> <after>')
+    .description('compare two saved inventories (JSON or YAML) or captured trees')
+    .addOption(formatOption(['text', 'json']))
+    .option('--exit-code', 'exit with 1 when something differs')
+    .action(run(inventoryDiffCommand(deps)));
+
+  program
+    .command('topology')
+    .description('draw NUMA nodes, PCIe roots, NICs, virtual functions and pods')
+    .addOption(formatOption(['text', 'svg']))
+    .addOption(rootOption())
+    .addOption(runDirOption())
+    .action(run(topologyCommand(deps)));
+
+  program
+    .command('watch')
+    .description('show the devices of this node live: filter, sort, findings')
+    .addOption(runDirOption())
+    .action(run(watchCommand(deps)));
+
+  program
+    .command('page')
+    .description("print the address of the agent's page, with its token, for a browser")
+    .addOption(runDirOption())
+    .action(run(pageCommand(deps)));
 
   program
     .command('capture <directory>')

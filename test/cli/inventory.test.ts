@@ -9,6 +9,7 @@ import { parseMacAddress, parsePciAddress } from '../../src/engine/values.ts';
 import type { InventoryView } from '../../src/engine/view.ts';
 import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
 import { notAsked } from './no-installer.ts';
+import { noTerminal } from './no-terminal.ts';
 
 const HELD = parsePciAddress('0000:10:02.0');
 
@@ -169,6 +170,8 @@ function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: 
       if (agent instanceof BerthError) throw agent;
       return agent;
     },
+    follow: async () => undefined,
+    terminal: noTerminal,
     installer: notAsked,
     runAgent: async () => 0,
   } as ProgramDeps;

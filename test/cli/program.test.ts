@@ -9,6 +9,7 @@ import type { Plan } from '../../src/engine/pools/model.ts';
 import { parseContainerId, parseIfName, parseNetworkName, parsePciAddress } from '../../src/engine/values.ts';
 import type { AgentStatus, ConfigProblem, Explanation } from '../../src/engine/view.ts';
 import { notAsked } from './no-installer.ts';
+import { noTerminal } from './no-terminal.ts';
 
 const NOW = new Date('2026-01-01T00:10:00Z');
 const SINCE = '2026-01-01T00:05:00Z';
@@ -96,6 +97,8 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
     output: { out: (text) => (out += text), err: (text) => (err += text), color: false, now: () => NOW },
     node: {
       inventory: () => Promise.reject(new Error('not asked for')),
+      counters: () => Promise.reject(new Error('not asked for')),
+      saved: () => Promise.reject(new Error('not asked for')),
       plan: () => Promise.resolve(report),
       explain: () => Promise.resolve(explanation),
       lint: () => Promise.resolve([]),
@@ -103,6 +106,8 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
       configSchema: () => ({}),
     },
     agent: <T>(_runDir: string, path: string) => Promise.resolve(answers[path] as T),
+    follow: () => Promise.reject(new Error('not asked for')),
+    terminal: noTerminal,
     installer: notAsked,
     runAgent: (options) => {
       agentOptions = options;

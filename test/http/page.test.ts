@@ -1,7 +1,10 @@
 /** The stream and the page's server: who gets what, and what happens to clients that misbehave. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { FeedDocument } from '../../src/engine/feed/document.ts';
 import { createFeed, type Feed } from '../../src/engine/feed/feed.ts';
@@ -11,6 +14,8 @@ import { silentLogger } from '../../src/engine/logger.ts';
 import type { AgentView } from '../../src/engine/view.ts';
 import { createEventStreams, type EventStreams } from '../../src/http/event-stream.ts';
 import { type PageServer, servePage } from '../../src/http/page.ts';
+import { serveApi } from '../../src/http/server.ts';
+import { followAgent } from '../../src/http/stream-client.ts';
 import { isLoopback, parseListenAddress } from '../../src/http/tcp-listener.ts';
 import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
 
@@ -251,6 +256,43 @@ test('a client that never reads is cut off, and the others are not held up', asy
   reader.close();
   socket.destroy();
   await ended;
+});
+
+test('the command line follows the stream over the socket, and keeps the whole up to date', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-stream-'));
+  const socketPath = join(folder, 'api.sock');
+  const api = await serveApi({
+    collect: () => Promise.reject(new Error('not asked for')),
+    socketPath,
+    view: {} as AgentView,
+    streams: context.streams,
+    peerUid: () => 0,
+    log: silentLogger,
+  });
+  const ended = new AbortController();
+  const documents: FeedDocument[] = [];
+  await followAgent(
+    socketPath,
+    (document) => {
+      documents.push(document);
+      if (documents.length === 2) return ended.abort();
+      const [first] = context.now.nics;
+      context.now = { ...context.now, nics: first === undefined ? [] : [first] };
+      context.change();
+    },
+    ended.signal,
+  );
+  assert.deepEqual(
+    documents.map((document) => document.devices.size),
+    [4, 3],
+  );
+  assert.equal(documents[1]?.node, documents[0]?.node);
+  await api.close();
+  await assert.rejects(
+    followAgent(socketPath, () => undefined, new AbortController().signal),
+    { reason: 'agent-away' },
+  );
+  rmSync(folder, { recursive: true });
 });
 
 test('nobody watching costs nothing: the view is asked for once, when somebody comes', async ({ change }) => {

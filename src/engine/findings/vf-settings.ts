@@ -28,7 +28,7 @@ const spoofCheckWithoutMac: FindingRule = {
       },
       (vfs, nic) => ({
         severity: 'warning',
-        evidence: `${nameOf(nic)}: ${vfNames(vfs)} in use with spoof check and without an administrative MAC`,
+        evidence: `${nameOf(nic)}: ${vfNames(vfs)} with spoof check and without an administrative MAC`,
         remedy: 'Give the network a MAC address, or switch the spoof check off where the pod chooses its own.',
       }),
     ),

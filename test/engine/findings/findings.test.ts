@@ -207,7 +207,7 @@ const CASES: readonly Case[] = [
     more: { owners: { [VF0]: OWNER } },
     severity: 'warning',
     subject: '0000:10:00.0',
-    evidence: 'eth0 (0000:10:00.0): VF 0 in use with spoof check and without an administrative MAC',
+    evidence: 'eth0 (0000:10:00.0): VF 0 with spoof check and without an administrative MAC',
   },
   {
     id: 'vf-trusted-and-free',

@@ -1,0 +1,34 @@
+/** The terminal of this process, for `berth watch`. */
+import type { Terminal } from '../cli/port.ts';
+
+const ALTERNATE_SCREEN = '\u001b[?1049h\u001b[?25l';
+const OWN_SCREEN = '\u001b[?25h\u001b[?1049l';
+
+/** Raw input and the alternate screen between `open` and what it answers; also when the process is ended meanwhile. */
+export function processTerminal(): Terminal {
+  const { stdin, stdout } = process;
+  return {
+    isInteractive: stdin.isTTY === true && stdout.isTTY === true,
+    size: () => ({ columns: stdout.columns ?? 80, rows: stdout.rows ?? 24 }),
+    write: (text) => void stdout.write(text),
+    open(onInput, onResize) {
+      const close = (): void => {
+        stdin.setRawMode(false);
+        stdin.pause();
+        stdin.off('data', onInput);
+        stdout.off('resize', onResize);
+        process.off('exit', close);
+        for (const name of ['SIGTERM', 'SIGHUP'] as const) process.off(name, onSignal);
+        stdout.write(OWN_SCREEN);
+      };
+      const onSignal = (): void => process.exit(1);
+      stdin.setRawMode(true);
+      stdin.setEncoding('utf8').on('data', onInput).resume();
+      stdout.on('resize', onResize);
+      process.on('exit', close);
+      for (const name of ['SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal);
+      stdout.write(ALTERNATE_SCREEN);
+      return close;
+    },
+  };
+}

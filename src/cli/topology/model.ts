@@ -1,0 +1,81 @@
+/** The node as a tree to draw: NUMA nodes, PCIe roots, NICs, runs of VFs that stand alike, pods. Pure. */
+
+import type { Nic, Vf, VirtualLink } from '../../engine/inventory/model.ts';
+import { type DeviceState, stateOf } from '../../engine/inventory-view.ts';
+import type { DeviceOwner, InventoryView } from '../../engine/view.ts';
+
+export interface Topology {
+  readonly name: string;
+  readonly machine: string | undefined;
+  readonly sockets: readonly Socket[];
+  /** Bonds, bridges and whatever else joins NICs. */
+  readonly joins: readonly VirtualLink[];
+}
+
+export interface Socket {
+  /** `undefined` where the firmware does not tell. */
+  readonly numaNode: number | undefined;
+  readonly roots: readonly { readonly name: string | undefined; readonly nics: readonly DrawnNic[] }[];
+}
+
+export interface DrawnNic {
+  readonly nic: Nic;
+  readonly runs: readonly VfRun[];
+}
+
+/** Consecutive VFs of which the same is to be said; one with an owner stands alone. */
+export interface VfRun {
+  readonly vfs: readonly Vf[];
+  readonly state: DeviceState;
+  readonly pool: string | undefined;
+  readonly driver: string | undefined;
+  readonly problem: string | undefined;
+  readonly owner: DeviceOwner | undefined;
+}
+
+export function topologyOf(view: InventoryView): Topology {
+  const { node, nics, virtual } = view.inventory;
+  const sockets = [...Map.groupBy(nics, (nic) => nic.numaNode)]
+    .sort(([one], [other]) => (one ?? Infinity) - (other ?? Infinity))
+    .map(([numaNode, members]) => ({
+      numaNode,
+      roots: [...Map.groupBy(members, (nic) => nic.pcieRoot)].map(([name, under]) => ({
+        name,
+        nics: under.map((nic) => ({ nic, runs: runsOf(nic, view) })),
+      })),
+    }));
+  const names = new Set(nics.flatMap((nic) => nic.ifname ?? []).map(String));
+  const joins = virtual.filter((link) => link.lowers.some((lower) => names.has(lower)));
+  return { name: node.name, machine: node.machine, sockets, joins };
+}
+
+function runsOf(nic: Nic, view: InventoryView): readonly VfRun[] {
+  const runs: VfRun[] = [];
+  for (const vf of nic.vfs) {
+    const last = runs.at(-1);
+    const run: VfRun = {
+      vfs: [vf],
+      state: stateOf(vf, view),
+      pool: view.pools[vf.address],
+      driver: vf.driver,
+      problem: view.unhealthy?.[vf.address],
+      owner: view.owners[vf.address],
+    };
+    if (last !== undefined && isAlike(last, run)) runs[runs.length - 1] = { ...last, vfs: [...last.vfs, vf] };
+    else runs.push(run);
+  }
+  return runs;
+}
+
+function isAlike(one: VfRun, other: VfRun): boolean {
+  const before = one.vfs.at(-1)?.index ?? -1;
+  return (
+    one.owner === undefined &&
+    other.owner === undefined &&
+    other.vfs[0]?.index === before + 1 &&
+    one.state === other.state &&
+    one.pool === other.pool &&
+    one.driver === other.driver &&
+    one.problem === other.problem
+  );
+}

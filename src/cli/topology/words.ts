@@ -1,0 +1,45 @@
+/** What both drawings say of a NIC and of its VFs. */
+import type { Netdev, PcieLink } from '../../engine/inventory/model.ts';
+import { linkText } from '../inventory-output.ts';
+import type { DrawnNic, VfRun } from './model.ts';
+
+/** `igb · up 25G · 6 of 7 VFs · PCIe 16GT x8`. */
+export function nicText({ nic }: DrawnNic): string {
+  return [
+    nic.deviceName ?? nic.vendorName ?? `${nic.vendor}:${nic.device}`,
+    nic.driver ?? 'no driver',
+    linkState(nic.netdev),
+    nic.sriov === undefined ? '' : `${nic.sriov.numVfs} of ${nic.sriov.totalVfs} VFs`,
+    pcie(nic.pcieNow, nic.pcieBest),
+  ]
+    .filter((part) => part !== '')
+    .join(' · ');
+}
+
+/** `VF 3` or `VFs 0-127`. */
+export function runName({ vfs }: VfRun): string {
+  const [first, last] = [vfs[0]?.index, vfs.at(-1)?.index];
+  return first === last ? `VF ${first}` : `VFs ${first}-${last}`;
+}
+
+/** `taken by default/web-0 as net1`, `free in berth.dev/vf`. */
+export function runText({ driver, owner, pool, problem, state }: VfRun): string {
+  if (owner !== undefined) {
+    return `taken by ${owner.pod ?? `container ${owner.containerId.slice(0, 12)}`} as ${owner.ifname}`;
+  }
+  const where = pool === undefined ? (driver ?? 'no driver') : `in ${pool}`;
+  return `${state} ${state === 'unused' ? `(${where})` : where}${problem === undefined ? '' : `: ${problem}`}`;
+}
+
+function linkState(netdev: Netdev | undefined): string {
+  if (netdev === undefined) return 'no interface here';
+  if (netdev.adminUp === false) return 'down';
+  if (netdev.carrier === false) return 'no carrier';
+  return netdev.speedMbps === undefined ? 'up' : `up ${netdev.speedMbps / 1000}G`;
+}
+
+function pcie(now: PcieLink | undefined, best: PcieLink | undefined): string {
+  if (now === undefined) return '';
+  const isLess = (now.width ?? 0) < (best?.width ?? 0) || (now.gtps ?? 0) < (best?.gtps ?? 0);
+  return `PCIe ${linkText(now)}${isLess ? ` of ${linkText(best)}` : ''}`;
+}
