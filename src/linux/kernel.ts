@@ -17,7 +17,7 @@ import {
   O_NONBLOCK,
   O_RDONLY,
   open,
-  openPooledIfPresent,
+  openPooledIfReachable,
 } from './ffi/index.ts';
 import { RTM_GETNSID, RTM_NEWNSID, readNsid, writeNsidAssign, writeNsidGet } from './netlink/nsid.ts';
 import { malformed } from './netlink/wire/attribute.ts';
@@ -78,7 +78,7 @@ export function createKernel(options: KernelOptions): LinuxKernel {
 
     async open(path) {
       // Not blocking: whatever stands at a path that somebody else wrote, a FIFO for example.
-      const fd = await openPooledIfPresent(path, O_RDONLY | O_NONBLOCK);
+      const fd = await openPooledIfReachable(path, O_RDONLY | O_NONBLOCK);
       if (fd === undefined) return undefined;
       if (isNetworkNamespace(fd)) return wrap(fd);
       close(fd);

@@ -201,7 +201,7 @@ export interface Kernel {
   readonly host: Namespace;
   /** Takes ownership of a descriptor (passed by the shim). Throws `Invalid` when it is no network namespace; closes it then. */
   adopt(fd: number): Promise<Namespace>;
-  /** Opens a namespace by path; `undefined` when the path is missing or is not an nsfs file (which proves nothing). */
+  /** Opens a namespace by path; `undefined` when the path is missing, out of reach or not an nsfs file (which proves nothing). */
   open(path: string): Promise<Namespace | undefined>;
   /** The nsid of a namespace as the host sees it, assigned when it had none. */
   nsid(of: Namespace): Promise<number>;

@@ -26,18 +26,28 @@ export async function locateSandbox(
       return { view: { state: 'open', namespace: opened }, close: () => opened.close() };
     const cookie = opened.id.cookie;
     opened.close();
-    return {
-      view: { state: 'dead', proof: `${sandbox.path} is namespace ${cookie} now, not ${sandbox.cookie}` },
-      close: nothingToClose,
-    };
+    if (!isOfProcess(sandbox.path)) {
+      return {
+        view: { state: 'dead', proof: `${sandbox.path} is namespace ${cookie} now, not ${sandbox.cookie}` },
+        close: nothingToClose,
+      };
+    }
   }
   if (!(await kernel.isNamespaceAlive(sandbox.nsid)))
     return { view: { state: 'dead', proof: `nsid ${sandbox.nsid} is free` }, close: nothingToClose };
   return {
     view: {
       state: 'unknown',
-      why: `${sandbox.path === '' ? 'it has no path' : `${sandbox.path} cannot be opened`} and nsid ${sandbox.nsid} is in use`,
+      why: `${sandbox.path === '' ? 'it has no path' : `${sandbox.path} does not lead to it`} and nsid ${sandbox.nsid} is in use`,
     },
     close: nothingToClose,
   };
+}
+
+/**
+ * ctr names sandboxes `/proc/<pid>/ns/net`. The pid is one of the runtime's pid namespace: here it may
+ * be any other process, so that only the right cookie at such a path proves something.
+ */
+function isOfProcess(path: string): boolean {
+  return path.startsWith('/proc/');
 }

@@ -38,12 +38,18 @@ export function open(path: string, flags: number): number {
   return checked(openCall.now(path, flags | O_CLOEXEC), 'file.open', path);
 }
 
-/** Like `openIfPresent` on a thread of the pool: for paths on any file system. */
-export async function openPooledIfPresent(path: string, flags: number): Promise<number | undefined> {
+/**
+ * Opens on a thread of the pool, for paths on any file system that somebody else wrote. `undefined`
+ * when nothing that can be opened is there: `/proc/<pid>/ns/net` of another pid namespace is some
+ * other process here, or a thread of the kernel, which answers EACCES.
+ */
+export async function openPooledIfReachable(path: string, flags: number): Promise<number | undefined> {
   const fd = await openCall.pooled(undefined, path, flags | O_CLOEXEC);
-  if (fd === -errnoOf('ENOENT') || fd === -errnoOf('ENOTDIR')) return undefined;
+  if (UNREACHABLE.some((name) => fd === -errnoOf(name))) return undefined;
   return checked(fd, 'file.open', path);
 }
+
+const UNREACHABLE = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ESRCH'] as const;
 
 /** Like `open`; `undefined` when there is no such file. */
 export function openIfPresent(path: string, flags: number): number | undefined {

@@ -98,6 +98,24 @@ for (const file of [
   });
 }
 
+test('a process of another pid namespace at the path of a sandbox proves nothing', async () => {
+  const node = createPodNode();
+  // ctr: the path is right in the runtime's pid namespace, and some other process here.
+  const path = '/proc/4711/ns/net';
+  await node.attach('c1', macvlan(), { path });
+  const sandbox = node.world.paths.get(path);
+  assert.ok(sandbox);
+  node.world.paths.delete(path);
+  node.world.paths.set('/moved', sandbox);
+  node.world.addSandbox(path);
+  const report = await node.restart().recover();
+  assert.equal(report.restored, []);
+  assert.equal(
+    report.unknown.map(({ attachment }) => attachment),
+    ['c1@net1'],
+  );
+});
+
 test('a DEL without a record succeeds and does not touch the device in use', async () => {
   const node = createPodNode();
   await node.attach('live', vf(node.device(0), { vlan: 5 }));
