@@ -37,7 +37,10 @@ export function renderStatus(status: AgentStatus, now: Date): string {
 function tenancyNotes({ namespaces, refused }: ResourceStatus, now: Date): readonly string[] {
   if (namespaces === undefined) return [];
   const last = refused === undefined ? '' : `, last pod ${refused.lastPod} ${age(refused.lastAt, now)} ago`;
-  const count = refused === undefined ? [] : [`refused ${refused.count} attachments from elsewhere${last}`];
+  const count =
+    refused === undefined
+      ? []
+      : [`refused ${refused.count} attachment${refused.count === 1 ? '' : 's'} from elsewhere${last}`];
   return [`for namespaces ${namespaces.join(', ')}`, ...count];
 }
 

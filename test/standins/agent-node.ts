@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { AgentStatus } from '../../src/engine/view.ts';
 import { getFromAgent } from '../../src/http/client.ts';
 import { buildShim, temporaryFolder } from '../shim/built-shim.ts';
@@ -37,6 +38,8 @@ export interface AgentNode {
   /** Sends the signal and resolves with the exit status, or the signal's name. */
   endAgent(agent: ChildProcess, signal: NodeJS.Signals): Promise<number | string>;
   status(): Promise<AgentStatus>;
+  /** Runs another command of the program against the agent. */
+  berth(...words: readonly string[]): Promise<{ readonly out: string; readonly err: string; readonly exit: number }>;
   /** What all agents on this node have logged. */
   agentLog(): string;
   /** A macvlan network whose addresses are reserved below `folder`. */
@@ -50,6 +53,8 @@ export interface AgentNodeOptions {
   readonly devicesOf?: (pod: Pod) => ReadonlyMap<string, readonly string[]>;
   /** A program with its arguments that starts the agent, for example with fewer privileges. */
   readonly startedBy?: readonly string[];
+  /** Further arguments of `berth agent`. */
+  readonly agentArguments?: readonly string[];
   /** CNI_PATH; `/opt/cni/bin` when absent. */
   readonly cniPath?: string;
   /** The agent's network is that of the machine (the lab), whose sysfs it sees anyway. */
@@ -91,6 +96,7 @@ export async function createAgentNode(config: string, options: AgentNodeOptions 
       ...[...(options.startedBy ?? []), BERTH, 'agent', '--config', configFile, '--log-level', 'debug'],
       ...['--run-dir', runDir, '--state-dir', join(folder, 'state'), '--kubelet-dir', join(folder, 'k')],
       ...['--device-info-dir', join(folder, 'devinfo')],
+      ...(options.agentArguments ?? []),
     ];
     const command = options.onMachine === true ? words : [...OWN_SYSFS, ...words];
     const agent = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'inherit', 'pipe'] });
@@ -107,6 +113,12 @@ export async function createAgentNode(config: string, options: AgentNodeOptions 
     );
     return agent;
   };
+  const berth: AgentNode['berth'] = async (...words) => {
+    const child = spawn(BERTH, [...words, '--run-dir', runDir], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const [out, err] = [child.stdout, child.stderr].map((stream) => text(stream));
+    await once(child, 'close');
+    return { out: (await out) ?? '', err: (await err) ?? '', exit: child.exitCode ?? -1 };
+  };
   return {
     folder,
     kubelet,
@@ -116,6 +128,7 @@ export async function createAgentNode(config: string, options: AgentNodeOptions 
     startAgent,
     endAgent,
     status,
+    berth,
     agentLog: () => readFileSync(join(folder, 'agent.log'), 'utf8'),
     network: (name, more = {}) => ({
       namespace: 'default',
