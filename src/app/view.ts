@@ -2,6 +2,7 @@
 import type { Spool } from '../cni/index.ts';
 import type { AttachmentEngine } from '../engine/attachments/index.ts';
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
+import type { PodDevices } from '../engine/attachments/pod-devices.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
 import type { NodeReader } from '../engine/inventory/port.ts';
 import { inventoryView } from '../engine/inventory-view.ts';
@@ -12,6 +13,7 @@ import { asPciAddress, type PciAddress } from '../engine/values.ts';
 import {
   type AgentStatus,
   type AgentView,
+  type DeviceAllocation,
   type DeviceOwner,
   type PageAccess,
   type ResourceStatus,
@@ -33,6 +35,7 @@ export interface AgentParts {
   readonly tenancy: Pick<Tenancy, 'refusals'>;
   readonly kubelet: KubeletFrontEnd;
   readonly attachments: AttachmentEngine;
+  readonly podDevices: Pick<PodDevices, 'holders'>;
   readonly spool: Pick<Spool, 'state'>;
   readonly loop: LoopDelay;
   readonly page: () => PageAccess | undefined;
@@ -48,6 +51,7 @@ export function createAgentView(parts: AgentParts): AgentView {
     attachments: () => attachments.list(),
     garbage: () => attachments.collectGarbage(true),
     counters: () => readCounters(inventory.current, parts.reader),
+    allocations: () => allocationsOf(parts.podDevices),
     page: () => parts.page(),
     explain: (name) => {
       const explanation = pools.explain(name);
@@ -56,6 +60,11 @@ export function createAgentView(parts: AgentParts): AgentView {
       return owner === undefined ? explanation : { ...explanation, owner };
     },
   };
+}
+
+async function allocationsOf(podDevices: Pick<PodDevices, 'holders'>): Promise<readonly DeviceAllocation[]> {
+  const holders = await podDevices.holders();
+  return [...(holders ?? [])].flatMap(([device, list]) => list.map((holder) => ({ device, ...holder })));
 }
 
 function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddress, DeviceOwner>> {

@@ -127,7 +127,12 @@ function resourceLines({ appearing, disappearing }: PlanChanges['resources'], ag
 
 function podRow(concern: PodConcern): readonly string[] {
   const device = labelOf([concern], ({ device: id }) => id);
-  return [concern.pod ?? `container ${concern.containerId.slice(0, 12)}`, concern.interface, device, concern.note];
+  return [
+    concern.pod ?? `container ${concern.containerId?.slice(0, 12) ?? ''}`,
+    concern.interface ?? '',
+    device,
+    concern.note,
+  ];
 }
 
 /** Devices of one PF with the same key are together; others are alone. In the order of the first of each. */

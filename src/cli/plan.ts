@@ -1,7 +1,13 @@
 /** Body of `berth plan`: what a configuration gives on this node, and what it changes. */
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import type { Plan } from '../engine/pools/model.ts';
-import { type AgentStatus, describeProblem, type InventoryView, isError } from '../engine/view.ts';
+import {
+  type AgentStatus,
+  type DeviceAllocation,
+  describeProblem,
+  type InventoryView,
+  isError,
+} from '../engine/view.ts';
 import { fromRunningAgent } from './commands.ts';
 import { renderPlan } from './plan-output.ts';
 import type { PlanAnswer, ProgramDeps, RunningAgent } from './port.ts';
@@ -58,10 +64,11 @@ export async function runningAgent(
   const query = { runDir, root };
   const status = await fromRunningAgent<AgentStatus>(deps, query, '/v1/status');
   if (status === undefined) return undefined;
-  const [plan, view, attachments] = await Promise.all([
+  const [plan, view, attachments, allocations] = await Promise.all([
     deps.agent<Plan>(runDir, '/v1/plan'),
     deps.agent<InventoryView>(runDir, '/v1/inventory'),
     deps.agent<readonly AttachmentSummary[]>(runDir, '/v1/attachments'),
+    deps.agent<readonly DeviceAllocation[]>(runDir, '/v1/allocations'),
   ]);
   const { problems, resourcePrefix, source } = status.configuration;
   if (problems.length > 0) {
@@ -73,6 +80,7 @@ export async function runningAgent(
     plan,
     inventory: view.inventory,
     attachments,
+    allocations,
     ...(resourcePrefix === undefined ? {} : { resourcePrefix }),
   };
 }

@@ -3,7 +3,7 @@
  * line. Stable: `-o json` prints these shapes as they are.
  */
 import type { GarbageReport } from './attachments/garbage.ts';
-import type { AttachmentSummary } from './attachments/model.ts';
+import type { AttachmentSummary, PodIdentity } from './attachments/model.ts';
 import { BerthError } from './errors.ts';
 import type { Inventory, VfCounters } from './inventory/model.ts';
 import type { DeviceExplanation } from './pools/explain.ts';
@@ -102,6 +102,15 @@ export interface Explanation extends DeviceExplanation {
   readonly owner?: DeviceOwner;
 }
 
+/** A device that kubelet gave to a pod, attached or not: pods on userspace drivers have no attachment. */
+export interface DeviceAllocation {
+  /** As kubelet knows it: PCI address or slot. */
+  readonly device: string;
+  readonly resource: string;
+  readonly pod: PodIdentity;
+  readonly container: string;
+}
+
 /** `berth inventory --counters`: what PFs counted, by address of the VF; VFs that nobody counted are absent. */
 export type CountersView = Readonly<Record<PciAddress, VfCounters>>;
 
@@ -115,6 +124,8 @@ export interface PageAccess {
 export interface AgentView {
   /** Asks the drivers. */
   counters(): Promise<CountersView>;
+  /** What kubelet says it has given to pods; empty when it cannot be asked. */
+  allocations(): Promise<readonly DeviceAllocation[]>;
   /** `undefined` when the page is not served. */
   page(): PageAccess | undefined;
   status(): AgentStatus;

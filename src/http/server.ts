@@ -35,7 +35,7 @@ export interface ApiServer {
 }
 
 const PATHS =
-  'Paths are /v1/status, /v1/inventory, /v1/counters, /v1/plan, /v1/attachments, /v1/gc, /v1/explain?device=NAME, /v1/stream and /v1/page.';
+  'Paths are /v1/status, /v1/inventory, /v1/counters, /v1/plan, /v1/attachments, /v1/allocations, /v1/gc, /v1/explain?device=NAME, /v1/stream and /v1/page.';
 
 /** More than the command line ever opens; the rest waits in the kernel's backlog. */
 const MAX_CONNECTIONS = 32;
@@ -138,6 +138,8 @@ function route(view: AgentView, url: URL): unknown {
       return view.inventory();
     case '/v1/counters':
       return view.counters();
+    case '/v1/allocations':
+      return view.allocations();
     case '/v1/page':
       return view.page() ?? noPage();
     case '/v1/plan':

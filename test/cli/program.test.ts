@@ -90,6 +90,7 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
     '/v1/attachments': [attachment],
     '/v1/plan': plan,
     '/v1/inventory': view,
+    '/v1/allocations': [],
     '/v1/explain?device=eth0v0': explanation,
   };
   const deps: ProgramDeps = {
@@ -172,10 +173,17 @@ test('plan and explain of a file ask the agent what runs, and judge by its prefi
     '/v1/status': { ...status, configuration: { ...status.configuration, resourcePrefix: 'example.com' } },
     '/v1/plan': plan,
     '/v1/inventory': view,
+    '/v1/allocations': [],
     '/v1/attachments': [attachment],
   };
   const agent: ProgramDeps['agent'] = <T>(_: string, path: string) => Promise.resolve(answers[path] as T);
-  const running = { plan, inventory: view.inventory, attachments: [attachment], resourcePrefix: 'example.com' };
+  const running = {
+    plan,
+    inventory: view.inventory,
+    attachments: [attachment],
+    allocations: [],
+    resourcePrefix: 'example.com',
+  };
   const { err } = await run(['plan', '-f', 'x.yaml'], { agent, node });
   await run(['plan'], { agent, node });
   await run(['explain', 'eth0v0', '-f', 'x.yaml', '--resource-prefix', 'mine.example'], { agent, node });

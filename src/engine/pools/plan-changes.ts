@@ -3,7 +3,8 @@
  * that change pools, and pods that would be concerned. Kubelet learns of all of it at once; a pod
  * keeps the device it has, and the device stays in its pool until the pod is gone.
  */
-import type { AttachmentSummary } from '../attachments/model.ts';
+import type { AttachmentSummary, PodIdentity } from '../attachments/model.ts';
+import type { DeviceAllocation } from '../view.ts';
 import type { LinkIndex } from './links.ts';
 import type { Plan, PoolSpec, PoolState } from './model.ts';
 import { type DeviceNames, namesOfFunction } from './plan-names.ts';
@@ -31,9 +32,10 @@ export interface DeviceMove extends DeviceNames {
 export interface PodConcern extends DeviceNames {
   /** `namespace/name`, when the runtime told. */
   readonly pod?: string;
-  readonly containerId: string;
-  /** Interface name in the sandbox; of `ifname` there is only the host's. */
-  readonly interface: string;
+  /** Absent for a device that kubelet gave to the pod and that is not attached. */
+  readonly containerId?: string;
+  /** Interface name in the sandbox, when it is attached; of `ifname` there is only the host's. */
+  readonly interface?: string;
   /** PCI address, or the slot or interface name of an uplink. */
   readonly device: string;
   readonly from: string;
@@ -50,9 +52,11 @@ export interface Comparison {
   /** What it gives when all pods are gone. */
   readonly settled: Plan;
   readonly attachments: readonly AttachmentSummary[];
+  readonly allocations: readonly DeviceAllocation[];
 }
 
-export function comparePlans({ attachments, running, settled, wanted }: Comparison, index: LinkIndex): PlanChanges {
+export function comparePlans(comparison: Comparison, index: LinkIndex): PlanChanges {
+  const { running, wanted } = comparison;
   const now = new Set(running.pools.map(({ spec }) => spec.resource));
   const then = new Set(wanted.pools.map(({ spec }) => spec.resource));
   return {
@@ -61,7 +65,7 @@ export function comparePlans({ attachments, running, settled, wanted }: Comparis
       disappearing: [...now].filter((resource) => !then.has(resource)),
     },
     devices: movesOf(placesOf(running), placesOf(wanted), index),
-    pods: attachments.flatMap((attachment) => concernOf(attachment, running, settled, index)),
+    pods: usesOf(comparison).flatMap((use) => concernOf(use, comparison, index)),
   };
 }
 
@@ -106,25 +110,46 @@ function movesOf(
   });
 }
 
-function concernOf(
-  attachment: AttachmentSummary,
-  running: Plan,
-  settled: Plan,
-  index: LinkIndex,
-): readonly PodConcern[] {
-  const before = poolOf(attachment, running);
+/** A device and the pod that has it. */
+interface DeviceUse extends Pick<PodConcern, 'containerId' | 'interface'> {
+  /** Absent when nobody told. */
+  readonly pod?: PodIdentity;
+  /** PCI address, slot, or the uplink's name. */
+  readonly device: string;
+  /** Of an attachment: two kinds of slots on one uplink have the same ids. */
+  readonly kind?: string;
+  /** Of an allocation. */
+  readonly resource?: string;
+}
+
+/** Attachments, and what kubelet gave to pods besides: those on userspace drivers may have no network. */
+function usesOf({ allocations, attachments }: Comparison): readonly DeviceUse[] {
+  const attached = attachments.map(({ containerId, device, ifname, kind, pod, slot }) => ({
+    containerId,
+    interface: ifname,
+    device: slot ?? device,
+    kind,
+    ...(pod === undefined ? {} : { pod }),
+  }));
+  const known = new Set(attached.map(({ device, pod }) => `${device} ${pod?.namespace}/${pod?.name}`));
+  const others = allocations.filter(({ device, pod }) => !known.has(`${device} ${pod.namespace}/${pod.name}`));
+  return [...attached, ...others.map(({ device, pod, resource }) => ({ device, pod, resource }))];
+}
+
+function concernOf(use: DeviceUse, { running, settled }: Comparison, index: LinkIndex): readonly PodConcern[] {
+  const before = poolOf(use, running);
   if (before === undefined) return [];
-  const after = poolOf(attachment, settled);
-  const note = noteOn(attachment, before.spec, after?.spec, settled);
+  const after = poolOf({ ...use, kind: before.spec.kind }, settled);
+  const note = noteOn(use, before.spec, after?.spec, settled);
   if (note === undefined) return [];
-  const { containerId, device, ifname, pod, slot } = attachment;
+  const { containerId, device, pod } = use;
   return [
     {
       ...(pod === undefined ? {} : { pod: `${pod.namespace}/${pod.name}` }),
-      containerId,
-      interface: ifname,
-      device: slot ?? device,
-      ...(slot === undefined ? namesOfFunction(device, index) : {}),
+      ...(containerId === undefined ? {} : { containerId }),
+      ...(use.interface === undefined ? {} : { interface: use.interface }),
+      device,
+      ...namesOfFunction(device, index),
       from: before.spec.resource,
       ...(after === undefined ? {} : { to: after.spec.resource }),
       note,
@@ -132,12 +157,7 @@ function concernOf(
   ];
 }
 
-function noteOn(
-  { pod }: AttachmentSummary,
-  before: PoolSpec,
-  after: PoolSpec | undefined,
-  settled: Plan,
-): string | undefined {
+function noteOn({ pod }: DeviceUse, before: PoolSpec, after: PoolSpec | undefined, settled: Plan): string | undefined {
   if (after?.resource === before.resource) {
     if (admitsNamespace(after, pod?.namespace)) return undefined;
     return `it keeps the device, and could not get it again: ${after.resource} would be for ${after.namespaces?.join(', ')}`;
@@ -149,19 +169,13 @@ function noteOn(
     : `the pod keeps the device of a resource that kubelet does not have any more; the device ${next}`;
 }
 
-/** The pool that offers what the attachment has; of an uplink without a slot, the pool of its kind. */
-function poolOf({ device, kind, slot }: AttachmentSummary, plan: Plan): PoolState | undefined {
-  const id = slot ?? device;
-  return plan.pools.find(({ spec, devices }) =>
-    devices.some(
-      (offered) =>
-        (offered.id === id && (offered.uplink === undefined || isKind(spec, kind))) ||
-        (slot === undefined && offered.uplink === device && isKind(spec, kind)),
-    ),
-  );
-}
-
-/** Slots of two kinds on one uplink have the same ids. */
-function isKind({ kind }: PoolSpec, wanted: string): boolean {
-  return kind === wanted;
+/** The pool that offers the device; of an uplink without a slot, the pool of the attachment's kind. */
+function poolOf({ device, kind, resource }: DeviceUse, plan: Plan): PoolState | undefined {
+  return plan.pools.find(({ spec, devices }) => {
+    if (resource !== undefined && kind === undefined && spec.resource !== resource) return false;
+    const isKind = kind === undefined || spec.kind === kind;
+    return devices.some(({ id, uplink }) =>
+      uplink === undefined ? id === device : isKind && (id === device || uplink === device),
+    );
+  });
 }

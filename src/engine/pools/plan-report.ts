@@ -5,6 +5,7 @@
  */
 import type { AttachmentSummary } from '../attachments/model.ts';
 import type { Inventory } from '../inventory/model.ts';
+import type { DeviceAllocation } from '../view.ts';
 import { evaluate } from './evaluate.ts';
 import { holdsOf } from './holds.ts';
 import { indexLinks, type LinkIndex } from './links.ts';
@@ -39,6 +40,8 @@ export interface RunningNode {
   readonly inventory: Inventory;
   readonly plan: Plan;
   readonly attachments: readonly AttachmentSummary[];
+  /** What kubelet gave to pods; absent when it cannot be asked. */
+  readonly allocations?: readonly DeviceAllocation[];
 }
 
 /** What the running configuration gives. */
@@ -49,7 +52,7 @@ export function reportRunning({ attachments, inventory, plan }: RunningNode): Pl
 
 /** What other pools would give in place of the running ones. */
 export function reportChange(specs: readonly PoolSpec[], running: RunningNode): PlanReport {
-  const { attachments, inventory, plan } = running;
+  const { allocations = [], attachments, inventory, plan } = running;
   const index = indexLinks(inventory);
   const context = contextOfRunning(running);
   const wanted = evaluate(specs, context);
@@ -58,7 +61,7 @@ export function reportChange(specs: readonly PoolSpec[], running: RunningNode): 
   const settled = evaluate(specs, { ...context, heldDevices: released });
   return {
     ...report(wanted, context, index),
-    changes: comparePlans({ running: plan, wanted, settled, attachments }, index),
+    changes: comparePlans({ running: plan, wanted, settled, attachments, allocations }, index),
   };
 }
 

@@ -175,6 +175,38 @@ test('a pod whose slot is beyond the new capacity is told, and one without a slo
   );
 });
 
+test('a device that kubelet gave to a pod without an attachment is a pod’s too, and one with both is told once', () => {
+  const plan = evaluate([low], context([], [], { inventory: node } as never));
+  const pod = { namespace: 'team-a', name: 'dpdk' };
+  const both = {
+    device: '0000:41:10.2',
+    resource: 'berth.dev/low',
+    pod: { namespace: 'team-a', name: 'web' },
+    container: 'a',
+  };
+  const allocations = [{ device: '0000:41:10.1', resource: 'berth.dev/low', pod, container: 'a' }, both];
+  const { changes } = reportChange([all], { inventory: node, plan, attachments: [attachment({})], allocations });
+  assert.deepEqual(
+    changes?.pods.map(({ device, interface: ifname, pod: name, to }) => [name, device, ifname, to]),
+    [
+      ['team-a/web', '0000:41:10.2', 'net1', 'berth.dev/all'],
+      ['team-a/dpdk', '0000:41:10.1', undefined, 'berth.dev/all'],
+    ],
+  );
+});
+
+test('an allocated slot is looked for in the pool that kubelet names', () => {
+  const inner = slotSpec('ipvlan', { uplinks: [{ names: ['eth0'] }] });
+  const plan = evaluate([macvlan, inner], context([], [], { inventory: node } as never));
+  const allocations = [
+    { device: 'eth0-1', resource: inner.resource, pod: { namespace: 'a', name: 'b' }, container: 'c' },
+  ];
+  const of = (specs: readonly PoolSpec[]) =>
+    reportChange(specs, { inventory: node, plan, attachments: [], allocations }).changes?.pods.map(({ from }) => from);
+  assert.deepEqual(of([inner]), []);
+  assert.deepEqual(of([macvlan]), [inner.resource]);
+});
+
 test('what runs is shown as it runs, without a comparison', () => {
   const plan = evaluate([low, all], context([], [], { inventory: node } as never));
   const report = reportRunning({ inventory: node, plan, attachments: [] });
