@@ -11,7 +11,8 @@ export type DeviceListCall = ServerWritableStream<Empty, Buffer>;
 export class DeviceStream {
   readonly #call: DeviceListCall;
   readonly #newest: () => Buffer;
-  #sending = false;
+  /** When the message was handed over that is on its way. */
+  #sendingSince: number | undefined;
   #outdated = false;
   #ended = false;
 
@@ -35,16 +36,21 @@ export class DeviceStream {
   /** Sends the newest list, after the one that is on its way. */
   publish(): void {
     if (this.#ended) return;
-    if (this.#sending) {
+    if (this.#sendingSince !== undefined) {
       this.#outdated = true;
       return;
     }
-    this.#sending = true;
+    this.#sendingSince = performance.now();
     this.#outdated = false;
     this.#call.write(this.#newest(), () => {
-      this.#sending = false;
+      this.#sendingSince = undefined;
       if (this.#outdated) this.publish();
     });
+  }
+
+  /** How long the other end has not taken the message that is on its way; 0 when there is none. */
+  get waitsMs(): number {
+    return this.#sendingSince === undefined || this.#ended ? 0 : performance.now() - this.#sendingSince;
   }
 
   end(): void {

@@ -73,6 +73,11 @@ export class PluginService {
     return this.#streams.size;
   }
 
+  /** How long kubelet has not taken a list that waits for it, in milliseconds; 0 when none waits. */
+  get waitsMs(): number {
+    return Math.max(0, ...[...this.#streams].map((stream) => stream.waitsMs));
+  }
+
   /** Why the pool is not offered as it is; `undefined` when it is. */
   get refusal(): BerthError | undefined {
     return this.#refusal;

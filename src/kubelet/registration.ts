@@ -32,6 +32,8 @@ export interface RegistrationTimings {
   readonly stableMs: number;
   /** How often sockets are looked after without any news of them. */
   readonly checkMs: number;
+  /** Kubelet reads a list at once; one that it has not read for so long is told. */
+  readonly stalledMs: number;
   /** How long kubelet must not have listed a device before its files go. */
   readonly confirmStaleMs: number;
 }
@@ -43,6 +45,7 @@ export const DEFAULT_TIMINGS: RegistrationTimings = {
   streamTimeoutMs: 15_000,
   stableMs: 5_000,
   checkMs: 5_000,
+  stalledMs: 10_000,
   confirmStaleMs: 30_000,
 };
 
@@ -157,7 +160,12 @@ export class Registration {
     const { delivery, resource } = this.#options;
     const refusal = this.#service.refusal;
     const refused = refusal === undefined ? [] : [`not offered: ${refusal.message}. ${refusal.remedy}`];
-    return [...refused, ...delivery.problems(resource)];
+    const waitsS = Math.floor(this.#service.waitsMs / 1000);
+    const stuck =
+      this.#service.waitsMs < this.#options.timings.stalledMs
+        ? []
+        : [`kubelet has not read the list of devices for ${waitsS} s. Look at its log; restart it if it hangs.`];
+    return [...refused, ...stuck, ...delivery.problems(resource)];
   }
 
   /** Ends streams, server, socket file and timers; resolves when all are gone. */

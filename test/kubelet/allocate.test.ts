@@ -14,9 +14,12 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import { silentLogger } from '../../src/engine/logger.ts';
 import { NO_HOLDS } from '../../src/engine/pools/holds.ts';
-import { parsePciAddress } from '../../src/engine/values.ts';
+import type { PoolFunction } from '../../src/engine/pools/model.ts';
+import { parseIfName, parsePciAddress } from '../../src/engine/values.ts';
 import { createDeviceInfoFolder } from '../../src/kubelet/device-info.ts';
 import { environmentOf, variableName } from '../../src/kubelet/environment.ts';
+import type { Grant } from '../../src/kubelet/grants.ts';
+import { createPodResources } from '../../src/kubelet/index.ts';
 import { away, inventory, nic, slotSpec, vf, vfio, vfSpec } from '../engine/pools/build.ts';
 import { eventually } from '../standins/eventually.ts';
 import { AdmissionError } from '../standins/kubelet/index.ts';
@@ -129,6 +132,25 @@ test('the devices of one container come from one NIC', async () => {
   });
 });
 
+test('the first Allocate after the start tells as much as every later one', async () => {
+  await withNode(
+    { specs: [vfSpec({ resource: RESOURCE, selectors: [{ drivers: ['uio_pci_generic'] }] })] },
+    async (node) => {
+      const uio = away(0, { driver: 'uio_pci_generic', deviceNodes: { uio: '/dev/uio0' } });
+      node.pools.update({ inventory: inventory([nic('eth0', [uio])]) });
+      await node.allocatable(1);
+      const first = await node.kubelet.admit(pod('p1', 1));
+      node.kubelet.remove(pod('p1', 1));
+      const second = await node.kubelet.admit(pod('p2', 1));
+      assert.deepEqual(first.containers[0]?.envs, second.containers[0]?.envs);
+      assert.equal(
+        first.containers[0]?.envs.PCIDEVICE_RIG_EXAMPLE_VF_INFO,
+        '{"0000:41:10.0":{"generic":{"deviceID":"0000:41:10.0"},"uio":{"mount":"/dev/uio0"}}}',
+      );
+    },
+  );
+});
+
 test('a device-info file is there when the pod is admitted, and goes with its device', async () => {
   await withNode({}, async (node) => {
     await node.allocatable(4);
@@ -192,6 +214,102 @@ test('a device-info file is written again only when it says something else', () 
   assert.equal(readdirSync(join(root, 'dp')).length, 1);
   rmSync(root, { recursive: true });
 });
+
+test('the files of a resource that only an earlier agent offered go, except those of devices that pods have', async () => {
+  const node = await testNode();
+  const folder = join(node.dir, 'devinfo', 'dp');
+  try {
+    const earlier = node.frontEnd();
+    await earlier.start();
+    await node.allocatable(4);
+    await node.kubelet.admit(pod('p1', 1));
+    await node.kubelet.admit(pod('p2', 1));
+    writeFileSync(join(folder, 'other.example-vf-0000:41:10.3-device.json'), '{}');
+    await earlier.stop();
+    assert.equal(readdirSync(folder).length, 3);
+    node.kubelet.remove(pod('p2', 1));
+    node.pools.update({ specs: [vfSpec({ resource: 'rig.example/new' })] });
+    const podDevices = createPodResources({ socketPath: node.kubelet.paths.podResourcesSocket, log: silentLogger });
+    const later = node.frontEnd({ podDevices });
+    await later.start();
+    await eventually(
+      () =>
+        assert.deepEqual(readdirSync(folder).toSorted(), [
+          'other.example-vf-0000:41:10.3-device.json',
+          'rig.example-vf-0000:41:10.0-device.json',
+        ]),
+      5_000,
+      () => 'the file of the freed device to go',
+    );
+    podDevices.close();
+  } finally {
+    await node.close();
+  }
+});
+
+const facts: readonly (readonly [string, PoolFunction, Grant | undefined, object])[] = [
+  [
+    'vhost-net and RDMA devices',
+    { pci: vf(0, { rdma: [{ name: 'mlx5_1' }, { name: 'mlx5_2' }] }), pf: nic('eth0') },
+    { nodes: [], info: {}, vhostNet: '/dev/vhost-net' },
+    {
+      type: 'pci',
+      version: '1.1.0',
+      pci: {
+        'pci-address': '0000:41:10.0',
+        'pf-pci-address': '0000:41:00.0',
+        'vhost-net': '/dev/vhost-net',
+        'rdma-device': 'mlx5_1,mlx5_2',
+      },
+    },
+  ],
+  [
+    'the representor',
+    { pci: vf(0, { representor: parseIfName('eth0_0') }), pf: nic('eth0') },
+    undefined,
+    {
+      type: 'pci',
+      version: '1.1.0',
+      pci: {
+        'pci-address': '0000:41:10.0',
+        'pf-pci-address': '0000:41:00.0',
+        'representor-device': 'eth0_0',
+      },
+    },
+  ],
+  [
+    'a vDPA device',
+    {
+      pci: vf(0, {
+        vdpa: [{ name: 'vdpa0', type: 'vhost', node: '/dev/vhost-vdpa-0' }],
+        representor: parseIfName('r0'),
+      }),
+      pf: nic('eth0'),
+    },
+    undefined,
+    {
+      type: 'vdpa',
+      version: '1.1.0',
+      vdpa: {
+        'parent-device': 'vdpa0',
+        driver: 'vhost',
+        path: '/dev/vhost-vdpa-0',
+        'pci-address': '0000:41:10.0',
+        'pf-pci-address': '0000:41:00.0',
+        'representor-device': 'r0',
+      },
+    },
+  ],
+];
+for (const [what, given, grant, expected] of facts) {
+  test(`device-info tells of ${what}`, () => {
+    const root = mkdtempSync(join(tmpdir(), 'berth-'));
+    createDeviceInfoFolder(root, silentLogger).write('berth.dev/vf', given, grant);
+    const text = readFileSync(join(root, 'dp', 'berth.dev-vf-0000:41:10.0-device.json'), 'utf8');
+    assert.deepEqual(JSON.parse(text), expected);
+    rmSync(root, { recursive: true });
+  });
+}
 
 test('files of resources that begin alike are told apart, and those of others are not listed', async () => {
   const root = mkdtempSync(join(tmpdir(), 'berth-'));

@@ -1,51 +1,10 @@
 /** Descriptors, sockets and listeners are the same after a hundred restarts of kubelet as before. */
 import assert from 'node:assert/strict';
-import { readdirSync, readlinkSync } from 'node:fs';
-import { isDeepStrictEqual } from 'node:util';
 import { test } from 'uvu';
 import type { RegistrationMode } from '../../src/kubelet/paths.ts';
 import { vfSpec } from '../engine/pools/build.ts';
+import { steady } from './held.ts';
 import { type TestNode, testNode } from './node.ts';
-
-interface Held {
-  readonly descriptors: number;
-  readonly sockets: number;
-  /** Listening or connected handles and timers that Node knows of. */
-  readonly handles: Readonly<Record<string, number>>;
-}
-
-function held(): Held {
-  const targets = readdirSync('/proc/self/fd').flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/self/fd/${fd}`)];
-    } catch {
-      return []; // the descriptor of the listing itself
-    }
-  });
-  const handles: Record<string, number> = {};
-  for (const kind of process.getActiveResourcesInfo()) {
-    if (kind.startsWith('Pipe') || kind.startsWith('FSEvent')) handles[kind] = (handles[kind] ?? 0) + 1;
-  }
-  return {
-    descriptors: targets.length,
-    sockets: targets.filter((target) => target.startsWith('socket:')).length,
-    handles,
-  };
-}
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
-
-/** What is held once it does not change any more: ends of connections close a few turns of the event loop later. */
-async function steady(): Promise<Held> {
-  let last = held();
-  for (let same = 0; same < 10; same++) {
-    await nextTurn();
-    const now = held();
-    if (!isDeepStrictEqual(now, last)) same = 0;
-    last = now;
-  }
-  return last;
-}
 
 async function restarted(node: TestNode, times: number): Promise<void> {
   for (let restart = 0; restart < times; restart++) {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { PodDevices } from '../../src/engine/attachments/pod-devices.ts';
 import { type Logger, silentLogger } from '../../src/engine/logger.ts';
 import type { PoolSpec } from '../../src/engine/pools/model.ts';
 import type { NodeDevice } from '../../src/engine/pools/node-devices.ts';
@@ -29,6 +30,7 @@ export const TIMINGS: RegistrationTimings = {
   streamTimeoutMs: 5_000,
   stableMs: 50,
   checkMs: 500,
+  stalledMs: 20,
   confirmStaleMs: 0,
 };
 
@@ -49,6 +51,7 @@ export interface FrontEndOptions {
   readonly timings?: Partial<RegistrationTimings>;
   readonly log?: Logger;
   readonly useCdi?: boolean;
+  readonly podDevices?: PodDevices;
   /** What the node has; all but iommufd unless told otherwise. */
   readonly nodeDevices?: readonly NodeDevice[];
 }
@@ -84,6 +87,7 @@ export async function testNode(
       log = silentLogger,
       useCdi = false,
       nodeDevices = NODE_DEVICES,
+      podDevices,
     } = {}) => {
       const frontEnd = createKubeletFrontEnd({
         pools,
@@ -93,6 +97,7 @@ export async function testNode(
         useCdi,
         offeredResourcesFile: join(dir, 'offered-resources.json'),
         nodeDevices: { has: (device) => nodeDevices.includes(device) },
+        ...(podDevices === undefined ? {} : { podDevices }),
         registration,
         log,
         timings: { ...TIMINGS, ...timings },
