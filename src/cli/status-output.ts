@@ -86,10 +86,11 @@ function podName(pod: PodIdentity | undefined): string {
 }
 
 export function renderExplanation(explanation: Explanation, now: Date): string {
-  const { device, ifname, what, owner, carriesNode } = explanation;
+  const { device, ifname, what, names = [], owner, carriesNode } = explanation;
   const name = ifname === undefined || ifname === device ? '' : ` (${printable(ifname)})`;
   const facts = [
     `${device}${name}: ${printable(what)}`,
+    ...(names.length === 0 ? [] : [`also ${names.map(printable).join(', ')}`]),
     ...(owner === undefined
       ? []
       : [`in ${ownerName(owner)} as ${printable(owner.ifname)} for ${age(owner.since, now)}`]),

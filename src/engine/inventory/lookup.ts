@@ -13,9 +13,9 @@ export type FoundDevice =
 
 /**
  * By PCI address (also without domain `0000`), interface name, alternative name, permanent or
- * current hardware address, serial number of the card (`SERIAL`, or `SERIAL@FUNCTION` where ports
+ * current hardware address (of a VF in a pod: the administrative one), RDMA device, serial number of the card (`SERIAL`, or `SERIAL@FUNCTION` where ports
  * share it), `<pf>#<index>` with any of these for the PF, and at last slot id `<uplink>-<n>`, split
- * at its last `-`. An exact interface name wins over every other reading.
+ * at its last `-`, or `<uplink>Mvp<n>` as macvtap-cni writes it. An exact interface name wins over every other reading.
  * @throws BerthError `Invalid` (reason `device-ambiguous`) for a serial number that several ports have.
  */
 export function findDevice(inventory: Inventory, name: string): FoundDevice | undefined {
@@ -25,6 +25,7 @@ export function findDevice(inventory: Inventory, name: string): FoundDevice | un
     byNetdev(inventory, (netdev) => netdev.altnames.includes(name)) ??
     byMac(inventory, name) ??
     bySerial(inventory, name) ??
+    byRdma(inventory, name) ??
     byVfIndex(inventory, name) ??
     bySlot(inventory, name)
   );
@@ -67,8 +68,23 @@ function byMac(inventory: Inventory, name: string): FoundDevice | undefined {
   const mac = asMacAddress(name);
   if (mac === undefined) return undefined;
   return (
-    byNetdev(inventory, (netdev) => netdev.permanentMac === mac) ?? byNetdev(inventory, (netdev) => netdev.mac === mac)
+    byNetdev(inventory, (netdev) => netdev.permanentMac === mac) ??
+    byNetdev(inventory, (netdev) => netdev.mac === mac) ??
+    find(inventory, (found) => found.kind === 'vf' && found.vf.settings?.adminMac === mac)
   );
+}
+
+function byRdma(inventory: Inventory, name: string): FoundDevice | undefined {
+  return find(inventory, (found) => {
+    if (found.kind === 'virtual') return false;
+    const { rdma = [] } = found.kind === 'nic' ? found.nic : found.vf;
+    return rdma.some((device) => device.name === name);
+  });
+}
+
+function find(inventory: Inventory, matches: (found: FoundDevice) => boolean): FoundDevice | undefined {
+  for (const found of devices(inventory)) if (matches(found)) return found;
+  return undefined;
 }
 
 function bySerial({ nics }: Inventory, name: string): FoundDevice | undefined {
@@ -102,6 +118,6 @@ function namesOf(netdev: Netdev): readonly string[] {
 }
 
 function bySlot(inventory: Inventory, name: string): FoundDevice | undefined {
-  const uplink = parseSlot(name)?.uplink;
+  const uplink = parseSlot(name)?.uplink ?? /^(.+)Mvp[0-9]{1,6}$/.exec(name)?.[1];
   return uplink === undefined ? undefined : byNetdev(inventory, (netdev) => netdev.ifname === uplink);
 }

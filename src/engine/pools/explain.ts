@@ -1,5 +1,6 @@
 /** Why a device is in a pool or not: what `berth explain` shows. The same decisions as evaluate.ts, put into words. */
-import { findDevice, netdevOf } from '../inventory/lookup.ts';
+import { type FoundDevice, findDevice, netdevOf } from '../inventory/lookup.ts';
+import { namesOf } from '../inventory/names.ts';
 import { evaluate } from './evaluate.ts';
 import { expandSpecs } from './expand.ts';
 import { deviceIdOf, indexLinks, type LinkIndex, type NodeLink } from './links.ts';
@@ -13,6 +14,8 @@ export interface DeviceExplanation {
   /** PCI address, name on the auxiliary bus, or the name of a link that has neither. */
   readonly device: string;
   readonly ifname?: string;
+  /** What else it answers to; those of a VF with a serial number or hardware address are the same at every boot. */
+  readonly names?: readonly string[];
   readonly kind: 'nic' | 'vf' | 'scalable' | 'accelerator' | 'virtual';
   /** `VF 3 of eth0`, `NIC`, `bond`, `vlan` ... */
   readonly what: string;
@@ -49,6 +52,18 @@ export function explain(
   }
   const device = findDevice(context.inventory, name);
   if (device === undefined) return undefined;
+  const explanation = explainFound(specs, context, index, device);
+  if (explanation === undefined) return undefined;
+  const names = namesOf(device).filter((other) => other !== explanation.device && other !== explanation.ifname);
+  return names.length === 0 ? explanation : { ...explanation, names };
+}
+
+function explainFound(
+  specs: readonly PoolSpec[],
+  context: PoolContext,
+  index: LinkIndex,
+  device: FoundDevice,
+): DeviceExplanation | undefined {
   const found = device.kind === 'vf' ? index.functions.get(device.vf.address) : undefined;
   if (found?.pf !== undefined) return explainVf(specs, context, index, found);
   const netdev = netdevOf(device);
@@ -61,7 +76,9 @@ export function explain(
 function findOther({ functions }: LinkIndex, name: string): PoolFunction | undefined {
   const byId = functions.get(name.toLowerCase()) ?? functions.get(`0000:${name.toLowerCase()}`) ?? functions.get(name);
   if (byId?.sf !== undefined || byId?.isAccelerator === true) return byId;
-  return [...functions.values()].find(({ sf }) => sf !== undefined && sf.ifname === name);
+  return [...functions.values()].find(
+    ({ sf }) => sf !== undefined && (sf.ifname === name || sf.rdma?.some((device) => device.name === name) === true),
+  );
 }
 
 /** A NIC or an accelerator without a netdev on the node. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { type FoundDevice, findDevice, netdevOf } from '../../../src/engine/inventory/lookup.ts';
-import { parseIfName, parsePciAddress } from '../../../src/engine/values.ts';
+import { namesOf } from '../../../src/engine/inventory/names.ts';
+import { parseIfName, parseMacAddress, parsePciAddress } from '../../../src/engine/values.ts';
 import { inventory, virtualLink } from './fixtures.ts';
 
 function shown(found: FoundDevice | undefined): string | undefined {
@@ -48,6 +49,44 @@ test('a port answers to the serial number of its card, and its VFs to the number
   ] as const) {
     assert.equal(shown(findDevice(one, name)), expected, name);
   }
+});
+
+test('RDMA devices, administrative addresses and slots of macvtap-cni lead to their devices', () => {
+  const [port, ...rest] = inventory().nics;
+  const [first, ...others] = port?.vfs ?? [];
+  assert.ok(port && first);
+  const { netdev: _away, ...away } = first;
+  const settings = { adminMac: parseMacAddress('02:aa:00:00:00:01') };
+  const vfs = [{ ...away, settings, rdma: [{ name: 'mlx5_2' }] }, ...others];
+  const node = inventory({ nics: [{ ...port, vfs, rdma: [{ name: 'mlx5_0' }] }, ...rest] });
+  for (const [name, expected] of [
+    ['mlx5_0', 'nic 0000:10:00.0'],
+    ['mlx5_2', 'vf 0000:10:02.0 of 0000:10:00.0'],
+    ['02:AA:00:00:00:01', 'vf 0000:10:02.0 of 0000:10:00.0'],
+    ['mlx5_9', undefined],
+    ['eth1Mvp3', 'nic 0000:11:00.0'],
+  ] as const) {
+    assert.equal(shown(findDevice(node, name)), expected, name);
+  }
+});
+
+test('a device is found by every name that it is said to have', () => {
+  const [port, ...rest] = inventory().nics;
+  assert.ok(port);
+  const node = inventory({ nics: [{ ...port, serial: 'MT42', rdma: [{ name: 'mlx5_0' }] }, ...rest] });
+  const all: FoundDevice[] = [
+    ...node.nics.flatMap((nic): FoundDevice[] => [
+      { kind: 'nic', nic },
+      ...nic.vfs.map((vf) => ({ kind: 'vf' as const, vf, nic })),
+    ]),
+    ...node.virtual.map((link) => ({ kind: 'virtual' as const, link })),
+  ];
+  for (const found of all) {
+    const names = namesOf(found);
+    assert.ok(names.length > 0);
+    for (const name of names) assert.equal(shown(findDevice(node, name)), shown(found), name);
+  }
+  assert.deepEqual(namesOf({ kind: 'nic', nic: node.nics[0] as typeof port }).slice(-2), ['MT42@0', 'mlx5_0']);
 });
 
 test('a serial number of several ports is not guessed about', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { explain } from '../../../src/engine/pools/explain.ts';
 import { zeroConfigPools } from '../../../src/engine/pools/zero-config.ts';
-import { parsePciAddress } from '../../../src/engine/values.ts';
+import { parseMacAddress, parsePciAddress } from '../../../src/engine/values.ts';
 import { away, context, nic, slotSpec, vf, vfio, vfSpec, virtual } from './build.ts';
 
 const specs = zeroConfigPools();
@@ -17,6 +17,20 @@ for (const name of ['0000:41:00.0', '41:00.0', 'eth0', 'enp65s0f0', 'eth0-17']) 
 for (const name of ['0000:41:10.0', '41:10.0', 'v41n0']) {
   test(`the VF answers to ${name}`, () => assert.equal(explain(specs, node, name)?.device, '0000:41:10.0'));
 }
+
+test('a device says what else it answers to', () => {
+  const serial = context([
+    nic('eth0', [vf(0)], { serial: 'MT42' }, { permanentMac: parseMacAddress('3c:fd:fe:00:00:01') }),
+  ]);
+  assert.deepEqual(explain(specs, serial, 'MT42#0')?.names, [
+    '0000:41:00.0#0',
+    'eth0#0',
+    '3c:fd:fe:00:00:01#0',
+    'MT42@0#0',
+  ]);
+  assert.deepEqual(explain(specs, serial, 'MT42')?.names, ['3c:fd:fe:00:00:01', 'MT42@0']);
+  assert.equal(explain(specs, node, 'veth0')?.names, undefined);
+});
 
 test('a name that nothing has is explained by nothing', () => {
   assert.equal(explain(specs, node, 'eth7'), undefined);
