@@ -66,6 +66,7 @@ class TreeReader implements NodeReader {
   readonly #machine: (() => Promise<MachineFacts>) | undefined;
   readonly #slots = new SlowSlots();
   #onLate: (hint: ChangeHint) => void = () => undefined;
+  readonly #driversOwed = new Set<PciAddress>();
   #askedMachine: Promise<MachineFacts> | undefined;
   /** Vital product data by function and incarnation: the EEPROM is slow and does not change. */
   readonly #vpd = new Map<
@@ -113,7 +114,7 @@ class TreeReader implements NodeReader {
   async reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory> {
     if (hints.some((hint) => hint.kind === 'all')) return shareInventory(previous, await this.read(signal));
     const scan = this.#scan(SLOW_READS_MS.again, signal);
-    const again = new Reread(scan, this.#facts, previous);
+    const again = new Reread(scan, this.#facts, previous, this.#driversOwed);
     return shareInventory(previous, await this.#named(await again.run(hints)));
   }
 

@@ -7,7 +7,7 @@
 import type { Inventory, Netdev, Nic, Unread, Vf, VirtualLink } from '../engine/inventory/model.ts';
 import type { ChangeHint } from '../engine/inventory/port.ts';
 import type { PciAddress } from '../engine/values.ts';
-import type { FactSource, LinkFacts } from './facts/source.ts';
+import type { DriverFacts, FactSource, LinkFacts } from './facts/source.ts';
 import { type KnownLinks, readNetdev, readVirtualLink } from './sysfs/netdev.ts';
 import { functionOf, markExtra, type NetdevHome, netdevHome, netdevsBelow } from './sysfs/netdev-homes.ts';
 import { readNic, readVf, splitNics } from './sysfs/nic.ts';
@@ -21,6 +21,7 @@ import {
   virtfnsOf,
 } from './sysfs/pci.ts';
 import type { Scan } from './sysfs/scan.ts';
+import { SlowReadError } from './sysfs/slow-reads.ts';
 
 /** One re-read; used once. */
 export class Reread {
@@ -36,11 +37,15 @@ export class Reread {
   readonly #linksToRead = new Set<string>();
   readonly #functionsRead = new Set<PciAddress>();
   readonly #linksRead = new Set<string>();
+  readonly #driversOwed: Set<PciAddress>;
+  readonly #driversAsked = new Set<PciAddress>();
   #known: KnownLinks;
 
-  constructor(scan: Scan, facts: FactSource, previous: Inventory) {
+  /** `driversOwed`: functions whose driver has not answered in time; kept from one re-read to the next. */
+  constructor(scan: Scan, facts: FactSource, previous: Inventory, driversOwed: Set<PciAddress> = new Set()) {
     this.#scan = scan;
     this.#facts = facts;
+    this.#driversOwed = driversOwed;
     this.#previous = previous;
     const nics = [...previous.nics, ...(previous.accelerators ?? [])];
     this.#nics = new Map(nics.map((nic) => [nic.address, nic]));
@@ -248,7 +253,7 @@ export class Reread {
     }
     const listedVfs = this.#listVfs(place);
     const old = before !== undefined && 'vfs' in before ? before : undefined;
-    const driver = old ?? (await this.#driver(place, netdev));
+    const driver = (await this.#driver(place, netdev, old, listedVfs)) ?? old;
     const vfSettings = old?.sriov?.vfSettings;
     const nic = readNic(this.#scan, place, {
       vfs: old?.vfs ?? [],
@@ -285,12 +290,29 @@ export class Reread {
     return listed.length;
   }
 
-  async #driver(place: FunctionPlace, netdev: Netdev | undefined): Promise<Awaited<ReturnType<FactSource['driver']>>> {
-    const source = `driver facts of ${place.address}`;
+  /**
+   * Asked of a NIC that is new, or whose number of VFs is another: drivers share queues between PF and
+   * VFs. `undefined`: what was known stands, for now or for good.
+   */
+  async #driver(
+    place: FunctionPlace,
+    netdev: Netdev | undefined,
+    old: Nic | undefined,
+    listedVfs: number,
+  ): Promise<DriverFacts | undefined> {
+    const { address } = place;
+    if (old !== undefined && old.vfs.length === listedVfs && !this.#driversOwed.has(address)) return undefined;
+    const source = driverSource(address);
+    this.#driversAsked.add(address);
     try {
-      return await this.#scan.slow.read(source, () => this.#facts.driver(place.address, netdev));
+      const again = () => this.#scan.late({ kind: 'pci', address, action: 'change' });
+      const answer = await this.#scan.slow.read(source, () => this.#facts.driver(address, netdev), again);
+      this.#driversOwed.delete(address);
+      return answer;
     } catch (error) {
-      this.#scan.notes.add(source, error);
+      // One that is only late announces itself, and is asked for again then.
+      if (error instanceof SlowReadError) this.#driversOwed.add(address);
+      if (!(error instanceof SlowReadError) || old === undefined) this.#scan.notes.add(source, error);
       return undefined;
     }
   }
@@ -336,12 +358,18 @@ export class Reread {
     const again = [
       ...[...this.#functionsRead].map((address) => `${PCI_DEVICES}/${address}/`),
       ...[...this.#linksRead].map((name) => `sys/class/net/${name}/`),
+      ...[...this.#driversAsked].map(driverSource),
     ];
     const fresh = this.#scan.notes.list();
     const kept = this.#previous.unread.filter(({ source }) => !again.some((prefix) => source.startsWith(prefix)));
     const told = new Set(kept.map(({ source }) => source));
     return [...kept, ...fresh.filter(({ source }) => !told.has(source))];
   }
+}
+
+/** What notes about a driver's answer name. */
+function driverSource(address: PciAddress): string {
+  return `driver facts of ${address}`;
 }
 
 function neighbours(netdev: Netdev | undefined): ReadonlySet<string> {

@@ -93,8 +93,8 @@ function nicRows(nic: Exclude<FeedDevice, { readonly pf: unknown }>): readonly R
 
 function rates(min: number | undefined, max: number | undefined): string | undefined {
   if (min === undefined && max === undefined) return undefined;
-  const text = (rate: number | undefined): string => (rate === undefined || rate === 0 ? 'none' : `${rate} Mbit/s`);
-  return `at least ${text(min)}, at most ${text(max)}`;
+  const parts = [min ? `at least ${min}` : '', max ? `at most ${max}` : ''].filter(Boolean);
+  return parts.length === 0 ? 'no limit' : `${parts.join(', ')} Mbit/s`;
 }
 
 function onOff(value: boolean | undefined): string | undefined {

@@ -1,5 +1,9 @@
 /** The page in a real browser, on generated nodes. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { suite } from 'uvu';
 import { zeroConfig } from '../../src/config/index.ts';
@@ -271,6 +275,30 @@ if (requireFeature('chromium', hasChromium)) {
     await tab.getByText('This node has no PCI network functions.').waitFor();
     await tab.close();
     await empty.close();
+    assert.deepEqual(problems, []);
+  });
+
+  test("shows the lab's machine as it was captured", async ({ browser }) => {
+    const folder = mkdtempSync(join(tmpdir(), 'berth-lab-node-'));
+    execFileSync('tar', ['-xzf', join(import.meta.dirname, 'fixtures/lab-node.tar.gz'), '-C', folder]);
+    const inventory = await createNodeReader({ root: folder }).read();
+    rmSync(folder, { recursive: true });
+    const node = await showNode(inventory);
+    node.plan = evaluate(zeroConfig().pools, { heldDevices: new Map(), uplinkUse: new Map(), inventory });
+    const { tab, problems } = await openTab(browser);
+    await tab.goto(node.page.url);
+    await tab.locator('.place').first().waitFor();
+    assert.equal(await tab.locator('#picture .place').count(), 12);
+    assert.equal(await tab.locator('#picture .place[data-state="unused"]').count(), 1);
+    await tab.locator('#search').fill('vf-vfio');
+    assert.equal(await tab.locator('#matches').textContent(), '1 of 14');
+    await tab.getByRole('button', { name: 'eth0', exact: true }).click();
+    const details = (await tab.locator('#details').textContent()) ?? '';
+    for (const words of ['igb', '6 of 7', '/dev/ptp', '2.5 GT/s x1', 'up, 1 Gbit/s'])
+      assert.ok(details.includes(words), details);
+    await tab.locator('#findings li', { hasText: 'VF 4 without a driver' }).waitFor();
+    await tab.close();
+    await node.close();
     assert.deepEqual(problems, []);
   });
 

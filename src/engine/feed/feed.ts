@@ -30,7 +30,7 @@ export interface Feed {
 
 /** Subscribes at once, and makes its first document when it is asked for. */
 export function createFeed(options: FeedOptions): Feed {
-  const { changes, clock = systemClock, coalesceMs = 100, log, view } = options;
+  const { changes, clock = systemClock, coalesceMs = 50, log, view } = options;
   const waiting = new Set<() => void>();
   const stopped = new AbortController();
   let document: FeedDocument | undefined;

@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
+import { findingsOf } from '../../../src/engine/findings/index.ts';
 import { createLiveInventory, type LiveInventory } from '../../../src/engine/inventory/live.ts';
 import type { Inventory, Nic, Vf } from '../../../src/engine/inventory/model.ts';
 import { captureTree } from '../../../src/linux/capture.ts';
@@ -221,6 +222,38 @@ test('what was followed change by change equals what is read at once', async () 
     return live.current;
   });
   assert.deepEqual(refreshed, followed);
+});
+
+test('a NIC tells its queues, rings, offloads, clock and slot', async () => {
+  const nic = pf('eth0');
+  assert.ok((nic.queues?.combined ?? 0) >= 1 && (nic.queues?.combinedMax ?? 0) >= 1, JSON.stringify(nic.queues));
+  assert.ok((nic.rings?.rx ?? 0) > 0 && (nic.rings?.rxMax ?? 0) >= (nic.rings?.rx ?? 0), JSON.stringify(nic.rings));
+  assert.ok(
+    nic.offloads?.some((name) => name.startsWith('tx-checksum')),
+    nic.offloads?.join(),
+  );
+  assert.match(nic.ptpClock ?? '', /^\/dev\/ptp[0-9]+$/);
+  assert.ok((nic.pcieSlot?.width ?? 0) >= 1, JSON.stringify(nic.pcieSlot));
+  assert.equal(existsSync(nic.ptpClock ?? ''), true);
+});
+
+test('the counters of every VF can be asked for', async () => {
+  const nic = pf('eth0');
+  assert.ok(nic.netdev);
+  const counters = await reader.vfCounters?.(nic.netdev);
+  assert.deepEqual(
+    [...(counters?.keys() ?? [])],
+    nic.vfs.map((vf) => vf.index),
+  );
+  assert.equal(typeof counters?.get(0)?.rxBytes, 'number');
+});
+
+test('findings name what is so, and nothing else', async () => {
+  const found = findingsOf({ inventory: await complete(() => reader.read()), pools: {}, owners: {} });
+  const ids = new Set(found.map((finding) => finding.id));
+  assert.ok(ids.has('vf-statistics-unsupported'), [...ids].join());
+  for (const id of ['iommu-off', 'numa-unknown', 'vf-settings-unsupported', 'pcie-link-degraded', 'facts-unread'])
+    assert.equal(ids.has(id), false, id);
 });
 
 test('a captured tree tells the same as the node', async () => {
