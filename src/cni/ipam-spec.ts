@@ -3,7 +3,7 @@
  * static, with requested addresses from runtimeConfig.ips, else args.cni.ips, else CNI_ARGS IP.
  * Values are checked for form here; whether an address is free or in a range is the engine's.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import type { Route } from '../engine/attachments/port.ts';
 import type { DnsSpec, HostLocalSpec, IpamSpec, IpRange, StaticSpec } from '../engine/ipam/model.ts';
@@ -230,20 +230,12 @@ function dnsOf(config: NetworkConfig, fromIpam: DnsFields): DnsSpec {
   };
 }
 
+/** A resolv.conf is some hundred bytes. */
+const MOST_RESOLV_CONF_BYTES = 64 * 1024;
+
 /** resolv.conf(5), as host-local reads it. */
 function readResolvConf(path: string): DnsSpec {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    throw new CniFault(CNI_CODES.io, {
-      code: 'Io',
-      reason: 'resolv-conf-unreadable',
-      message: `ipam.resolvConf ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-      remedy: 'Correct the path; it is one on the node.',
-      cause,
-    });
-  }
+  const text = readSmallFile(path);
   const nameservers: string[] = [];
   let search: string[] = [];
   const options: string[] = [];
@@ -260,4 +252,28 @@ function readResolvConf(path: string): DnsSpec {
     else if (keyword === 'options') options.push(...words);
   }
   return { nameservers, search, options, ...(domain === undefined ? {} : { domain }) };
+}
+
+/** The path is the definition's author's: a pipe must not hold the agent up, nor a device fill its memory. */
+function readSmallFile(path: string): string {
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      if (!fstatSync(fd).isFile()) throw new Error('it is no plain file');
+      const buffer = Buffer.alloc(MOST_RESOLV_CONF_BYTES + 1);
+      const length = readSync(fd, buffer);
+      if (length > MOST_RESOLV_CONF_BYTES) throw new Error(`it has more than ${MOST_RESOLV_CONF_BYTES} bytes`);
+      return buffer.toString('utf8', 0, length);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (cause) {
+    throw new CniFault(CNI_CODES.io, {
+      code: 'Io',
+      reason: 'resolv-conf-unreadable',
+      message: `ipam.resolvConf ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      remedy: 'Correct the path; it is one on the node.',
+      cause,
+    });
+  }
 }

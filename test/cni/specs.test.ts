@@ -75,7 +75,11 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
     { ...VF, runtimeConfig: { deviceID: '0000:41:10.2' } },
     { kind: 'vf', device: '0000:41:10.2' },
   ],
-  ['berth with a PCI device', { type: 'berth', deviceID: DEVICE }, { kind: 'vf', device: DEVICE }],
+  [
+    'berth with a PCI device',
+    { type: 'berth', deviceID: DEVICE },
+    { kind: 'vf', device: DEVICE, rdma: 'where-exclusive' },
+  ],
   [
     'berth with link',
     { type: 'berth', link: 'macvlan', master: 'eth1' },
@@ -236,6 +240,11 @@ const IPAMS: readonly (readonly [string, Config, unknown])[] = [
     'addresses asked for without IPAM',
     { runtimeConfig: { ips: ['10.0.0.1/24'] } },
     /runtimeConfig\.ips: 10\.0\.0\.1\/24 asked for/,
+  ],
+  [
+    'a resolv.conf that never ends',
+    { ipam: { type: 'host-local', ...RANGE, resolvConf: '/dev/zero' } },
+    /resolvConf \/dev\/zero cannot be read: it is no plain file/,
   ],
   [
     'a resolv.conf that is missing',
