@@ -95,6 +95,10 @@ const network = z.looseObject({
   link: text.optional(),
   deviceID: text.optional(),
   pciBusID: text.optional(),
+  /** Of InfiniBand VFs; `pkey` is for ib-kubernetes, which sets it in the subnet manager. */
+  pkey: text.optional(),
+  rdmaIsolation: z.boolean().optional(),
+  ibKubernetesEnabled: z.boolean().optional(),
   /** Of macvtap: the user and group of its character device, and whether it takes every packet. */
   owner: z.int().min(0).max(0xffff_fffe).optional(),
   group: z.int().min(0).max(0xffff_fffe).optional(),
@@ -131,12 +135,13 @@ const network = z.looseObject({
   /** Berth's own: what makes STATUS of this network fail. */
   statusFailsOn: z.array(z.enum(['uplink', 'devices', 'addresses'])).optional(),
   dns: dns.optional(),
-  args: z.looseObject({ cni: z.looseObject({ ips: texts.optional() }).nullish() }).nullish(),
+  args: z.looseObject({ cni: z.looseObject({ ips: texts.optional(), guid: text.optional() }).nullish() }).nullish(),
   runtimeConfig: z
     .looseObject({
       mac: text.optional(),
       ips: texts.optional(),
       deviceID: text.optional(),
+      infinibandGUID: text.optional(),
       CNIDeviceInfoFile: text.optional(),
       ipRanges: rangeSets.optional(),
       bandwidth: z

@@ -22,7 +22,9 @@ import {
 import { RTM_GETNSID, RTM_NEWNSID, readNsid, writeNsidAssign, writeNsidGet } from './netlink/nsid.ts';
 import { malformed } from './netlink/wire/attribute.ts';
 import { KernelNamespace } from './netns/namespace.ts';
+import { createRdma } from './rdma.ts';
 import { readNetdevsAt } from './sysfs/netdevs-at.ts';
+import { rebind } from './sysfs/rebind.ts';
 import { ownTap, tapExists } from './tap-device.ts';
 
 export interface KernelOptions {
@@ -60,6 +62,8 @@ export function createKernel(options: KernelOptions): LinuxKernel {
     host,
     pciFunction: options.pciFunction,
     netdevsAt: (path) => readNetdevsAt(path),
+    rdma: createRdma(host),
+    rebind: (address, driver) => rebind(address, driver),
     tapExists: (index) => tapExists(index),
     ownTap: (index, owner) => ownTap(index, owner),
 

@@ -11,6 +11,9 @@ async function linkOf(config: Config, argv0 = 'berth'): Promise<unknown> {
   return engine.attached[0]?.link ?? answer.msg;
 }
 
+const IB = { type: 'ib-sriov', deviceID: '0000:41:10.1' };
+const GUID = '02:00:00:00:00:00:00:0a';
+const vf = (more: Config): Config => ({ kind: 'vf', device: '0000:41:10.1', ...more });
 const macvlan = { type: 'macvlan' };
 const LINKS: readonly (readonly [string, Config, unknown])[] = [
   [
@@ -85,6 +88,56 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
   ['a VLAN without number', { type: 'vlan', master: 'eth1' }, /vlanId: it is missing/],
   ['a VLAN with too large a number', { type: 'vlan', vlanId: 4095 }, /vlanId: /],
   ['a MAC for a VLAN', { type: 'vlan', vlanId: 5, mac: '02:00:00:00:00:01' }, /mac is "02:00:00:00:00:01"/],
+  [
+    'every field of an InfiniBand VF',
+    {
+      ...IB,
+      pkey: '0x7fff',
+      link_state: 'enable',
+      rdmaIsolation: true,
+      ibKubernetesEnabled: true,
+      mtu: 2044,
+      args: { cni: { guid: '02:00:00:00:00:00:00:0A', 'mellanox.infiniband.app': 'configured' } },
+    },
+    {
+      kind: 'vf',
+      device: '0000:41:10.1',
+      mtu: 2044,
+      linkState: 'enable',
+      guid: '02:00:00:00:00:00:00:0a',
+      rdma: 'required',
+    },
+  ],
+  [
+    'a GUID that the pod asked for, before that of ib-kubernetes',
+    { ...IB, args: { cni: { guid: GUID } }, runtimeConfig: { infinibandGUID: '02:00:00:00:00:00:00:0b' } },
+    { kind: 'vf', device: '0000:41:10.1', guid: '02:00:00:00:00:00:00:0b' },
+  ],
+  [
+    'a VF before ib-kubernetes has come to it',
+    { ...IB, ibKubernetesEnabled: true, args: { cni: { guid: GUID } } },
+    /mellanox\.infiniband\.app is missing/,
+  ],
+  ['a short GUID', { ...IB, runtimeConfig: { infinibandGUID: '02:00' } }, /infinibandGUID: "02:00" is no GUID/],
+  ['a partition key in words', { ...IB, pkey: 'default' }, /pkey: "default" is no partition key/],
+  ['a MAC for InfiniBand', { ...IB, mac: '02:00:00:00:00:01' }, /has a GUID, not a MAC/],
+  ['InfiniBand without a device', { type: 'ib-sriov' }, /was given no device/],
+  [
+    'a VF of sriov with a GUID and its RDMA device',
+    { type: 'sriov', deviceID: '0000:41:10.1', rdmaIsolation: true, runtimeConfig: { infinibandGUID: GUID } },
+    { kind: 'vf', device: '0000:41:10.1', guid: GUID, rdma: 'required' },
+  ],
+  ['a VF of sriov, whose RDMA device stays', { type: 'sriov', deviceID: '0000:41:10.1' }, vf({})],
+  [
+    "a VF of Berth's own type, whose RDMA device goes along where it can",
+    { type: 'berth', deviceID: '0000:41:10.1' },
+    vf({ rdma: 'where-exclusive' }),
+  ],
+  [
+    "a VF of Berth's own type, whose RDMA device is left to rdma-cni",
+    { type: 'berth', deviceID: '0000:41:10.1', rdmaIsolation: false },
+    vf({}),
+  ],
   [
     'every field of a macvtap',
     {
@@ -175,15 +228,16 @@ for (const [what, config, expected] of LINKS) {
   });
 }
 
-const NAMES: readonly (readonly [string, Config])[] = [
+const NAMES: readonly (readonly [string, Config, string?])[] = [
   ['macvtap', {}],
+  ['ib-sriov', { deviceID: '0000:41:10.1' }, 'vf'],
   ['vlan', { vlanId: 5 }],
   ['host-device', { device: 'eth5' }],
 ];
 
-for (const [name, config] of NAMES) {
+for (const [name, config, kind] of NAMES) {
   test(`link: the program ${name} makes one without being told the type`, async () => {
-    assert.equal(((await linkOf(config, name)) as { kind?: string }).kind, name);
+    assert.equal(((await linkOf(config, name)) as { kind?: string }).kind, kind ?? name);
   });
 }
 

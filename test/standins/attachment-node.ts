@@ -261,6 +261,7 @@ function snapshot(node: PodNode): string {
   }
   for (const each of world.vfs.values())
     lines.push(`${each.address} ${JSON.stringify(each.settings, Object.keys(each.settings ?? {}).sort())}`);
+  for (const [name, { at }] of world.rdma) lines.push(`${name} ${at === world.host ? 'on the node' : 'away'}`);
   lines.push(
     `records ${[...node.records.files.keys()].join(',')}`,
     `reserved ${node.reservations.reserved().join(',')}`,

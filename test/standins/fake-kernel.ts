@@ -11,6 +11,7 @@ import type {
   LinkOperation,
   Namespace,
   PciFunction,
+  RdmaPort,
   Route,
   VfState,
 } from '../../src/engine/attachments/port.ts';
@@ -128,6 +129,27 @@ export class FakeKernel implements Kernel {
     });
   }
 
+  readonly rdma: RdmaPort = {
+    mode: () => this.step('rdma.mode', () => this.world.rdmaMode),
+    has: (at, name) => this.step('rdma.has', () => this.world.rdma.get(name)?.at.cookie === at.id.cookie),
+    move: (name, from, to) =>
+      this.step('rdma.move', () => {
+        const device = this.world.rdma.get(name);
+        if (device?.at.cookie !== from.id.cookie || !(to instanceof FakeNamespace))
+          throw kernelError('rdma.move', 'ENODEV');
+        device.at = to.state;
+      }),
+  };
+
+  async rebind(address: PciAddress, driver: string): Promise<void> {
+    await this.step('rebind', () => this.world.rebind(address, driver));
+  }
+
+  #rdmaOf(address: PciAddress): { readonly rdma?: readonly string[] } {
+    const names = [...this.world.rdma].filter(([, { pci, at }]) => pci === address && at === this.world.host);
+    return names.length === 0 ? {} : { rdma: names.map(([name]) => name) };
+  }
+
   async tapExists(index: number): Promise<boolean> {
     return this.step('tapExists', () => this.world.tapLink(index) !== undefined);
   }
@@ -157,6 +179,7 @@ export class FakeKernel implements Kernel {
         address,
         driver: vf.driver,
         ...(home === undefined ? {} : { ifname: home }),
+        ...this.#rdmaOf(address),
         pf: { address: vf.pfAddress, ...(pfHome ? { ifname: vf.pf.name } : {}) },
         vfIndex: vf.index,
         incarnation: vf.incarnation,

@@ -92,6 +92,9 @@ export class World {
   readonly host: WorldNamespace;
   readonly paths = new Map<string, WorldNamespace>();
   readonly vfs = new Map<PciAddress, WorldVf>();
+  /** RDMA devices: whose they are, and where they are now. */
+  readonly rdma = new Map<string, { readonly pci: PciAddress; at: WorldNamespace }>();
+  rdmaMode: 'shared' | 'exclusive' | undefined;
   /** Links by the path of their device in sysfs. */
   readonly devicePaths = new Map<string, WorldLink>();
   /** Settings that the NIC's driver refuses. */
@@ -132,6 +135,7 @@ export class World {
       if (this.byName(this.host, link.name) !== undefined) link.name = this.#devName(this.host);
       this.#place(this.host, link);
     }
+    for (const device of this.rdma.values()) if (device.at === namespace) device.at = this.host;
     const { nsid } = namespace;
     delete namespace.nsid;
     return nsid;
@@ -194,6 +198,18 @@ export class World {
       this.vfs.set(address, vf);
       return vf;
     });
+  }
+
+  /** The driver lets go of the VF and takes it again: another netdev, with the GUID that the PF lists. */
+  rebind(address: PciAddress, driver: string): void {
+    const vf = this.vfs.get(address);
+    if (vf === undefined) throw kernelError('rebind', 'ENODEV');
+    if (vf.link !== undefined) this.host.links.delete(vf.link.index);
+    vf.driver = driver;
+    const guid = vf.settings?.portGuid;
+    const mac = guid === undefined ? this.newMac() : (`00:00:01:07:fe:80:00:00:00:00:00:00:${guid}` as MacAddress);
+    vf.link = this.addLink(this.host, { name: this.#devName(this.host), pci: address, carrier: false, mac });
+    vf.macLocked = false;
   }
 
   newMac(): MacAddress {

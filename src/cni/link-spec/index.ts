@@ -8,6 +8,7 @@ import { asPciAddress } from '../../engine/values.ts';
 import { type ConfigProblem, invalidConfig, type NetworkConfig, unsupportedField } from '../config.ts';
 import { CNI_CODES, CniFault } from '../errors.ts';
 import { parseHostDevice } from './host-device.ts';
+import { parseInfiniband } from './infiniband.ts';
 import { parseIpvlan } from './ipvlan.ts';
 import { parseMacvlan } from './macvlan.ts';
 import { parseMacvtap } from './macvtap.ts';
@@ -17,6 +18,7 @@ import { parseVlan } from './vlan.ts';
 
 const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
   ['sriov', 'vf'],
+  ['ib-sriov', 'vf'],
   ['macvlan', 'macvlan'],
   ['ipvlan', 'ipvlan'],
   ['macvtap', 'macvtap'],
@@ -28,7 +30,8 @@ const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
 export async function parseLinkSpec(source: LinkSource, problems: ConfigProblem[]): Promise<LinkSpec> {
   const kind = linkKindOf(source);
   refuseUnservedCapabilities(kind, source.config);
-  return await parsers[kind](source, problems);
+  const parse = typeOf(source) === 'ib-sriov' ? parseInfiniband : parsers[kind];
+  return await parse(source, problems);
 }
 
 type Parser = (source: LinkSource, problems: ConfigProblem[]) => Promise<LinkSpec>;
@@ -42,9 +45,15 @@ const parsers: Readonly<Record<LinkKind, Parser>> = {
 };
 const LINK_KINDS = Object.keys(parsers) as readonly LinkKind[];
 
+/** The configuration's, or the name under which the shim was executed. */
+function typeOf({ config, argv0 }: LinkSource): string {
+  return config.type === undefined || config.type === '' ? argv0 : config.type;
+}
+
 /** Which kind of link it is; throws `CniFault` when that cannot be told. */
-export function linkKindOf({ config, argv0 }: LinkSource): LinkKind {
-  const type = config.type === undefined || config.type === '' ? argv0 : config.type;
+export function linkKindOf(source: LinkSource): LinkKind {
+  const { config } = source;
+  const type = typeOf(source);
   const byType = KIND_BY_TYPE.get(type);
   const byLink = LINK_KINDS.find((kind) => kind === config.link);
   if (config.link !== undefined && byLink === undefined) throw unknownKind(`link is ${JSON.stringify(config.link)}`);
@@ -74,7 +83,7 @@ function unknownKind(what: string): CniFault {
 /** What runtimes hand over only where the configuration declares the capability, so none of them is anybody else's. */
 const UNSERVED_CAPABILITIES = ['portMappings', 'bandwidth', 'infinibandGUID', 'aliases'] as const;
 /** Those of them that a kind of link can honour. */
-const SERVED_BY: Readonly<Partial<Record<LinkKind, readonly string[]>>> = { vf: ['bandwidth'] };
+const SERVED_BY: Readonly<Partial<Record<LinkKind, readonly string[]>>> = { vf: ['bandwidth', 'infinibandGUID'] };
 
 function refuseUnservedCapabilities(kind: LinkKind, config: NetworkConfig): void {
   for (const capability of UNSERVED_CAPABILITIES) {

@@ -1,25 +1,17 @@
 /** sriov: a VF and its settings on the PF. */
 import type { PodIdentity, VfLinkSpec } from '../../engine/attachments/model.ts';
-import { asPciAddress, type NetworkName } from '../../engine/values.ts';
+import { asPciAddress, type NetworkName, type PciAddress } from '../../engine/values.ts';
 import { type ConfigProblem, invalidConfig, type NetworkConfig, unsupportedField } from '../config.ts';
 import { CNI_CODES, CniFault } from '../errors.ts';
 import { optional } from '../optional.ts';
+import { guidOf } from './infiniband.ts';
 import { deviceOf, type LinkSource, macOf, positive } from './source.ts';
 
 const BITS_PER_MEGABIT = 1_000_000;
 
-export async function parseVf({ config, args, network }: LinkSource, problems: ConfigProblem[]): Promise<VfLinkSpec> {
-  const id = deviceOf(config);
-  if (id === undefined) throw deviceMissing(args.pod, network);
-  const device = asPciAddress(id);
-  if (device === undefined) {
-    throw invalidConfig([
-      {
-        path: 'deviceID',
-        message: `${JSON.stringify(id)} is not the PCI address of a VF; does the resource of the NetworkAttachmentDefinition offer VFs?`,
-      },
-    ]);
-  }
+export async function parseVf(source: LinkSource, problems: ConfigProblem[]): Promise<VfLinkSpec> {
+  const { config, args } = source;
+  const device = vfDevice(source);
   const vlan = config.vlan;
   if (vlan === undefined || vlan === 0) {
     if (config.vlanQoS !== undefined && config.vlanQoS !== 0)
@@ -45,7 +37,34 @@ export async function parseVf({ config, args, network }: LinkSource, problems: C
     ...optional('spoofCheck', config.spoofchk === undefined ? undefined : config.spoofchk === 'on'),
     ...optional('trust', config.trust === undefined ? undefined : config.trust === 'on'),
     ...optional('linkState', config.link_state),
+    ...optional('guid', guidOf(config, problems)),
+    ...optional('rdma', rdmaOf(source)),
   };
+}
+
+/**
+ * Whether RDMA devices move along. sriov-cni never moves them, and rdma-cni, which may follow in a
+ * chain, has to find them on the node: so only Berth's own type does it without being asked.
+ */
+function rdmaOf({ config, argv0 }: LinkSource): VfLinkSpec['rdma'] {
+  if (config.rdmaIsolation !== undefined) return config.rdmaIsolation ? 'required' : undefined;
+  return (config.type ?? argv0) === 'berth' ? 'where-exclusive' : undefined;
+}
+
+/** The VF that kubelet gave. Throws `CniFault` without one, and for what is none. */
+export function vfDevice({ config, args, network }: LinkSource): PciAddress {
+  const id = deviceOf(config);
+  if (id === undefined) throw deviceMissing(args.pod, network);
+  const device = asPciAddress(id);
+  if (device === undefined) {
+    throw invalidConfig([
+      {
+        path: 'deviceID',
+        message: `${JSON.stringify(id)} is not the PCI address of a VF; does the resource of the NetworkAttachmentDefinition offer VFs?`,
+      },
+    ]);
+  }
+  return device;
 }
 
 /**

@@ -33,11 +33,12 @@ export async function requireAllocated(
   const { pod } = request;
   const device = deviceId(request, target);
   if (device === undefined || pod === undefined || podDevices === undefined || !mustAsk(context, request)) return;
-  let verdict = await judge(podDevices, pod, device);
+  const mayBeNobodys = isNamedByHand(request);
+  let verdict = await judge(podDevices, pod, device, mayBeNobodys);
   for (const pauseMs of ASK_AGAIN_MS) {
     if (verdict === undefined) return;
     await context.clock.delay(pauseMs, signal);
-    verdict = await judge(podDevices, pod, device);
+    verdict = await judge(podDevices, pod, device, mayBeNobodys);
   }
   if (verdict === undefined) return;
   const refusal = notAllocated(pod, device, verdict);
@@ -58,17 +59,24 @@ function deviceId({ link }: AttachRequest, target: LinkTarget): string | undefin
   return ('slot' in link ? link.slot : undefined) ?? target.pci?.address;
 }
 
+/** A host device is mostly none that kubelet gives away: it is refused only when it is somebody else's. */
+function isNamedByHand({ link }: AttachRequest): boolean {
+  return link.kind === 'host-device';
+}
+
 /** Who has the device instead; `undefined` when it is the pod's, or when nothing is known. */
 async function judge(
   podDevices: PodDevices,
   pod: PodIdentity,
   device: string,
+  mayBeNobodys: boolean,
 ): Promise<readonly DeviceHolder[] | undefined> {
   const holders = await podDevices.holders();
   if (holders === undefined) return undefined;
   const ofDevice = holders.get(device) ?? [];
   if (ofDevice.some((holder) => isSame(holder.pod, pod))) return undefined;
   // Somebody else's entry is proof by itself.
+  if (ofDevice.length === 0 && mayBeNobodys) return undefined;
   return ofDevice.length > 0 || (await podDevices.lists(pod)) ? ofDevice : undefined;
 }
 

@@ -33,6 +33,10 @@ export interface VfLinkSpec {
   readonly spoofCheck?: boolean;
   readonly trust?: boolean;
   readonly linkState?: 'auto' | 'enable' | 'disable';
+  /** InfiniBand: node and port GUID, eight bytes with colons; the driver is bound anew for it. */
+  readonly guid?: string;
+  /** Whether its RDMA devices move along: always, or only where the subsystem is in exclusive mode. */
+  readonly rdma?: 'required' | 'where-exclusive';
 }
 
 /** Which link a new one stands on. */

@@ -96,6 +96,9 @@ export interface VfState {
   readonly spoofCheck?: boolean;
   readonly trust?: boolean;
   readonly linkState?: 'auto' | 'enable' | 'disable';
+  /** InfiniBand (IFLA_VF_IB_*): eight bytes with colons. */
+  readonly nodeGuid?: string;
+  readonly portGuid?: string;
 }
 
 export interface LinkAddress {
@@ -211,14 +214,28 @@ export interface Kernel {
   pciFunction(address: PciAddress): Promise<PciFunction | undefined>;
   /** Interfaces of the node whose device is at that absolute path of sysfs; none when there is no such device. */
   netdevsAt(path: string): Promise<readonly IfName[]>;
+  readonly rdma: RdmaPort;
+  /** Takes a function from its driver and gives it back, which makes its netdev anew. */
+  rebind(address: PciAddress, driver: string): Promise<void>;
   /** Whether the node has the character device `/dev/tap<index>` of a macvtap. */
   tapExists(index: number): Promise<boolean>;
   /** Gives that device to a user and a group. Throws `Unsupported` (`tap-device-missing`) when it is not there. */
   ownTap(index: number, owner: { readonly uid: number; readonly gid: number }): Promise<void>;
 }
 
+/** RDMA devices and the namespaces they are in. */
+export interface RdmaPort {
+  /** `exclusive`: a device is in one namespace, and with its netdev it must move; `undefined` without the subsystem. */
+  mode(): Promise<'shared' | 'exclusive' | undefined>;
+  has(at: Namespace, name: string): Promise<boolean>;
+  /** Throws `NotFound` (`rdma-device-gone`) when it is not in `from`. */
+  move(name: string, from: Namespace, to: Namespace): Promise<void>;
+}
+
 export interface PciFunction {
   readonly address: PciAddress;
+  /** Names of its RDMA devices that the node's namespace shows. */
+  readonly rdma?: readonly string[];
   readonly driver?: string;
   /** Host netdev of the function, when it is in the host's namespace. */
   readonly ifname?: IfName;

@@ -291,6 +291,9 @@ export interface VfSettings {
   readonly spoofCheck?: boolean;
   readonly trust?: boolean;
   readonly linkState?: 'auto' | 'enable' | 'disable';
+  /** InfiniBand: eight bytes with colons. */
+  readonly nodeGuid?: string;
+  readonly portGuid?: string;
 }
 
 export interface VirtualLink extends Netdev {

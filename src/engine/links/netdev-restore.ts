@@ -9,6 +9,9 @@ import { toBerthError } from '../errors.ts';
 import type { IfName, MacAddress } from '../values.ts';
 import type { LinkContext } from './link-driver.ts';
 
+/** `02:00:00:00:00:01` */
+const ETHERNET_TEXT = 17;
+
 export const netdevBaseline = z.object({
   ifname: z.string().transform((text) => text as IfName),
   mac: z
@@ -28,7 +31,8 @@ export function baselineOf(link: Link): NetdevBaseline {
     ifname: link.name,
     mtu: link.mtu,
     up: link.up,
-    ...(link.mac === undefined ? {} : { mac: link.mac }),
+    // An InfiniBand address has a queue's number and the GUID in it: nobody can set it.
+    ...(link.mac?.length === ETHERNET_TEXT ? { mac: link.mac } : {}),
     ...(link.alias === undefined ? {} : { alias: link.alias }),
   };
 }

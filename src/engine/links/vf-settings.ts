@@ -25,6 +25,8 @@ export const vfSettings = z.object({
   spoofCheck: z.boolean().exactOptional(),
   trust: z.boolean().exactOptional(),
   linkState: z.enum(['auto', 'enable', 'disable']).exactOptional(),
+  nodeGuid: z.string().exactOptional(),
+  portGuid: z.string().exactOptional(),
 });
 
 export type VfSettings = z.output<typeof vfSettings>;
@@ -82,6 +84,7 @@ export function wantedSettings(spec: VfLinkSpec, baseline: VfSettings | undefine
     ...(spec.spoofCheck === undefined ? {} : { spoofCheck: spec.spoofCheck }),
     ...(spec.trust === undefined ? {} : { trust: spec.trust }),
     ...(spec.linkState === undefined ? {} : { linkState: spec.linkState }),
+    ...(spec.guid === undefined ? {} : { nodeGuid: spec.guid, portGuid: spec.guid }),
   };
 }
 
@@ -123,7 +126,7 @@ export async function restoreSettings(
   current: KernelVfState | undefined,
 ): Promise<string[]> {
   const problems: string[] = [];
-  const order = ['trust', 'spoof check', 'rates', 'link state', 'VLAN'];
+  const order = ['trust', 'spoof check', 'rates', 'link state', 'VLAN', 'GUID'];
   const { mac: _mac, ...settings } = baseline;
   for (const group of groups(settings).sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name))) {
     if (Object.keys(group.set).every((name) => !differs(name as keyof VfSettings, group.set, current))) continue;
@@ -160,7 +163,8 @@ function differs(name: keyof VfSettings, wanted: VfSettings, current: KernelVfSt
 }
 
 function groups(settings: VfSettings): Group[] {
-  const { vlan, vlanQos, vlanProto, minTxRateMbps, maxTxRateMbps, spoofCheck, trust, linkState } = settings;
+  const { vlan, vlanQos, vlanProto, minTxRateMbps, maxTxRateMbps, spoofCheck, trust, linkState, nodeGuid, portGuid } =
+    settings;
   const all: Group[] = [
     { name: 'VLAN', set: defined({ vlan, vlanQos, vlanProto }) },
     // One attribute carries both rates: a lone maximum leaves the minimum at 0.
@@ -168,6 +172,7 @@ function groups(settings: VfSettings): Group[] {
     { name: 'spoof check', set: defined({ spoofCheck }) },
     { name: 'trust', set: defined({ trust }) },
     { name: 'link state', set: defined({ linkState }) },
+    { name: 'GUID', set: defined({ nodeGuid, portGuid }) },
   ];
   return all.filter((group) => Object.keys(group.set).length > 0);
 }

@@ -23,6 +23,8 @@ export const state = z.object({
   /** What ADD set on the PF, for CHECK. */
   wanted: vfSettings,
   mtu: z.number().int().exactOptional(),
+  /** RDMA devices that moved along. */
+  rdma: z.array(z.string()).exactOptional(),
 });
 
 export type VfState = z.output<typeof state>;

@@ -21,9 +21,11 @@ import type {
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
 import { baselineOf } from './netdev-restore.ts';
+import { guidOf, makeNetdevAnew, requireGuid, requireOwnGuid, restorableGuids } from './vf-guid.ts';
 import { findVf } from './vf-home.ts';
 import { setMacs } from './vf-mac.ts';
 import { findPlace } from './vf-place.ts';
+import { compareRdma, moveRdmaIn, rdmaToMove } from './vf-rdma.ts';
 import { restoreVf } from './vf-restore.ts';
 import {
   applySettings,
@@ -89,6 +91,9 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
   const netdev = USERSPACE_DRIVERS.has(fn.driver) ? undefined : await idleNetdev(context, fn);
   const settings = await context.kernel.host.vfSettings(place.pfIndex, place.vf);
   const wanted = wantedSettings(spec, settings);
+  if (spec.guid !== undefined) requireGuid(spec.guid);
+  else if (netdev !== undefined) requireOwnGuid(spec.device, netdev);
+  const rdma = netdev === undefined ? [] : await rdmaToMove(context, spec, fn);
   requireSettable(spec, place, settings !== undefined, netdev !== undefined, wanted);
   return {
     kind: 'vf',
@@ -99,10 +104,11 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
     ...marks,
     baseline: {
       ...(netdev === undefined ? {} : { netdev: baselineOf(netdev) }),
-      ...(settings === undefined ? {} : { settings }),
+      ...(settings === undefined ? {} : { settings: spec.guid === undefined ? settings : restorableGuids(settings) }),
     },
     wanted: { ...wanted, ...(spec.mac === undefined || settings === undefined ? {} : { mac: spec.mac }) },
     ...(spec.mtu === undefined || spec.mtu === 0 ? {} : { mtu: spec.mtu }),
+    ...(rdma.length === 0 ? {} : { rdma: [...rdma] }),
   };
 }
 
@@ -112,7 +118,7 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
   const fn = await context.kernel.pciFunction(made.device);
   const place = fn === undefined ? undefined : await findPlace(context, fn);
   if (fn === undefined || place === undefined || fn.incarnation !== made.incarnation) throw vanished(made);
-  const link = made.baseline.netdev === undefined ? undefined : await homeLink(context, fn, made);
+  let link = made.baseline.netdev === undefined ? undefined : await homeLink(context, fn, made);
 
   // A MAC and a name can be changed reliably only while the link is down.
   if (link?.up === true) await host.apply([{ op: 'link.set', index: link.index, up: false }]);
@@ -131,6 +137,12 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
     );
   }
   await requireApplied(context, place, made.wanted, signal);
+  const guid = made.wanted.portGuid;
+  if (link !== undefined && guid !== undefined && guidOf(link.mac) !== guid) {
+    checkpoint(signal, `giving VF ${made.device} its GUID`);
+    link = await makeNetdevAnew(context, made.device, made.driver, signal);
+    if (link.up) await host.apply([{ op: 'link.set', index: link.index, up: false }]);
+  }
   if (link === undefined)
     return { hasNetdev: false, pci: made.device, ...(spec.mac === undefined ? {} : { mac: spec.mac }) };
 
@@ -148,6 +160,10 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
     isSoftware: false,
     ...(spec.mac === undefined || moved.mac === spec.mac ? {} : { mac: spec.mac }),
   });
+  if (made.rdma !== undefined) {
+    checkpoint(signal, `moving the RDMA device of VF ${made.device}`);
+    await moveRdmaIn(context, made.rdma, sandbox);
+  }
   const mac = spec.mac ?? moved.mac;
   return {
     hasNetdev: true,
@@ -180,6 +196,7 @@ export async function check(context: LinkContext, input: LinkCheckInput<VfState>
   if (link === undefined) return [...found, `${ifname} is gone from the sandbox`];
   if (link.pci !== undefined && link.pci !== made.device)
     return [...found, `${ifname} is device ${link.pci}, not ${made.device}`];
+  if (made.rdma !== undefined) found.push(...(await compareRdma(context, made.rdma, sandbox)));
   return [...found, ...(await compareEndpoint(sandbox, link, expected))];
 }
 

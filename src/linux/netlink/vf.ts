@@ -33,11 +33,15 @@ const IFLA_VF_LINK_STATE = 5;
 const IFLA_VF_RATE = 6;
 const IFLA_VF_STATS = 8;
 const IFLA_VF_TRUST = 9;
+const IFLA_VF_IB_NODE_GUID = 10;
+const IFLA_VF_IB_PORT_GUID = 11;
 const IFLA_VF_VLAN_LIST = 12;
 const IFLA_VF_VLAN_INFO = 1;
 
 /** struct ifla_vf_mac: vf, then mac[32]. */
 const VF_MAC_BYTES = 36;
+/** struct ifla_vf_guid: vf, padding, then a number of 64 bits in the machine's order. */
+const VF_GUID_BYTES = 16;
 const ETHERNET_BYTES = 6;
 /** What the kernel answers for a setting that the driver did not fill in. */
 const NOT_TOLD = 0xffffffff;
@@ -176,7 +180,13 @@ function readVf(attributes: readonly Attribute[], macBytes: number): VfEntry {
       case IFLA_VF_STATS:
         counters = readCounters(value);
         break;
-      // RSS, GUIDs: not settings.
+      case IFLA_VF_IB_NODE_GUID:
+        settings.nodeGuid = readGuid(value);
+        break;
+      case IFLA_VF_IB_PORT_GUID:
+        settings.portGuid = readGuid(value);
+        break;
+      // RSS: not a setting.
       default:
         break;
     }
@@ -215,6 +225,19 @@ function readCounters(list: Buffer): VfCounters {
 
 const NOTHING_COUNTED = Buffer.alloc(8);
 
+function readGuid(value: Buffer): string {
+  if (value.length < VF_GUID_BYTES) throw malformed(`VF GUID of ${value.length} bytes`);
+  const digits = value.readBigUInt64LE(8).toString(16).padStart(16, '0');
+  return digits.replace(/..(?!$)/g, '$&:');
+}
+
+function writeGuid(writer: AttributeWriter, type: number, vf: number, guid: string): void {
+  const bytes = Buffer.alloc(VF_GUID_BYTES);
+  bytes.writeUInt32LE(vf, 0);
+  bytes.writeBigUInt64LE(BigInt(`0x${guid.replaceAll(':', '')}`), 8);
+  writer.put(type, bytes);
+}
+
 /** The first entry is the one in force; drivers offer no more. */
 function readVlanList(list: Buffer): Pick<VfSettings, 'vlan' | 'vlanQos' | 'vlanProto'> {
   const info = readAttributes(list).find((attribute) => attribute.type === IFLA_VF_VLAN_INFO)?.value;
@@ -239,6 +262,7 @@ export type VfSetting =
   | { readonly name: 'max-rate'; readonly maxMbps: number }
   | { readonly name: 'spoof-check'; readonly on: boolean }
   | { readonly name: 'trust'; readonly on: boolean }
+  | { readonly name: 'node-guid' | 'port-guid'; readonly guid: string }
   | { readonly name: 'link-state'; readonly state: 'auto' | 'enable' | 'disable' };
 
 /** Fills IFLA_VFINFO_LIST with one setting of one VF. */
@@ -267,6 +291,12 @@ export function writeVfSetting(writer: AttributeWriter, vf: number, setting: VfS
         return;
       case 'trust':
         writer.words(IFLA_VF_TRUST, [vf, setting.on ? 1 : 0]);
+        return;
+      case 'node-guid':
+        writeGuid(writer, IFLA_VF_IB_NODE_GUID, vf, setting.guid);
+        return;
+      case 'port-guid':
+        writeGuid(writer, IFLA_VF_IB_PORT_GUID, vf, setting.guid);
         return;
       case 'link-state':
         writer.words(IFLA_VF_LINK_STATE, [vf, LINK_STATES.indexOf(setting.state)]);

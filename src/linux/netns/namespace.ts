@@ -37,6 +37,7 @@ import {
   writeLinkGet,
 } from '../netlink/link.ts';
 import { type Pace, rtnlPace } from '../netlink/pace.ts';
+import { NETLINK_RDMA } from '../netlink/rdma.ts';
 import { RTM_GETROUTE, readRoute, writeRouteDump } from '../netlink/route.ts';
 import { NETLINK_ROUTE, NetlinkSocket } from '../netlink/socket.ts';
 import { readVfList } from '../netlink/vf.ts';
@@ -292,6 +293,19 @@ export class KernelNamespace implements Namespace {
     } finally {
       leave();
     }
+  }
+
+  /** Asks the RDMA subsystem as seen from this namespace, over a socket of its own for that time. */
+  async rdma<T>(ask: (client: NetlinkClient) => Promise<T>): Promise<T> {
+    const { inside, home } = this.#place;
+    return await this.#using(async () => {
+      const client = new NetlinkClient({ protocol: NETLINK_RDMA, place: { inside, home } });
+      try {
+        return await ask(client);
+      } finally {
+        client.close();
+      }
+    });
   }
 
   /** Keeps the descriptors open until the answer's function is called. */

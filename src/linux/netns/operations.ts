@@ -155,6 +155,8 @@ function vfSettings(operation: Operation<'vf.set'>): readonly VfSetting[] {
   }
   if (set.spoofCheck !== undefined) settings.push({ name: 'spoof-check', on: set.spoofCheck });
   if (set.trust !== undefined) settings.push({ name: 'trust', on: set.trust });
+  if (set.nodeGuid !== undefined) settings.push({ name: 'node-guid', guid: set.nodeGuid });
+  if (set.portGuid !== undefined) settings.push({ name: 'port-guid', guid: set.portGuid });
   if (set.linkState !== undefined) settings.push({ name: 'link-state', state: set.linkState });
   return settings;
 }

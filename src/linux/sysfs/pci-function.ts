@@ -10,7 +10,7 @@ import { markExtra, netdevHome, netdevsBelow } from './netdev-homes.ts';
 import { createPacer } from './pacer.ts';
 import { count, word } from './parse.ts';
 import { type FunctionPlace, functionPlace, physfnOf, virtfnsOf } from './pci.ts';
-import { linkNameOf, Notes, parsed, type Scan } from './scan.ts';
+import { entriesOf, linkNameOf, Notes, parsed, type Scan } from './scan.ts';
 import { SlowSlots } from './slow-reads.ts';
 import { openTree } from './tree.ts';
 
@@ -44,6 +44,10 @@ function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
   const iommuGroup = parsed(scan, place, 'iommu_group', linkNameOf(scan, place, 'iommu_group'), count);
   const ifname = ownIfname(scan, place);
   const physfn = physfnOf(scan, place);
+  const rdma = entriesOf(scan, `${place.home}/infiniband`)
+    .map((entry) => entry.name)
+    .filter((name) => word(name) !== undefined)
+    .sort();
   const pf = physfn === undefined ? undefined : functionPlace(scan, physfn);
   const pfIfname = pf === undefined ? undefined : ownIfname(scan, pf);
   const vfIndex = pf && virtfnsOf(scan, pf).find((vf) => vf.address === address)?.index;
@@ -56,6 +60,7 @@ function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
       : { pf: { address: pf.address, ...(pfIfname === undefined ? {} : { ifname: pfIfname }) } }),
     ...(vfIndex === undefined ? {} : { vfIndex }),
     incarnation,
+    ...(rdma.length === 0 ? {} : { rdma }),
     ...(iommuGroup === undefined ? {} : { iommuGroup }),
   };
 }

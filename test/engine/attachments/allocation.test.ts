@@ -72,6 +72,17 @@ const CASES: readonly Case[] = [
     refused: /eth1-3/,
   },
   {
+    name: 'a host device that kubelet gives to nobody',
+    says: () => podDevices([], ['mine']),
+    link: (node) => ({ kind: 'host-device', device: { by: 'pci', address: node.device(0).address } }),
+  },
+  {
+    name: 'a host device that kubelet gave to another pod',
+    says: (device) => podDevices([[device, 'other']], ['mine']),
+    link: (node) => ({ kind: 'host-device', device: { by: 'pci', address: node.device(0).address } }),
+    refused: /default\/other/,
+  },
+  {
     name: 'the network names an uplink, which is nobody’s',
     says: () => podDevices([], ['mine']),
     link: () => macvlan(),

@@ -97,6 +97,18 @@ const kinds: readonly Kind[] = [
     attach: (node) => node.attach('c1', vf(node.device(1), SETTINGS)),
   },
   {
+    name: 'InfiniBand VF with a GUID and its RDMA device',
+    ready: (node) => {
+      const device = node.device(1);
+      const guid = '02:00:00:00:00:00:00:01';
+      linkOf(device).mac = `00:00:01:07:fe:80:00:00:00:00:00:00:${guid}` as MacAddress;
+      Object.assign(settingsOf(device), { nodeGuid: guid, portGuid: guid });
+      node.world.rdmaMode = 'exclusive';
+      node.world.rdma.set('mlx5_3', { pci: device.address, at: node.world.host });
+    },
+    attach: (node) => node.attach('c1', vf(node.device(1), { guid: '02:00:00:00:00:00:00:99', rdma: 'required' })),
+  },
+  {
     name: 'VF on vfio-pci',
     ready: (node) => {
       const device = node.device(1);

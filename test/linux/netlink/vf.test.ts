@@ -41,6 +41,19 @@ const READINGS = [
   { name: 'trust that the driver does not tell', hex: '0c00090000000000ffffffff', settings: {} },
   { name: 'a link state', hex: '0c0005000000000002000000', settings: { linkState: 'disable' } },
   { name: 'a link state from the future', hex: '0c0005000000000009000000', settings: {} },
+  {
+    name: 'GUIDs of InfiniBand',
+    hex:
+      '14000a00' +
+      '00000000' +
+      '00000000' +
+      'efcdab8967452301' +
+      '14000b00' +
+      '00000000' +
+      '00000000' +
+      '0100000000000002',
+    settings: { nodeGuid: '01:23:45:67:89:ab:cd:ef', portGuid: '02:00:00:00:00:00:00:01' },
+  },
   { name: 'an attribute from the future', hex: '08006300ffffffff', settings: {} },
 ];
 
@@ -85,6 +98,14 @@ const WRITINGS: { setting: VfSetting; hex: string }[] = [
   { setting: { name: 'spoof-check', on: true }, hex: '0c0004000700000001000000' },
   { setting: { name: 'trust', on: false }, hex: '0c0009000700000000000000' },
   { setting: { name: 'link-state', state: 'enable' }, hex: '0c0005000700000001000000' },
+  {
+    setting: { name: 'node-guid', guid: '01:23:45:67:89:ab:cd:ef' },
+    hex: '14000a000700000000000000efcdab8967452301',
+  },
+  {
+    setting: { name: 'port-guid', guid: '02:00:00:00:00:00:00:01' },
+    hex: '14000b0007000000000000000100000000000002',
+  },
 ];
 
 for (const { setting, hex } of WRITINGS) {
