@@ -11,6 +11,12 @@ import type { Message } from './netlink/wire/message.ts';
 /** A notification of a bridge's port: its end is not the link's. */
 const AF_BRIDGE = 7;
 const PCI_ACTIONS = ['add', 'remove', 'bind', 'unbind'] as const;
+/** ERROR_EVENT of pci_uevent_ers (drivers/pci/pci-driver.c). */
+const RECOVERIES: ReadonlyMap<string, 'begun' | 'over' | 'failed'> = new Map([
+  ['BEGIN_RECOVERY', 'begun'],
+  ['SUCCESSFUL_RECOVERY', 'over'],
+  ['FAILED_RECOVERY', 'failed'],
+] as const);
 /** What makes device nodes or drivers that the inventory tells of. */
 const SUBSYSTEMS = new Set([
   'infiniband',
@@ -66,7 +72,10 @@ export function hintsOfUevent(event: Uevent): readonly ChangeHint[] {
     const slot = event.variables.get('PCI_SLOT_NAME');
     const address = slot === undefined ? pciAddressIn(event.devpath) : asPciAddress(slot);
     const action = PCI_ACTIONS.find((name) => name === event.action) ?? 'change';
-    return address === undefined ? [] : [{ kind: 'pci', address, action }];
+    const recovery = RECOVERIES.get(event.variables.get('ERROR_EVENT') ?? '');
+    return address === undefined
+      ? []
+      : [{ kind: 'pci', address, action, ...(recovery === undefined ? {} : { recovery }) }];
   }
   const isTold = event.subsystem === 'net' || SUBSYSTEMS.has(event.subsystem);
   if (!isTold) return [];

@@ -13,6 +13,7 @@ import type { PciAddress } from '../values.ts';
 import { diffInventories, type InventoryDiff, isEmptyDiff } from './diff.ts';
 import type { Inventory, Nic } from './model.ts';
 import type { ChangeHint, ChangeSource, NodeReader } from './port.ts';
+import { Recoveries } from './recoveries.ts';
 import { shareInventory } from './share.ts';
 import { withVfSettings } from './vf-settings.ts';
 
@@ -74,6 +75,7 @@ export class LiveInventory {
   readonly #stopped = new AbortController();
   /** PFs whose settings are being read; true when they must be read once more. */
   readonly #settingsWanted = new Map<PciAddress, boolean>();
+  readonly #recoveries = new Recoveries();
   #pending = new Map<string, ChangeHint>();
   /** Hints that came while a full scan ran: they are read once more on top of its result. */
   #duringScan: ChangeHint[] | undefined;
@@ -131,6 +133,7 @@ export class LiveInventory {
   /** Says that something may have changed; what the change source does, and whoever knows better. */
   hint(hint: ChangeHint): void {
     if (this.#stopped.signal.aborted) return;
+    this.#recoveries.note(hint);
     this.#pending.set(keyOf(hint), hint);
     if (this.#isPumping) return;
     this.#isPumping = true;
@@ -274,9 +277,10 @@ export class LiveInventory {
     await mine;
   }
 
-  #publish(next: Inventory): void {
+  #publish(read: Inventory): void {
     if (this.#stopped.signal.aborted) return;
     const before = this.#current;
+    const next = this.#recoveries.applyTo(read);
     this.#current = next;
     this.#readAt = this.#clock.now();
     this.#problem = undefined;

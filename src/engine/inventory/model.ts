@@ -195,7 +195,7 @@ export interface Nic extends PciFacts {
   /** Set when the function can have VFs. */
   readonly sriov?: SriovFacts;
   readonly vfs: readonly Vf[];
-  /** Why it cannot work now, while it is reset or recovers from an error: `PCI error recovery`. */
+  /** Why it cannot work now, as the second half of a sentence: `it recovers from a PCI error`. */
   readonly resetting?: string;
   /** Scalable functions made on it, by number. Absent when none. */
   readonly scalable?: readonly ScalableFunction[];

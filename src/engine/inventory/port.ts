@@ -58,6 +58,8 @@ export type ChangeHint =
       readonly kind: 'pci';
       readonly address: PciAddress;
       readonly action: 'add' | 'remove' | 'bind' | 'unbind' | 'change';
+      /** Recovery from a PCI error (AER, EEH): it begins, succeeded, or failed and leaves the function dead. */
+      readonly recovery?: 'begun' | 'over' | 'failed';
     }
   | { readonly kind: 'link'; readonly ifindex: number; readonly ifname: string; readonly action: 'new' | 'del' }
   | { readonly kind: 'address'; readonly ifindex: number }

@@ -318,4 +318,32 @@ test('after the stop nothing is told, and nothing is waited for', async () => {
   });
 });
 
+test('a PF that recovers from a PCI error says so until it has, whatever is read meanwhile', async () => {
+  await withLive(async (live, node) => {
+    const address = parsePciAddress('0000:10:00.0');
+    const error = (recovery: 'begun' | 'over' | 'failed'): ChangeHint => ({
+      kind: 'pci',
+      address,
+      action: 'change',
+      recovery,
+    });
+    const resetting = (): string | undefined => live.current.nics[0]?.resetting;
+    node.hint(error('begun'));
+    assert.deepEqual(await nextChange(live), ['resetting']);
+    assert.equal(resetting(), 'it recovers from a PCI error');
+    node.setMtu(9000);
+    node.hint(PF_LINK);
+    assert.deepEqual(await nextChange(live), ['netdev.mtuBytes']);
+    await live.refresh();
+    assert.equal(resetting(), 'it recovers from a PCI error');
+    assert.equal(live.current.nics[1]?.resetting, undefined);
+    node.hint(error('failed'));
+    assert.deepEqual(await nextChange(live), ['resetting']);
+    assert.equal(resetting(), 'its recovery from a PCI error failed');
+    node.hint(error('over'));
+    assert.deepEqual(await nextChange(live), ['resetting']);
+    assert.equal(resetting(), undefined);
+  });
+});
+
 test.run();

@@ -70,9 +70,9 @@ const cases: readonly Case[] = [
   ],
   [
     'a PF in error recovery',
-    inventory([nic('eth0', [vf(0)], { resetting: 'PCI error recovery' })]),
+    inventory([nic('eth0', [vf(0)], { resetting: 'it recovers from a PCI error' })]),
     { ignored: { pfReset: 'ignore' } },
-    'its PF eth0 cannot work now: PCI error recovery',
+    'its PF eth0 cannot work now: it recovers from a PCI error',
     'reset',
   ],
   [

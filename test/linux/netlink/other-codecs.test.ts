@@ -110,6 +110,17 @@ const UEVENTS = [
     lines: [`unbind@${PATH}`, 'ACTION=unbind', `DEVPATH=${PATH}`, 'SUBSYSTEM=pci'],
     hints: [{ kind: 'pci', address: VF, action: 'unbind' }],
   },
+  ...(
+    [
+      ['BEGIN_RECOVERY', 'begun'],
+      ['SUCCESSFUL_RECOVERY', 'over'],
+      ['FAILED_RECOVERY', 'failed'],
+    ] as const
+  ).map(([event, recovery]) => ({
+    name: `a PCI error, ${event}`,
+    lines: [`change@${PATH}`, 'ACTION=change', `DEVPATH=${PATH}`, 'SUBSYSTEM=pci', `ERROR_EVENT=${event}`],
+    hints: [{ kind: 'pci', address: VF, action: 'change', recovery }],
+  })),
   {
     name: 'an action of no name here',
     lines: [`online@${PATH}`, 'ACTION=online', `DEVPATH=${PATH}`, 'SUBSYSTEM=pci', `PCI_SLOT_NAME=${VF}`],
