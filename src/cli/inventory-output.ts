@@ -78,6 +78,13 @@ const OWNERSHIP: readonly Column[] = [
   { title: 'OWNER', of: (device, { owners }) => ownerText(owners[device.address]) },
 ];
 
+const LONG_OWNERSHIP: readonly Column[] = [
+  { title: 'USE', of: standing },
+  ...OWNERSHIP,
+  { title: 'CONTAINER', of: ({ address }, { owners }) => owners[address]?.containerId.slice(0, 12) ?? '' },
+  { title: 'SINCE', of: ({ address }, { owners }) => owners[address]?.since ?? '' },
+];
+
 const LONG: readonly Column[] = [
   { title: 'ALTNAMES', of: (device) => (device.netdev?.altnames ?? []).join(',') },
   { title: 'MAC', of: (device) => device.netdev?.mac ?? '' },
@@ -87,6 +94,17 @@ const LONG: readonly Column[] = [
   { title: 'DEVICE', of: (device) => device.deviceName ?? device.vendorName ?? '' },
   { title: 'IOMMU', of: (device) => shown(device.iommuGroup) },
   { title: 'PCIE NOW/BEST', of: (device) => (isVf(device) ? '' : pcieText(device)) },
+  { title: 'SLOT', of: (device) => (isVf(device) || device.pcieSlot === undefined ? '' : linkText(device.pcieSlot)) },
+  { title: 'PCIE ERRORS', of: (device) => (isVf(device) ? '' : errorsText(device.pcieErrors)) },
+  { title: 'QUEUES', of: (device) => (isVf(device) ? '' : queuesText(device.queues)) },
+  { title: 'RINGS', of: (device) => (isVf(device) ? '' : ringsText(device.rings)) },
+  { title: 'OFFLOADS', of: (device) => (isVf(device) ? '' : shown(device.offloads?.length)) },
+  { title: 'PTP', of: (device) => (isVf(device) ? '' : (device.ptpClock ?? '')) },
+  { title: 'PORT', of: ({ netdev }) => [netdev?.physPortName, netdev?.physPortId].filter(Boolean).join(' ') },
+  {
+    title: 'SWITCH',
+    of: (device) => [isVf(device) ? '' : device.eswitchMode, device.netdev?.physSwitchId].filter(Boolean).join(' '),
+  },
   { title: 'SETTINGS', of: (device) => (isVf(device) ? settingsText(device.settings) : '') },
   {
     title: 'NODES',
@@ -94,14 +112,19 @@ const LONG: readonly Column[] = [
   },
   { title: 'DRIVER VERSION', of: (device) => (isVf(device) ? '' : (device.driverVersion ?? '')) },
   { title: 'FIRMWARE', of: (device) => (isVf(device) ? '' : (device.firmware ?? '')) },
+  { title: 'STORED', of: (device) => (isVf(device) ? '' : (device.firmwareStored ?? '')) },
   { title: 'SERIAL', of: (device) => (isVf(device) ? '' : (device.serial ?? '')) },
+  { title: 'PART', of: (device) => (isVf(device) ? '' : (device.partNumber ?? '')) },
 ];
 
 /** NICs with their VFs below them, then virtual uplinks. `table` fits 100 columns; `wide` leaves nothing out. */
 export function renderInventory(view: InventoryView, format: 'table' | 'wide', color: boolean): string {
   const { inventory } = view;
-  const ownership = Object.keys(view.pools).length + Object.keys(view.owners).length === 0 ? [] : OWNERSHIP;
-  const columns = format === 'wide' ? [...SHORT, ...LONG, ...ownership] : [...SHORT, ...ownership];
+  const isOffered = Object.keys(view.pools).length + Object.keys(view.owners).length > 0;
+  const columns =
+    format === 'wide'
+      ? [...SHORT, ...LONG, ...(isOffered ? LONG_OWNERSHIP : [])]
+      : [...SHORT, ...(isOffered ? OWNERSHIP : [])];
   const devices = inventory.nics.flatMap((nic): (Nic | Vf)[] => [nic, ...nic.vfs]);
   const cells = devices.map((device) => columns.map((column) => column.of(device, view)));
   const rows =
@@ -268,6 +291,28 @@ function pcieText({ pcieNow, pcieBest }: Nic): string {
 /** `16GT x8`, with `?` for what is not known. */
 export function linkText(link: PcieLink | undefined): string {
   return link === undefined ? '?' : `${link.gtps ?? '?'}GT x${link.width ?? '?'}`;
+}
+
+function errorsText(errors: Nic['pcieErrors']): string {
+  if (errors === undefined) return '';
+  const { correctable, fatal, nonfatal } = errors;
+  return fatal + nonfatal + correctable === 0
+    ? 'none'
+    : `${fatal} fatal, ${nonfatal} non-fatal, ${correctable} corrected`;
+}
+
+/** `8/64`, `rx 4/8 tx 4/8`. */
+function queuesText(queues: Nic['queues']): string {
+  if (queues === undefined) return '';
+  const { combined, combinedMax, rx, rxMax, tx, txMax } = queues;
+  const of = (name: string, now: number | undefined, max: number | undefined): string =>
+    now === undefined ? '' : `${name}${now}/${max ?? '?'}`;
+  return [of('', combined, combinedMax), of('rx ', rx, rxMax), of('tx ', tx, txMax)].filter(Boolean).join(' ');
+}
+
+function ringsText(rings: Nic['rings']): string {
+  if (rings === undefined) return '';
+  return `rx ${rings.rx ?? '?'}/${rings.rxMax ?? '?'} tx ${rings.tx ?? '?'}/${rings.txMax ?? '?'}`;
 }
 
 /** Only what differs from a VF nobody configured. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { parse } from 'yaml';
 import { captureCommand, inventoryCommand } from '../../src/cli/inventory.ts';
-import { inventoryDocument, renderInventory } from '../../src/cli/inventory-output.ts';
+import { inventoryDocument, renderCounters, renderInventory } from '../../src/cli/inventory-output.ts';
 import type { ProgramDeps } from '../../src/cli/port.ts';
 import { BerthError } from '../../src/engine/errors.ts';
 import { parseMacAddress, parsePciAddress } from '../../src/engine/values.ts';
@@ -85,6 +85,15 @@ test('the wide table leaves nothing out', () => {
       deviceName: 'X710',
       pcieNow: { gtps: 8, width: 4 },
       pcieBest: { gtps: 16 },
+      pcieSlot: { gtps: 8, width: 16 },
+      pcieErrors: { correctable: 2, nonfatal: 0, fatal: 1 },
+      queues: { combined: 8, combinedMax: 64 },
+      rings: { rx: 512, rxMax: 4096, tx: 256 },
+      offloads: ['rx-gro', 'tx-checksum-ipv4'],
+      ptpClock: '/dev/ptp3',
+      eswitchMode: 'switchdev',
+      firmwareStored: 'fw 9.3',
+      partNumber: 'P-77',
     },
   );
   const text = renderInventory(view({ inventory: inventory({ nics: [facts] }) }), 'wide', false);
@@ -100,9 +109,61 @@ test('the wide table leaves nothing out', () => {
     'X710',
     '8GT x4/16GT x?',
     '8086:1572',
+    '8GT x16 ',
+    '1 fatal, 0 non-fatal, 2 corrected',
+    '8/64',
+    'rx 512/4096 tx 256/?',
+    '/dev/ptp3',
+    'switchdev',
+    'fw 9.3',
+    'P-77',
   ]) {
     assert.ok(text.includes(shown), shown);
   }
+});
+
+test('the wide table tells how each device stands, and since when a pod has it', () => {
+  const text = renderInventory(view(), 'wide', false);
+  assert.match(text, /taken +berth\.dev\/vf +default\/web-0 net1 +cccccccccccc +2026-01-01T00:00:00Z/);
+  assert.match(text, /0000:10:02\.1.* unused +-/);
+});
+
+test('findings stand below the tables, each with what to do', () => {
+  const finding = {
+    id: 'pf-down',
+    severity: 'warning',
+    subject: 'x',
+    evidence: 'eth0\u001b is down',
+    remedy: 'Set it up.',
+    reference: 'docs/inventory.md#pf-down',
+  } as const;
+  const found = view({ inventory: inventory({ findings: [finding] }) });
+  const text = renderInventory(found, 'table', false);
+  assert.ok(
+    text.endsWith('\nFINDINGS (1)\nwarning pf-down: eth0? is down\n  Set it up. (docs/inventory.md#pf-down)\n'),
+    text,
+  );
+  assert.ok(renderInventory(found, 'table', true).includes('\u001b[33mwarning\u001b[0m pf-down'));
+});
+
+test('counters stand in a table of their own and in the document, for VFs that have some', () => {
+  const told = {
+    rxBytes: 10,
+    txBytes: 20,
+    rxPackets: 1,
+    txPackets: 2,
+    broadcast: 0,
+    multicast: 0,
+    rxDropped: 3,
+    txDropped: 4,
+  };
+  const table = renderCounters(view(), { [HELD]: told });
+  assert.match(table, /0000:10:02\.0 +#0 of eth0 +10 +1 +3 +20 +2 +4\n$/);
+  assert.equal(renderCounters(view(), {}), 'No PF told counters of its VFs.\n');
+  const [first, second] = inventoryDocument(view(), { [HELD]: told }).nics[0]?.vfs ?? [];
+  assert.deepEqual(first?.counters, told);
+  assert.equal(second !== undefined && 'counters' in second, false);
+  assert.equal(first?.state, 'taken');
 });
 
 for (const [name, device, state] of [

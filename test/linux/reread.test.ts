@@ -295,6 +295,40 @@ test('addresses and default routes follow their events, and VF settings are not 
   });
 });
 
+test('a driver that answers too late is asked again when it has, and leaves no note', async () => {
+  await withTree({ pfs: [{ vfs: 2 }] }, async ({ dir, pfs }) => {
+    const address = parsePciAddress(pfs[0]?.address ?? '');
+    let answer: (facts: { queues: { combined: number } }) => void = () => undefined;
+    let isSlow = false;
+    const source: FactSource = {
+      ...noFacts,
+      driver: async () => (isSlow ? await new Promise((resolve) => (answer = resolve)) : { queues: { combined: 8 } }),
+    };
+    const reader = createNodeReader({ root: dir, facts: source });
+    const late: ChangeHint[] = [];
+    const announced = new Promise<void>((resolve) => {
+      reader.onLate?.((hint) => {
+        late.push(hint);
+        resolve();
+      });
+    });
+    const before = await reader.read();
+    isSlow = true;
+    changeTree.removeVf(dir, address, 1);
+    const first = await reader.reread(before, [{ kind: 'pci', address, action: 'change' }]);
+    assert.equal(first.nics[0]?.vfs.length, 1);
+    assert.deepEqual(first.nics[0]?.queues, { combined: 8 });
+    assert.deepEqual(
+      first.unread.filter(({ source: from }) => from.startsWith('driver')),
+      [],
+    );
+    answer({ queues: { combined: 2 } });
+    await announced;
+    const second = await reader.reread(first, late);
+    assert.deepEqual(second.nics[0]?.queues, { combined: 2 });
+  });
+});
+
 test('a fact source that fails is told, and the files still count', async () => {
   await withTree({ pfs: [{}] }, async ({ dir }) => {
     const fail = async (): Promise<never> => Promise.reject(Object.assign(new Error('no buffer'), { code: 'ENOBUFS' }));

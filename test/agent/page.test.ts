@@ -1,0 +1,73 @@
+/** The agent's page and stream as the whole program serves them. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import type { FeedDocument } from '../../src/engine/feed/document.ts';
+import type { PageAccess } from '../../src/engine/view.ts';
+import { getFromAgent } from '../../src/http/client.ts';
+import { followAgent } from '../../src/http/stream-client.ts';
+import { ip, leaveMachine } from '../kernel/own-namespace.ts';
+import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
+import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
+
+const test = suite<{ node: AgentNode }>('page of the agent');
+
+const socketOf = ({ folder }: AgentNode): string => join(folder, 'run/api.sock');
+
+if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
+  leaveMachine();
+  ip('link', 'set', 'lo', 'up');
+
+  test.before.each(async (context) => {
+    context.node = await createAgentNode('pools: []\n');
+  });
+  test.after.each(async ({ node }) => {
+    await node.remove();
+  });
+
+  test('the address that the socket tells opens the page and the data behind it', async ({ node }) => {
+    await node.startAgent();
+    const { url } = await getFromAgent<PageAccess>(socketOf(node), '/v1/page');
+    const { hash, origin } = new URL(url);
+    const page = await fetch(origin);
+    assert.match(await page.text(), /<title>Berth<\/title>/);
+    const script = await fetch(`${origin}/main.ts`);
+    assert.match(script.headers.get('content-type') ?? '', /javascript/);
+    assert.equal((await fetch(`${origin}/v1/status`)).status, 401);
+    const authorization = `Bearer ${new URLSearchParams(hash.slice(1)).get('token')}`;
+    const status = (await (await fetch(`${origin}/v1/status`, { headers: { authorization } })).json()) as object;
+    assert.ok('attachments' in status);
+    assert.deepEqual(await getFromAgent(socketOf(node), '/v1/counters'), {});
+  });
+
+  test('the stream follows the kernel', async ({ node }) => {
+    await node.startAgent();
+    const ended = new AbortController();
+    let document: FeedDocument | undefined;
+    await followAgent(
+      socketOf(node),
+      (next) => {
+        if (document === undefined) ip('link', 'add', 'followed', 'type', 'veth', 'peer', 'name', 'other');
+        document = next;
+        if (next.virtual.some((link) => link.ifname === 'followed')) ended.abort();
+      },
+      ended.signal,
+    );
+    assert.ok(document?.virtual.some((link) => link.ifname === 'followed'));
+    ip('link', 'del', 'followed');
+  });
+
+  test('a port that is taken costs the page and nothing else', async ({ node }) => {
+    await node.startAgent();
+    const second = await createAgentNode('pools: []\n');
+    try {
+      await second.startAgent();
+      await assert.rejects(getFromAgent(socketOf(second), '/v1/page'), { reason: 'page-off' });
+      assert.equal((await second.status()).attachments.total, 0);
+    } finally {
+      await second.remove();
+    }
+  });
+}
+
+test.run();
