@@ -1,6 +1,6 @@
 /** What attachments mean to the pools: devices that pods have, and uplinks whose kind is decided. */
 import type { AttachmentSummary } from '../attachments/model.ts';
-import { asPciAddress, type PciAddress } from '../values.ts';
+import { asPciAddress } from '../values.ts';
 import type { DeviceHold, PoolContext } from './model.ts';
 
 /** The parts of a {@link PoolContext} that attachments decide. */
@@ -31,24 +31,29 @@ export function laterHoldsOf(list: () => readonly AttachmentSummary[]): Holds {
 /**
  * Every attachment holds its device, whatever its state: an unfinished restore as well, unless only
  * its addresses are left to release.
- * `resourceOf` tells the pool that a VF was given from, where that is known.
+ * `resourceOf` tells the pool that a device was given from, where that is known.
  */
 export function holdsOf(
   attachments: readonly AttachmentSummary[],
-  resourceOf: (address: PciAddress) => string | undefined = () => undefined,
+  resourceOf: (id: string) => string | undefined = () => undefined,
 ): Holds {
-  const devices = new Map<PciAddress, DeviceHold>();
+  const devices = new Map<string, DeviceHold>();
   const uplinks = new Map<string, 'macvlan' | 'ipvlan'>();
   for (const attachment of attachments) {
     const { kind, device, addressesOnly } = attachment;
     if (addressesOnly === true) continue;
     if (kind === 'macvlan' || kind === 'ipvlan') uplinks.set(device, kind);
-    const address = asPciAddress(device);
-    if (address === undefined) continue;
-    const resource = resourceOf(address);
-    devices.set(address, { ...(resource === undefined ? {} : { resource }), ...attachedTo(attachment) });
+    const id = asPciAddress(device) ?? (isAuxiliary(device) ? device : undefined);
+    if (id === undefined) continue;
+    const resource = resourceOf(id);
+    devices.set(id, { ...(resource === undefined ? {} : { resource }), ...attachedTo(attachment) });
   }
   return { devices, uplinks };
+}
+
+/** A scalable function goes by its name on the auxiliary bus; all else that is no PCI address is a name of links. */
+function isAuxiliary(device: string): boolean {
+  return /^[A-Za-z0-9_-]+\.sf\.[0-9]+$/.test(device);
 }
 
 function attachedTo({ containerId, pod, state }: AttachmentSummary): Pick<DeviceHold, 'attachedTo'> {

@@ -291,15 +291,14 @@ class LivePoolSet implements PoolSet {
     for (const { spec, devices } of this.#plan.pools) {
       if (spec.kind !== 'vf') continue;
       for (const device of devices) {
-        if (device.pci === undefined) continue;
-        offered.add(device.pci);
-        const { driver, netdev } = this.#functions.get(device.pci)?.pci ?? {};
-        const before = this.#previous.get(device.pci);
+        offered.add(device.id);
+        const { driver, netdev } = this.#functions.get(device.id)?.pci ?? {};
+        const before = this.#previous.get(device.id);
         // While a pod holds it, and while it is unhealthy, the past is what it is compared with.
-        const keeps = before !== undefined && (this.#holds.devices.has(device.pci) || !device.healthy);
+        const keeps = before !== undefined && (this.#holds.devices.has(device.id) || !device.healthy);
         if (driver === undefined || keeps) continue;
         const hadNetdev = netdev !== undefined || (before?.driver === driver && before.hadNetdev === true);
-        this.#previous.set(device.pci, { resource: spec.resource, driver, hadNetdev });
+        this.#previous.set(device.id, { resource: spec.resource, driver, hadNetdev });
       }
     }
     for (const id of this.#previous.keys()) {
