@@ -114,8 +114,9 @@ const POOL_KEYS: Readonly<Record<string, KeyWords>> = {
     standard: 10,
   },
   additionalInfo: {
-    meaning: 'Keys and values for containers, under `extra` of the `_INFO` variable: by PCI address, or `*` for all.',
-    examples: [{ '*': { site: 'north' } }],
+    meaning:
+      'Keys and values for containers, under `extra` of the `_INFO` variable: by PCI address, by VFs of a port (`eth0#0-3`, `SERIAL@1#2`, a hardware address), or `*` for all. The nearest wins.',
+    examples: [{ '*': { site: 'north' }, '3c:fd:fe:00:00:01#0-3': { rail: '1' } }],
   },
 };
 

@@ -2,8 +2,8 @@
  * What no schema sees in `pools`: keys that do not fit the kind, names that meet, groups that are not
  * there. It looks at the raw value, so that problems elsewhere in the file do not hide these.
  */
-import { asPciAddress } from '../engine/values.ts';
 import type { LocatedDocument } from './document.ts';
+import { infoTarget } from './info-target.ts';
 import { FUNCTION_KINDS, SLOT_KINDS } from './pool-schema.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
 import { valueAt } from './schema-problems.ts';
@@ -76,16 +76,11 @@ function placeholder(document: LocatedDocument, path: DocumentPath, pool: unknow
 }
 
 function additionalInfoKeys(document: LocatedDocument, path: DocumentPath, pool: unknown): readonly ConfigProblem[] {
-  return keysOf(valueAt(pool, ['additionalInfo']))
-    .filter((key) => key !== '*' && asPciAddress(key) === undefined)
-    .map((key) =>
-      document.problem(
-        [...path, 'additionalInfo', key],
-        `${JSON.stringify(key)} is neither "*" nor a full PCI address, as in 0000:41:10.0`,
-        undefined,
-        true,
-      ),
-    );
+  return keysOf(valueAt(pool, ['additionalInfo'])).flatMap((key): readonly ConfigProblem[] => {
+    const target = infoTarget(key);
+    if (typeof target !== 'string') return [];
+    return [document.problem([...path, 'additionalInfo', key], target, undefined, true)];
+  });
 }
 
 function selectorProblems(

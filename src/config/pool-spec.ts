@@ -6,6 +6,7 @@ import type {
   HealthPolicy,
   PerPf,
   PoolSpec,
+  PortInfo,
   SlotKind,
   SlotPoolSpec,
   UplinkGroup,
@@ -15,8 +16,8 @@ import type {
   VfSelector,
 } from '../engine/pools/model.ts';
 import { DEFAULT_CAPACITY } from '../engine/pools/zero-config.ts';
-import { asPciAddress } from '../engine/values.ts';
 import { compact } from './compact.ts';
+import { infoTarget } from './info-target.ts';
 import { type FUNCTION_KINDS, type poolSchema, SLOT_KINDS, type uplinkGroupsSchema } from './pool-schema.ts';
 
 type PoolEntry = z.output<typeof poolSchema>;
@@ -60,10 +61,21 @@ export function poolSpec(pool: PoolEntry, { prefix, origin, uplinkGroups, keepBa
     selectors: (pool.selectors ?? []).map((selector) => vfSelector(selector, groups)),
     ...(pool.perPf === undefined ? {} : { perPf: compact<PerPf>(pool.perPf) }),
     ...(keepBack === undefined ? {} : { keptBack: keepBack }),
-    additionalInfo: Object.fromEntries(
-      Object.entries(pool.additionalInfo ?? {}).map(([key, value]) => [asPciAddress(key) ?? key, value]),
-    ),
+    ...infoOf(pool.additionalInfo ?? {}),
   };
+}
+
+function infoOf(entries: NonNullable<PoolEntry['additionalInfo']>): Pick<VfPoolSpec, 'additionalInfo' | 'infoByPort'> {
+  const additionalInfo: Record<string, Readonly<Record<string, string>>> = {};
+  const infoByPort: PortInfo[] = [];
+  for (const [key, info] of Object.entries(entries)) {
+    const target = infoTarget(key);
+    // `poolProblems` has told what is no target.
+    if (typeof target === 'string') continue;
+    if ('id' in target) additionalInfo[target.id] = info;
+    else infoByPort.push({ port: target.port, info });
+  }
+  return { additionalInfo, ...(infoByPort.length === 0 ? {} : { infoByPort }) };
 }
 
 function isSlotKind(kind: PoolEntry['kind']): kind is SlotKind {

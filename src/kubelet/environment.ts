@@ -2,7 +2,8 @@
  * The environment variables that tell a container which devices it has, by the names and in the
  * form that the SR-IOV network device plugin made customary, so that workloads need no change.
  */
-import type { PoolFunction, PoolSpec, VfPoolSpec } from '../engine/pools/model.ts';
+import { additionalInfoOf } from '../engine/pools/additional-info.ts';
+import type { PoolFunction, PoolSpec } from '../engine/pools/model.ts';
 import type { Grant } from './grants.ts';
 import { stableJson } from './stable-json.ts';
 
@@ -29,17 +30,14 @@ export function environmentOf(spec: PoolSpec, devices: readonly GivenDevice[]): 
   const name = variableName(spec.resource);
   const values: [string, string][] = [[name, devices.map(({ id }) => id).join(',')]];
   if (spec.kind === 'vf') {
-    const info = Object.fromEntries(devices.map((device) => [device.id, infoOf(device, extraOf(spec, device))]));
+    const info = Object.fromEntries(
+      devices.map((device) => [device.id, infoOf(device, additionalInfoOf(spec, device.function, device.id))]),
+    );
     values.push([`${name}_INFO`, stableJson(info)]);
   }
   if (spec.kind === 'vf' && spec.hyphens === 'kept') return Object.fromEntries(values);
   const readable = values.map(([key, value]): [string, string] => [key.replaceAll('-', '_'), value]);
   return Object.fromEntries([...readable, ...values]);
-}
-
-/** That of a scalable function is found by the address of the function below which it lies. */
-function extraOf({ additionalInfo }: VfPoolSpec, given: GivenDevice): Readonly<Record<string, string>> {
-  return { ...additionalInfo['*'], ...additionalInfo[given.function?.pci.address ?? given.id] };
 }
 
 function infoOf({ id, grant }: GivenDevice, extra: Readonly<Record<string, string>>) {

@@ -54,6 +54,13 @@ export interface VfPoolSpec extends PoolBase {
   readonly keptBack?: readonly VfRange[];
   /** Merged into `extra` of the `_INFO` environment: by PCI address, `*` for all. */
   readonly additionalInfo: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** The same by port and VF number, where a port goes by any name, such as those that outlive a reboot. */
+  readonly infoByPort?: readonly PortInfo[];
+}
+
+export interface PortInfo {
+  readonly port: VfRange;
+  readonly info: Readonly<Record<string, string>>;
 }
 
 /** A share of each PF's VFs. VFs that pods hold count. */
