@@ -96,15 +96,12 @@ function selectorProblems(
     return selectors.flatMap((selector: unknown, index): readonly ConfigProblem[] => {
       const at = [...path, list, index];
       const names = valueAt(selector, [field]);
-      const unknown = Array.isArray(names) ? names.map(String).filter((name) => !groups.includes(name)) : [];
-      return [
-        ...exclusiveKeys(document, at, selector),
-        ...unknown.map((name) => {
-          const hint = groups.length === 0 ? 'uplinkGroups says what groups there are' : suggest(name, groups);
-          const place = Array.isArray(names) ? names.indexOf(name) : 0;
-          return document.problem([...at, field, place], `there is no group ${JSON.stringify(name)}`, hint);
-        }),
-      ];
+      const unknown = (Array.isArray(names) ? names : []).flatMap((name: unknown, place): readonly ConfigProblem[] => {
+        if (typeof name !== 'string' || groups.includes(name)) return [];
+        const hint = groups.length === 0 ? 'uplinkGroups says what groups there are' : suggest(name, groups);
+        return [document.problem([...at, field, place], `there is no group ${JSON.stringify(name)}`, hint)];
+      });
+      return [...exclusiveKeys(document, at, selector), ...unknown];
     });
   });
 }
