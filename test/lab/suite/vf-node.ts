@@ -21,6 +21,7 @@ import {
 import { createOwnedAddresses } from '../../../src/linux/files/owned-addresses.ts';
 import { createRecordStore } from '../../../src/linux/files/record-store.ts';
 import { createReservationStore } from '../../../src/linux/files/reservation-store.ts';
+import { createSriovCniFiles } from '../../../src/linux/files/sriov-cni-files.ts';
 import { createKernel, type LinuxKernel } from '../../../src/linux/kernel.ts';
 import { readPciFunction } from '../../../src/linux/sysfs/pci-function.ts';
 import { ip, makeNamedNamespace } from '../../kernel/own-namespace.ts';
@@ -53,10 +54,14 @@ export interface LabNode {
   readonly kernel: LinuxKernel;
   readonly pf: string;
   readonly vfs: readonly PciAddress[];
+  /** Where the engine looks for the state of sriov-cni; there is none. */
+  readonly sriovFolder: string;
   engine: AttachmentEngine;
   restart(): AttachmentEngine;
   attach(container: string, link: LinkSpec, ipam?: IpamSpec): Promise<AttachResult>;
   detach(container: string): Promise<void>;
+  /** Of the container's sandbox, which is made when there is none. */
+  sandboxPath(container: string): string;
   /** The reason of the failure. */
   refusal(container: string, link: LinkSpec): Promise<{ readonly reason: string; readonly message: string }>;
   /** Ends the sandbox as a killed runtime does: no DEL. Resolves when the kernel has ended it. */
@@ -87,6 +92,7 @@ export async function createLabNode(pf: string, count: number): Promise<LabNode>
       records: createRecordStore(join(folder, 'attachments')),
       reservations: createReservationStore(waitingClock),
       ownedAddresses: createOwnedAddresses(join(folder, 'addresses')),
+      sriovCni: createSriovCniFiles(join(folder, 'sriov')),
       clock: waitingClock,
       log: silentLogger,
       bootId: 'boot',
@@ -101,6 +107,8 @@ export async function createLabNode(pf: string, count: number): Promise<LabNode>
     kernel,
     pf,
     vfs,
+    sriovFolder: join(folder, 'sriov'),
+    sandboxPath: (container) => sandboxOf(container).path,
     engine: start(),
     restart: () => {
       node.engine = start();
