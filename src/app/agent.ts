@@ -108,7 +108,11 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   // Attachments are made after the pools, which follow the attachments.
   let pools: PoolSet | undefined;
-  const tenancy = createTenancy(() => pools?.plan() ?? { pools: [], unused: [] }, systemClock);
+  const tenancy = createTenancy({
+    specs: () => configuration.current.pools,
+    plan: () => pools?.plan() ?? { pools: [], unused: [] },
+    clock: systemClock,
+  });
   const observations = probes === undefined ? undefined : new Observations();
   const reservations = createReservationStore(systemClock);
   const attachments = createAttachments({

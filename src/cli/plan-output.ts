@@ -91,7 +91,7 @@ function unusedRows(unused: PlanReport['unused'], detail: PlanDetail): readonly 
     const [first] = group;
     if (first === undefined) return [];
     const [reason = '', ...more] = reasonsOf(first, group.length > 1);
-    const label = labelOf(group, (entry) => entry.address ?? entry.ifname ?? '');
+    const label = labelOf(group, (entry) => entry.address ?? entry.scalable ?? entry.ifname ?? '');
     return [[label, reason], ...more.map((other) => [' ', other])];
   });
 }

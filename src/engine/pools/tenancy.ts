@@ -23,9 +23,16 @@ export interface Tenancy extends DevicePolicy {
   refusals(): ReadonlyMap<string, Refusals>;
 }
 
-/** `plan` is asked at each attachment: a limit holds from the moment at which the pool has it. */
-export function createTenancy(plan: () => Plan, clock: Clock): Tenancy {
-  return new PoolTenancy(plan, clock);
+/** Where the pools are looked up, at each attachment: a limit holds from the moment at which a pool has it. */
+export interface TenancySources {
+  specs(): readonly PoolSpec[];
+  /** Asked only when some pool is limited, since it may have to be evaluated anew. */
+  plan(): Plan;
+  readonly clock: Clock;
+}
+
+export function createTenancy(sources: TenancySources): Tenancy {
+  return new PoolTenancy(sources);
 }
 
 /** True when the pool may be used from the namespace. */
@@ -34,17 +41,16 @@ export function admitsNamespace({ namespaces }: PoolSpec, namespace: string | un
 }
 
 class PoolTenancy implements Tenancy {
-  readonly #plan: () => Plan;
-  readonly #clock: Clock;
+  readonly #sources: TenancySources;
   readonly #refusals = new Map<string, Refusals>();
 
-  constructor(plan: () => Plan, clock: Clock) {
-    this.#plan = plan;
-    this.#clock = clock;
+  constructor(sources: TenancySources) {
+    this.#sources = sources;
   }
 
   admit(use: DeviceUse): void {
-    for (const state of this.#plan().pools) {
+    if (this.#sources.specs().every((spec) => admitsNamespace(spec, use.pod?.namespace))) return;
+    for (const state of this.#sources.plan().pools) {
       const { spec } = state;
       if (admitsNamespace(spec, use.pod?.namespace) || !offers(state, use)) continue;
       this.#note(spec.resource, use);
@@ -60,7 +66,7 @@ class PoolTenancy implements Tenancy {
     this.#refusals.set(resource, {
       count: (this.#refusals.get(resource)?.count ?? 0) + 1,
       lastPod: pod === undefined ? 'unknown' : `${pod.namespace}/${pod.name}`,
-      lastAt: this.#clock.now().toISOString(),
+      lastAt: this.#sources.clock.now().toISOString(),
     });
   }
 }

@@ -3,7 +3,8 @@ import { test } from 'uvu';
 import type { DeviceUse } from '../../../src/engine/attachments/device-policy.ts';
 import { toBerthError } from '../../../src/engine/errors.ts';
 import { evaluate } from '../../../src/engine/pools/evaluate.ts';
-import { createTenancy } from '../../../src/engine/pools/tenancy.ts';
+import type { Plan } from '../../../src/engine/pools/model.ts';
+import { createTenancy, type TenancySources } from '../../../src/engine/pools/tenancy.ts';
 import { createPodNode, macvlan, vf as vfLink } from '../../standins/attachment-node.ts';
 import { ManualClock } from '../../standins/manual-clock.ts';
 import { context, nic, slotSpec, vf, vfSpec } from './build.ts';
@@ -19,6 +20,10 @@ const specs = [
   slotSpec('ipvlan', { resource: 'berth.dev/ipvlan' }),
 ];
 const plan = evaluate(specs, context([nic('eth0', [vf(0), vf(1)])]));
+
+function sourcesOf(of: Plan): TenancySources {
+  return { specs: () => of.pools.map(({ spec }) => spec), plan: () => of, clock: new ManualClock() };
+}
 
 const podOf = (namespace: string) => ({ pod: { namespace, name: 'web' } });
 
@@ -40,7 +45,7 @@ const cases: readonly (readonly [string, DeviceUse, string | undefined])[] = [
 
 for (const [name, use, refusedBy] of cases) {
   test(`${name} is ${refusedBy === undefined ? 'admitted' : 'refused'}`, () => {
-    const tenancy = createTenancy(() => plan, new ManualClock());
+    const tenancy = createTenancy(sourcesOf(plan));
     if (refusedBy === undefined) {
       tenancy.admit(use);
       assert.deepEqual([...tenancy.refusals()], []);
@@ -62,8 +67,14 @@ for (const [name, use, refusedBy] of cases) {
   });
 }
 
+test('where no pool is limited, or none for the pod, the pools are not evaluated for an ADD', () => {
+  const sources = { ...sourcesOf(plan), plan: () => assert.fail('the plan was asked for') };
+  createTenancy({ ...sources, specs: () => [slotSpec('ipvlan')] }).admit({ kind: 'ipvlan', device: 'eth0' });
+  createTenancy(sources).admit({ kind: 'vf', device: '0000:41:10.0', ...podOf('team-a') });
+});
+
 test('refusals are counted, and the last pod is remembered', () => {
-  const tenancy = createTenancy(() => plan, new ManualClock());
+  const tenancy = createTenancy(sourcesOf(plan));
   for (const namespace of ['x', 'y']) {
     assert.throws(() => tenancy.admit({ kind: 'vf', device: '0000:41:10.0', ...podOf(namespace) }));
   }
@@ -79,7 +90,7 @@ test('an ADD that is refused leaves the node as it was, and the right namespace 
     slotSpec('macvlan', { resource: 'berth.dev/macvlan', namespaces: ['team-a'] }),
   ];
   const ofTheNode = evaluate(pools, context([nic('eth0', [{ ...vf(0), address: device.address }])]));
-  node.policy = createTenancy(() => ofTheNode, node.clock);
+  node.policy = createTenancy(sourcesOf(ofTheNode));
   node.world.addSandbox('/run/netns/c1');
   const before = node.snapshot();
   for (const link of [vfLink(device), macvlan({ uplink: 'eth0' }), macvlan({ uplink: 'eth0', slot: 'eth0-1' })]) {
