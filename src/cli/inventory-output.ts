@@ -31,6 +31,8 @@ export interface InventoryDocument {
   readonly nics: readonly Owned<
     Omit<Nic, 'vfs'> & { readonly vfs: readonly (Owned<Vf> & { readonly counters?: VfCounters })[] }
   >[];
+  /** Absent where the node has none. */
+  readonly accelerators?: InventoryDocument['nics'];
   readonly virtual: Inventory['virtual'];
   readonly findings: Inventory['findings'];
   readonly unread: Inventory['unread'];
@@ -55,8 +57,17 @@ export function inventoryDocument(view: InventoryView, counters: CountersView = 
     const told = counters[vf.address];
     return told === undefined ? owned(vf) : { ...owned(vf), counters: told };
   };
-  const { node, nics, virtual, findings, unread } = inventory;
-  return { node, nics: nics.map((nic) => ({ ...owned(nic), vfs: nic.vfs.map(counted) })), virtual, findings, unread };
+  const { node, nics, accelerators, virtual, findings, unread } = inventory;
+  const all = (list: readonly Nic[]): InventoryDocument['nics'] =>
+    list.map((nic) => ({ ...owned(nic), vfs: nic.vfs.map(counted) }));
+  return {
+    node,
+    nics: all(nics),
+    ...(accelerators === undefined ? {} : { accelerators: all(accelerators) }),
+    virtual,
+    findings,
+    unread,
+  };
 }
 
 interface Column {
@@ -117,41 +128,36 @@ const LONG: readonly Column[] = [
   { title: 'PART', of: (device) => (isVf(device) ? '' : (device.partNumber ?? '')) },
 ];
 
-/** NICs with their VFs below them, then virtual uplinks. `table` fits 100 columns; `wide` leaves nothing out. */
+/** NICs with their VFs below them, accelerators likewise, then virtual uplinks. `table` fits 100 columns; `wide` leaves nothing out. */
 export function renderInventory(view: InventoryView, format: 'table' | 'wide', color: boolean): string {
   const { inventory } = view;
+  const { nics, accelerators = [] } = inventory;
+  const links = inventory.virtual.filter((link) => link.kind !== 'loopback');
+  return [
+    nics.length === 0 ? 'No PCI network functions.\n' : renderFunctions(nics, 'ADDRESS', view, format, color),
+    ...(accelerators.length === 0 ? [] : [renderFunctions(accelerators, 'ACCELERATOR', view, format, color)]),
+    ...(links.length === 0 ? [] : [emphasized(renderLinks(links, format), color)]),
+    ...(inventory.findings.length === 0 ? [] : [renderFindings(inventory.findings, color)]),
+  ].join('\n');
+}
+
+function renderFunctions(
+  nics: readonly Nic[],
+  title: string,
+  view: InventoryView,
+  format: 'table' | 'wide',
+  color: boolean,
+): string {
   const isOffered = Object.keys(view.pools).length + Object.keys(view.owners).length > 0;
   const columns =
     format === 'wide'
       ? [...SHORT, ...LONG, ...(isOffered ? LONG_OWNERSHIP : [])]
       : [...SHORT, ...(isOffered ? OWNERSHIP : [])];
-  const devices = inventory.nics.flatMap((nic): (Nic | Vf)[] => [nic, ...nic.vfs]);
+  const devices = nics.flatMap((nic): (Nic | Vf)[] => [nic, ...nic.vfs]);
   const cells = devices.map((device) => columns.map((column) => column.of(device, view)));
-  const rows =
-    format === 'wide'
-      ? cells
-      : fitLast(
-          cells,
-          columns.map((column) => column.title),
-        );
-  const nics =
-    rows.length === 0
-      ? 'No PCI network functions.\n'
-      : emphasized(
-          renderTable(
-            columns.map((column) => column.title),
-            rows,
-          ),
-          color,
-          (index) => devices[index]?.address,
-          view,
-        );
-  const links = inventory.virtual.filter((link) => link.kind !== 'loopback');
-  return [
-    nics,
-    ...(links.length === 0 ? [] : [emphasized(renderLinks(links, format), color)]),
-    ...(inventory.findings.length === 0 ? [] : [renderFindings(inventory.findings, color)]),
-  ].join('\n');
+  const titles = [title, ...columns.slice(1).map((column) => column.title)];
+  const table = renderTable(titles, format === 'wide' ? cells : fitLast(cells, titles));
+  return emphasized(table, color, (index) => devices[index]?.address, view);
 }
 
 const SEVERITY_COLORS = { error: '\u001b[31m', warning: '\u001b[33m', info: '' } as const;

@@ -24,6 +24,19 @@ function view(more: Partial<InventoryView> = {}): InventoryView {
   };
 }
 
+test('accelerators have a table of their own, and a list in JSON', () => {
+  const fpga = { ...nic('0000:3b:00.0', netdev('eth9', 9)), class: '120000', driver: 'vfio-pci' };
+  const { ifname: _ifname, netdev: _netdev, ...accelerator } = { ...fpga, vfs: [vf('0000:3b:00.0', 0)] };
+  const shown = view({ inventory: inventory({ accelerators: [accelerator] }) });
+  const text = renderInventory(shown, 'table', false);
+  assert.match(text, /\nACCELERATOR +IFNAME .*\n0000:3b:00\.0 +- +vfio-pci .*\n {2}0000:3b:02\.0 /);
+  assert.deepEqual(
+    inventoryDocument(shown).accelerators?.map(({ address, vfs }) => [address, vfs.length]),
+    [['0000:3b:00.0', 1]],
+  );
+  assert.ok(!('accelerators' in inventoryDocument(view())));
+});
+
 test('the table shows NICs with their VFs, who has them, and virtual links', () => {
   assert.equal(
     renderInventory(view(), 'table', false),

@@ -306,7 +306,10 @@ test('explain speaks of accelerators and scalable functions by their ids, and of
     'false classes: 120000 is not in [0b40]',
   ]);
   assert.equal(say(qat, accelerators, 'b1:02.1')?.[2], 'VF 1 of 0000:b1:00.0');
-  assert.equal(say([{ name: 'p', kind: 'vf' }], scalable, 'mlx5_core.sf.3')?.[3], 'false mlx5_core.sf.3 is not a VF');
+  assert.equal(
+    say([{ name: 'p', kind: 'vf' }], scalable, 'mlx5_core.sf.3')?.[3],
+    'false mlx5_core.sf.3 is a scalable function, and the pool takes VFs',
+  );
 });
 
 const notes: readonly (readonly [string, object, readonly string[]])[] = [

@@ -71,6 +71,18 @@ const NOUNS = {
   scalable: 'scalable function',
 } as const;
 
+const PLURALS = {
+  vfs: 'VFs',
+  functions: 'network functions',
+  accelerators: 'accelerators',
+  scalable: 'scalable functions',
+} as const;
+
+function familyOf({ sf, isAccelerator }: PoolFunction): string {
+  if (sf !== undefined) return 'a scalable function';
+  return isAccelerator === true ? 'an accelerator' : 'a network function';
+}
+
 /** The function is of the family that the pool is about; of others people need not be told. */
 export function isOfFamily({ candidates = 'vfs' }: VfPoolSpec, { sf, isAccelerator = false }: PoolFunction): boolean {
   return (candidates === 'scalable') === (sf !== undefined) && (candidates === 'accelerators') === isAccelerator;
@@ -79,7 +91,9 @@ export function isOfFamily({ candidates = 'vfs' }: VfPoolSpec, { sf, isAccelerat
 function whyNoCandidate(spec: VfPoolSpec, candidate: PoolFunction): string | undefined {
   const { pci, pf } = candidate;
   const name = candidate.sf?.name ?? pci.ifname ?? pci.address;
-  if (!isOfFamily(spec, candidate)) return `${name} is not ${article(NOUNS[spec.candidates ?? 'vfs'])}`;
+  if (!isOfFamily(spec, candidate)) {
+    return `${name} is ${familyOf(candidate)}, and the pool takes ${PLURALS[spec.candidates ?? 'vfs']}`;
+  }
   if (pf === undefined) {
     if (spec.candidates === undefined || spec.candidates === 'vfs') {
       return `${name} is not a VF; only its VFs can be in this pool`;
@@ -92,10 +106,6 @@ function whyNoCandidate(spec: VfPoolSpec, candidate: PoolFunction): string | und
     if (vfs > 0) return `${name} has ${vfs} VFs, which can be in the pool instead of it`;
   }
   return pci.driver === undefined ? 'no driver is bound to it' : undefined;
-}
-
-function article(noun: string): string {
-  return `${noun.startsWith('a') ? 'an' : 'a'} ${noun}`;
 }
 
 function whyKeptBack(spec: VfPoolSpec, { pci, pf }: PoolFunction): string | undefined {
