@@ -43,6 +43,8 @@ export function holdsOf(
     const { kind, device, addressesOnly } = attachment;
     if (addressesOnly === true) continue;
     if (kind === 'macvlan' || kind === 'ipvlan') uplinks.set(device, kind);
+    // Both are ports of macvlan on their uplink (drivers/net/macvtap.c).
+    if (kind === 'macvtap') uplinks.set(device, 'macvlan');
     const id = asPciAddress(device) ?? (isAuxiliary(device) ? device : undefined);
     if (id === undefined) continue;
     const resource = resourceOf(id);

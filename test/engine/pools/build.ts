@@ -1,6 +1,6 @@
 /** Small inventories for the tests of pools: one NIC `eth0` with VFs unless told otherwise. */
 import type { Inventory, Netdev, Nic, Vf, VirtualLink } from '../../../src/engine/inventory/model.ts';
-import type { PoolContext, SlotPoolSpec, VfPoolSpec } from '../../../src/engine/pools/model.ts';
+import type { PoolContext, SlotKind, SlotPoolSpec, VfPoolSpec } from '../../../src/engine/pools/model.ts';
 import { zeroConfigPools } from '../../../src/engine/pools/zero-config.ts';
 import { parseIfName, parsePciAddress } from '../../../src/engine/values.ts';
 
@@ -94,9 +94,10 @@ export function vfSpec(facts: Partial<VfPoolSpec> = {}): VfPoolSpec {
   return { ...(vfPool as VfPoolSpec), origin: 'test', selectors: [], ...facts };
 }
 
-export function slotSpec(kind: 'macvlan' | 'ipvlan', facts: Partial<SlotPoolSpec> = {}): SlotPoolSpec {
+export function slotSpec(kind: SlotKind, facts: Partial<SlotPoolSpec> = {}): SlotPoolSpec {
   return {
-    ...((kind === 'macvlan' ? macvlanPool : ipvlanPool) as SlotPoolSpec),
+    ...((kind === 'ipvlan' ? ipvlanPool : macvlanPool) as SlotPoolSpec),
+    kind,
     origin: 'test',
     capacity: 2,
     ...facts,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
+import type { AttachmentSummary } from '../../../src/engine/attachments/model.ts';
 import { evaluate } from '../../../src/engine/pools/evaluate.ts';
+import { holdsOf } from '../../../src/engine/pools/holds.ts';
 import type { PoolContext, PoolSpec } from '../../../src/engine/pools/model.ts';
 import { zeroConfigPools } from '../../../src/engine/pools/zero-config.ts';
 import { parsePciAddress } from '../../../src/engine/values.ts';
@@ -220,6 +222,23 @@ test('an uplink that pods use for macvlan has unhealthy ipvlan slots, and the ot
     macvlan: ['eth0-0!pods use eth0 for ipvlan, which excludes macvlan on it'],
     ipvlan: ['eth0-0'],
   });
+});
+
+test('macvtap counts as macvlan: a pod with one excludes ipvlan, and shares the uplink with macvlan', () => {
+  const attachment = {
+    kind: 'macvtap',
+    device: 'eth0',
+    state: 'attached',
+    containerId: 'c',
+  } as unknown as AttachmentSummary;
+  const { uplinks: uplinkUse } = holdsOf([attachment]);
+  const kinds = ['macvtap', 'macvlan', 'ipvlan', 'uplink'] as const;
+  const specs = kinds.map((kind) => slotSpec(kind, { resource: `berth.dev/${kind}`, capacity: 1 }));
+  const { pools } = evaluate(specs, context([nic('eth0')], [], { uplinkUse }));
+  assert.deepEqual(
+    pools.map(({ devices }) => devices[0]?.reason),
+    [undefined, undefined, 'pods use eth0 for macvlan, which excludes ipvlan on it', undefined],
+  );
 });
 
 test('a macvtap that somebody put on the uplink excludes ipvlan too', () => {
