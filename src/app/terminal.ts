@@ -9,7 +9,8 @@ export function processTerminal(): Terminal {
   const { stdin, stdout } = process;
   return {
     isInteractive: stdin.isTTY === true && stdout.isTTY === true,
-    size: () => ({ columns: stdout.columns ?? 80, rows: stdout.rows ?? 24 }),
+    // A terminal that was not told its size (a serial line, a fresh exec) says 0.
+    size: () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 }),
     write: (text) => void stdout.write(text),
     open(onInput, onResize) {
       const close = (): void => {

@@ -26,7 +26,7 @@ function showWhole(document_: FeedDocument): void {
   showVirtual(document_.virtual);
   showFiltered();
   select(selected !== undefined && devices.has(selected) ? selected : undefined);
-  document.body.dataset.painted = 'true';
+  document.body.dataset.painted ??= String(performance.now());
 }
 
 function showChange({ devices: changed = {}, findings, node, virtual }: FeedChange): void {

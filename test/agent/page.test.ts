@@ -1,5 +1,7 @@
 /** The agent's page and stream as the whole program serves them. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { FeedDocument } from '../../src/engine/feed/document.ts';
@@ -12,6 +14,7 @@ import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
 
 const test = suite<{ node: AgentNode }>('page of the agent');
 
+const BERTH = join(import.meta.dirname, '../../bin/berth');
 const socketOf = ({ folder }: AgentNode): string => join(folder, 'run/api.sock');
 
 if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
@@ -55,6 +58,27 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     );
     assert.ok(document?.virtual.some((link) => link.ifname === 'followed'));
     ip('link', 'del', 'followed');
+  });
+
+  test('berth watch shows the node in a terminal, and gives the terminal back', async ({ node }) => {
+    await node.startAgent();
+    const command = `${BERTH} watch --run-dir ${join(node.folder, 'run')}`;
+    // script(1) makes the terminal; NO_COLOR is what a person may have set.
+    const script = spawn('script', ['-qefc', command, '/dev/null'], { env: { ...process.env, NO_COLOR: '1' } });
+    let shown = '';
+    const live = new Promise<void>((resolve) => {
+      script.stdout.setEncoding('utf8').on('data', (text: string) => {
+        shown += text;
+        if (/ {2}live {2}0 VFs/.test(shown)) resolve();
+      });
+    });
+    await live;
+    script.stdin.write('q');
+    const [exit] = await once(script, 'exit');
+    assert.equal(exit, 0);
+    assert.ok(shown.startsWith('\u001b[?1049h'), JSON.stringify(shown.slice(0, 80)));
+    assert.ok(shown.trimEnd().endsWith('\u001b[?1049l'), JSON.stringify(shown.slice(-80)));
+    assert.equal(shown.includes('\u001b[1m'), false);
   });
 
   test('a port that is taken costs the page and nothing else', async ({ node }) => {
