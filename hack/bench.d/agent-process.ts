@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { type Bench, BenchError } from './bench.ts';
-import { WORK_DIR } from './private-node.ts';
+import { UPLINK, WORK_DIR } from './private-node.ts';
 
 /** Where the agent looks for kubelet. */
 export const KUBELET_DIR = '/var/lib/kubelet';
@@ -58,7 +58,7 @@ export async function untilServing(bench: Bench): Promise<void> {
   const status = {
     argv: [bench.programs.shim] as const,
     env: { CNI_COMMAND: 'STATUS', CNI_PATH: bench.programs.peer },
-    stdin: JSON.stringify({ cniVersion: '1.1.0', name: 'bench', type: 'macvlan' }),
+    stdin: JSON.stringify({ cniVersion: '1.1.0', name: 'bench', type: 'macvlan', master: UPLINK }),
   };
   for (let waitedMs = 0; waitedMs < SERVE_LIMIT_MS; waitedMs += POLL_MS) {
     const asked = await bench.spawner.run([status]);

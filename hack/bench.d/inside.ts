@@ -28,6 +28,7 @@ const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
   discovery: async () => (await import('./discovery.ts')).benchDiscovery,
   agent: async () => (await import('./agent.ts')).benchAgent,
   events: async () => (await import('./events.ts')).benchEvents,
+  cycles: async () => (await import('./cycles.ts')).benchCycles,
   page: async () => (await import('./page.ts')).benchPage,
   kubelet: async () => (await import('./kubelet.ts')).benchKubelet,
 };
