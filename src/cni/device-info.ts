@@ -6,7 +6,7 @@
  */
 import { basename, dirname, join } from 'node:path';
 import type { LinkSpec } from '../engine/attachments/model.ts';
-import { asPciAddress } from '../engine/values.ts';
+import type { PciAddress } from '../engine/values.ts';
 import type { ConfigProblem, NetworkConfig } from './config.ts';
 import type { DeviceInfoFiles } from './port.ts';
 
@@ -38,13 +38,19 @@ export function writeDeviceInfo(
   link: LinkSpec,
   files: DeviceInfoFiles | undefined,
 ): () => void {
-  const pci = 'device' in link ? asPciAddress(String(link.device)) : undefined;
+  const pci = pciOf(link);
   if (path === undefined || pci === undefined || files === undefined) return () => undefined;
   const info = { type: 'pci', version: '1.1.0', pci: { 'pci-address': pci } };
   const made = files.create(basename(path), JSON.stringify(info));
   return () => {
     if (made) files.remove(basename(path));
   };
+}
+
+/** As far as the definition names it by its PCI address. */
+function pciOf(link: LinkSpec): PciAddress | undefined {
+  if (link.kind === 'vf') return link.device;
+  return link.kind === 'host-device' && link.device.by === 'pci' ? link.device.address : undefined;
 }
 
 /** `/var/run` is a symbolic link to `/run` everywhere (FHS 3.0). */

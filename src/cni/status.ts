@@ -13,9 +13,11 @@ import { parseArgs } from './environment.ts';
 import { CniFault } from './errors.ts';
 import { parseIpamSpec } from './ipam-spec.ts';
 import { linkKindOf, parseLinkSpec } from './link-spec/index.ts';
-import type { LinkSource } from './link-spec/source.ts';
+import { deviceOf, type LinkSource } from './link-spec/source.ts';
 import { optional } from './optional.ts';
 import { notAvailable, type Request, timed } from './request.ts';
+
+const DEVICE_KINDS: ReadonlySet<LinkKind> = new Set(['vf', 'host-device']);
 
 /** Throws what is wrong with the configuration: nothing could be added with it. `concerns` are those of the node. */
 async function parseReadinessQuestion(
@@ -43,6 +45,10 @@ function kindOf(source: LinkSource): LinkKind {
 }
 
 async function linkOf(source: LinkSource, review: ConfigReview): Promise<LinkSpec | undefined> {
+  const { device, hwaddr, kernelpath } = source.config;
+  const names = [deviceOf(source.config), device, hwaddr, kernelpath];
+  // Of these kinds every pod brings its own device.
+  if (DEVICE_KINDS.has(kindOf(source)) && names.every((name) => name === undefined || name === '')) return undefined;
   try {
     return await parseLinkSpec(source, review.problems);
   } catch (error) {

@@ -9,7 +9,11 @@ import type { PodIdentity } from '../engine/attachments/model.ts';
 import type { DeviceHolder, PodDevices } from '../engine/attachments/pod-devices.ts';
 import { type Clock, systemClock } from '../engine/clock.ts';
 import type { Logger } from '../engine/logger.ts';
-import { type ListPodResourcesResponse, PodResourcesListerClient } from './gen/podresources/v1/pod_resources.ts';
+import {
+  type AllocatableResourcesResponse,
+  type ListPodResourcesResponse,
+  PodResourcesListerClient,
+} from './gen/podresources/v1/pod_resources.ts';
 import { describeFailure } from './status.ts';
 
 export interface PodResourcesOptions {
@@ -74,6 +78,13 @@ class KubeletPodResources implements PodResources {
     return ((await this.#current())?.pods.size ?? 0) > 0;
   }
 
+  async manages(device: string): Promise<boolean> {
+    const response = await this.#patiently<AllocatableResourcesResponse>((client, options, done) =>
+      client.getAllocatableResources({}, new Metadata(), options, done),
+    );
+    return response?.devices.some(({ deviceIds }) => deviceIds.includes(device)) ?? false;
+  }
+
   isThere(): boolean {
     return existsSync(this.#options.socketPath);
   }
@@ -95,40 +106,50 @@ class KubeletPodResources implements PodResources {
   }
 
   async #ask(): Promise<Answer | undefined> {
+    // The answer is as old as the question: kubelet may have looked at once.
+    let at = 0;
+    const response = await this.#patiently<ListPodResourcesResponse>((client, options, done) => {
+      at = this.#clock.now().getTime();
+      client.list({}, new Metadata(), options, done);
+    });
+    if (response === undefined) return undefined;
+    const answer = {
+      holders: holdersOf(response, this.#options.isOurs ?? (() => true)),
+      pods: new Set(response.podResources.map(({ namespace, name }) => `${namespace}/${name}`)),
+    };
+    this.#answer = { ...answer, at };
+    return answer;
+  }
+
+  /** Asks again when throttled; `undefined` when there is no answer. */
+  async #patiently<T>(
+    ask: (
+      client: PodResourcesListerClient,
+      options: { readonly deadline: number },
+      done: (error: ServiceError | null, response: T) => void,
+    ) => void,
+  ): Promise<T | undefined> {
     for (const delayMs of [...RETRY_DELAYS_MS, undefined]) {
       if (this.#closed.signal.aborted) return undefined;
-      // The answer is as old as the question: kubelet may have looked at once.
-      const at = this.#clock.now().getTime();
-      const { response, error } = await this.#list();
-      if (response !== undefined) {
-        const answer = {
-          holders: holdersOf(response, this.#options.isOurs ?? (() => true)),
-          pods: new Set(response.podResources.map(({ namespace, name }) => `${namespace}/${name}`)),
-        };
-        this.#answer = { ...answer, at };
-        return answer;
-      }
+      this.#client ??= new PodResourcesListerClient(`unix:${this.#options.socketPath}`, credentials.createInsecure(), {
+        'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      });
+      const client = this.#client;
+      const { response, error } = await new Promise<{ response?: T; error?: ServiceError }>((resolve) => {
+        ask(client, { deadline: Date.now() + TIMEOUT_MS }, (failure, answered) =>
+          resolve(failure === null ? { response: answered } : { error: failure }),
+        );
+      });
+      if (response !== undefined) return response;
       if (error?.code !== status.RESOURCE_EXHAUSTED || delayMs === undefined) {
         this.#disconnect();
         const why = error === undefined ? 'no answer' : describeFailure(error);
-        this.#options.log.debug({ socket: this.#options.socketPath, why }, 'kubelet did not list pod resources');
+        this.#options.log.debug({ socket: this.#options.socketPath, why }, 'kubelet did not tell of pod resources');
         return undefined;
       }
       await this.#clock.delay(delayMs, this.#closed.signal);
     }
     return undefined;
-  }
-
-  #list(): Promise<{ readonly response?: ListPodResourcesResponse; readonly error?: ServiceError }> {
-    this.#client ??= new PodResourcesListerClient(`unix:${this.#options.socketPath}`, credentials.createInsecure(), {
-      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    });
-    const client = this.#client;
-    return new Promise((resolve) => {
-      client.list({}, new Metadata(), { deadline: Date.now() + TIMEOUT_MS }, (error, response) => {
-        resolve(error === null ? { response } : { error });
-      });
-    });
   }
 
   /** A new connection next time, instead of gRPC's own back-off towards a kubelet that restarts. */

@@ -54,6 +54,31 @@ test('holders are known by device, with pod and container', async () => {
   });
 });
 
+test('it is known which pods are listed, and which devices kubelet gives to pods at all', async () => {
+  await withPods(async (node, ask) => {
+    const asked = ask();
+    assert.deepEqual([asked.isThere(), await asked.listsAny()], [true, false]);
+    await node.kubelet.admit(pod('p1', 1));
+    const fresh = ask();
+    assert.equal(await fresh.listsAny(), true);
+    assert.equal(await fresh.lists({ namespace: 'default', name: 'p1' }), true);
+    assert.equal(await fresh.lists({ namespace: 'other', name: 'p1' }), false);
+    assert.equal(await fresh.manages('0000:41:10.3'), true);
+    assert.equal(await fresh.manages('0000:99:00.0'), false);
+  });
+});
+
+test('a node without kubelet lists nothing and gives nothing', async () => {
+  const nowhere = createPodResources({ socketPath: '/nowhere/kubelet.sock', log: silentLogger });
+  const pod1 = { namespace: 'default', name: 'p1' };
+  assert.deepEqual(
+    [nowhere.isThere(), await nowhere.lists(pod1), await nowhere.listsAny(), await nowhere.manages('eth0-1')],
+    [false, false, false, false],
+  );
+  assert.equal(await nowhere.holders(), undefined);
+  nowhere.close();
+});
+
 test('resources of others can be left out', async () => {
   await withPods(async (node) => {
     await node.kubelet.admit(pod('p1', 1));

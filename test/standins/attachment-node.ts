@@ -52,6 +52,8 @@ export interface PodNode {
   engine: AttachmentEngine;
   podDevices: PodDevices | undefined;
   allocation: AllocationMode;
+  /** Devices of pools. */
+  readonly offered: Set<string>;
   /** What uplinks are chosen from by what they are. */
   inventory: Inventory | undefined;
   /** Slots whose ids do not tell their uplinks. */
@@ -124,8 +126,10 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
         holders: async () => node.podDevices?.holders(),
         lists: async (pod) => (await node.podDevices?.lists(pod)) ?? false,
         listsAny: async () => (await node.podDevices?.listsAny()) ?? false,
+        manages: async (device) => (await node.podDevices?.manages(device)) ?? false,
         isThere: () => node.podDevices !== undefined,
       },
+      offers: (device) => node.offered.has(device),
       allocation: () => node.allocation,
       inventory: () => node.inventory ?? EMPTY_INVENTORY,
       slotNamed: (id) => node.slots.get(id),
@@ -152,6 +156,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     engine: undefined as never,
     podDevices: undefined,
     allocation: 'enforce',
+    offered: new Set(),
     inventory: undefined,
     slots: new Map(),
     policy: undefined,

@@ -2,13 +2,15 @@
  * Whether the device of an ADD is the pod's own: the agent may do everything, and the author of a
  * network definition may not, so naming a device is not enough to have it. Kubelet's pod-resources
  * say who was given what. Only what they say counts: a pod that they do not list proves nothing
- * (after a restart kubelet lists none for a while), and a kubelet that does not answer fails no ADD.
+ * (after a restart kubelet lists none for a while), a kubelet that does not answer fails no ADD, and a
+ * device that no device plugin offers is the administrator's to give, by naming it.
  * To debug: `device-not-allocated` in the log, and kubelet's list by `crictl` or `berth explain`.
  */
 import { BerthError } from '../errors.ts';
 import type { LinkTarget } from '../links/index.ts';
+import { asPciAddress } from '../values.ts';
 import type { AttachmentContext } from './context.ts';
-import type { AttachRequest, PodIdentity } from './model.ts';
+import type { AttachRequest, LinkSpec, PodIdentity } from './model.ts';
 import type { DeviceHolder, PodDevices } from './pod-devices.ts';
 
 /** `warn` only writes a line into the log. */
@@ -33,12 +35,11 @@ export async function requireAllocated(
   const { pod } = request;
   const device = deviceId(request, target);
   if (device === undefined || pod === undefined || podDevices === undefined || !mustAsk(context, request)) return;
-  const mayBeNobodys = isNamedByHand(request);
-  let verdict = await judge(podDevices, pod, device, mayBeNobodys);
+  let verdict = await judge(context, podDevices, pod, device);
   for (const pauseMs of ASK_AGAIN_MS) {
     if (verdict === undefined) return;
     await context.clock.delay(pauseMs, signal);
-    verdict = await judge(podDevices, pod, device, mayBeNobodys);
+    verdict = await judge(context, podDevices, pod, device);
   }
   if (verdict === undefined) return;
   const refusal = notAllocated(pod, device, verdict);
@@ -51,33 +52,36 @@ function mustAsk(context: AttachmentContext, { pod }: AttachRequest): boolean {
 }
 
 function namesDevice({ link }: AttachRequest): boolean {
-  return 'device' in link || ('slot' in link && link.slot !== undefined);
+  return 'device' in link || 'given' in link || ('slot' in link && link.slot !== undefined);
 }
 
-/** What kubelet would have given: a slot, or a PCI function. Uplinks and other links are nobody's. */
+/** What kubelet would have given: a slot, a device plugin's own id, or a PCI function. Uplinks are nobody's. */
 function deviceId({ link }: AttachRequest, target: LinkTarget): string | undefined {
-  return ('slot' in link ? link.slot : undefined) ?? target.pci?.address;
+  const named = ('slot' in link ? link.slot : undefined) ?? ('given' in link ? link.given : undefined);
+  const address = target.exclusive ? (asPciAddress(target.device) ?? target.pci?.address) : undefined;
+  return named ?? address ?? auxiliary(link);
 }
 
-/** A host device is mostly none that kubelet gives away: it is refused only when it is somebody else's. */
-function isNamedByHand({ link }: AttachRequest): boolean {
-  return link.kind === 'host-device';
+/** A scalable function, which kubelet gives by its name on the auxiliary bus. */
+function auxiliary(link: LinkSpec): string | undefined {
+  return link.kind === 'host-device' && link.device.by === 'auxiliary' ? link.device.id : undefined;
 }
 
 /** Who has the device instead; `undefined` when it is the pod's, or when nothing is known. */
 async function judge(
+  context: AttachmentContext,
   podDevices: PodDevices,
   pod: PodIdentity,
   device: string,
-  mayBeNobodys: boolean,
 ): Promise<readonly DeviceHolder[] | undefined> {
   const holders = await podDevices.holders();
   if (holders === undefined) return undefined;
   const ofDevice = holders.get(device) ?? [];
   if (ofDevice.some((holder) => isSame(holder.pod, pod))) return undefined;
-  // Somebody else's entry is proof by itself.
-  if (ofDevice.length === 0 && mayBeNobodys) return undefined;
-  return ofDevice.length > 0 || (await podDevices.lists(pod)) ? ofDevice : undefined;
+  // Somebody else's entry is proof by itself. Without one the pod must be listed, and the device one that pods can be given.
+  if (ofDevice.length > 0) return ofDevice;
+  if (!(await podDevices.lists(pod))) return undefined;
+  return context.offers(device) || (await podDevices.manages(device)) ? ofDevice : undefined;
 }
 
 /** By name: pod-resources know no uid, and that of a static pod is another one in the runtime than in the API. */

@@ -17,6 +17,8 @@ export interface AttachmentContext extends LinkContext, AddressingContext {
   /** Everybody may have everything when there is none. */
   readonly policy: DevicePolicy | undefined;
   readonly observer: OperationObserver | undefined;
+  /** Whether a pool of ours offers the device to pods. */
+  readonly offers: (device: string) => boolean;
   /** What happens to an ADD whose device kubelet did not give to the pod; as it is configured now. */
   readonly allocation: () => AllocationMode;
   /** Taken in this order: an attachment's lock, its device's lock, then (inside addressing) the network's. */

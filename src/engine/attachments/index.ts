@@ -39,6 +39,8 @@ export interface AttachmentOptions {
   readonly policy?: DevicePolicy;
   /** Told where time goes and what is taken back. */
   readonly observer?: OperationObserver;
+  /** Whether a pool of ours offers the device to pods; none does when absent. */
+  readonly offers?: (device: string) => boolean;
   /** What happens to an ADD whose device kubelet did not give to the pod; `enforce` when absent. */
   readonly allocation?: () => AllocationMode;
   /** The inventory as it is now, for uplinks that are chosen by what they are. */
@@ -81,6 +83,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     podDevices: options.podDevices,
     policy: options.policy,
     observer: options.observer,
+    offers: options.offers ?? (() => false),
     allocation: options.allocation ?? (() => 'enforce'),
     inventory: options.inventory,
     slotNamed: options.slotNamed,

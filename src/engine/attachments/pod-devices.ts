@@ -10,6 +10,8 @@ export interface PodDevices {
   holders(): Promise<ReadonlyMap<string, readonly DeviceHolder[]> | undefined>;
   /** Whether kubelet lists the pod at all, with or without devices; of the same answer as `holders`, when that is fresh. */
   lists(pod: PodIdentity): Promise<boolean>;
+  /** Whether kubelet gives that device to pods, whosever device plugin offers it; false when it does not answer. */
+  manages(device: string): Promise<boolean>;
   /** Whether kubelet lists any pod; without one its list says nothing. */
   listsAny(): Promise<boolean>;
   /** Whether this node has such a kubelet, answering or not. */

@@ -21,6 +21,7 @@ interface Case {
   readonly link?: (node: PodNode) => LinkSpec;
   readonly pod?: PodIdentity | null;
   readonly refused?: RegExp;
+  readonly offered?: boolean;
 }
 
 const SLOT = (): LinkSpec => macvlan({ uplink: 'eth1', slot: 'eth1-3' });
@@ -51,15 +52,17 @@ const CASES: readonly Case[] = [
     refused: /default\/other/,
   },
   {
-    name: 'nobody has it, and the pod is listed',
-    says: () => podDevices([], ['mine']),
+    name: 'nobody has it, the pod is listed, and some device plugin offers it',
+    says: (device) => podDevices([], ['mine'], [device]),
     refused: /kubelet has given it to no pod/,
   },
   {
-    name: 'nobody has it, and the pod has others',
+    name: 'nobody has it, the pod has others, and a pool of ours offers it',
     says: () => podDevices([['0000:99:00.0', 'mine']]),
+    offered: true,
     refused: /to no pod/,
   },
+  { name: 'no device plugin offers it, so that the administrator names it', says: () => podDevices([], ['mine']) },
   { name: 'the list is empty, as after a restart of kubelet', says: () => podDevices([]) },
   { name: 'kubelet does not answer', says: () => ({ ...podDevices([]), holders: async () => undefined }) },
   { name: 'there is no kubelet', says: () => undefined },
@@ -94,6 +97,7 @@ for (const each of CASES) {
     const node = createPodNode();
     const link = each.link?.(node) ?? vf(node.device(0));
     node.podDevices = each.says(node.device(0).address);
+    if (each.offered === true) node.offered.add(node.device(0).address);
     const before = node.snapshot();
     const who = each.pod === undefined ? { pod: pod('mine') } : each.pod === null ? {} : { pod: each.pod };
     node.world.addSandbox('/run/netns/c1');
@@ -115,7 +119,7 @@ for (const each of CASES) {
 test('an entry that comes a moment after the ADD is waited for', async () => {
   const node = createPodNode();
   let asked = 0;
-  const late = podDevices([], ['mine']);
+  const late = podDevices([], ['mine'], [node.device(0).address]);
   const given = podDevices([[node.device(0).address, 'mine']]);
   node.podDevices = { ...given, holders: () => (asked++ < 2 ? late : given).holders() };
   assert.is(await failureOf(node.attach('c1', vf(node.device(0)), { pod: pod('mine') })), undefined);
