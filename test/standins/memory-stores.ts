@@ -87,6 +87,10 @@ export class MemoryFolder implements ReservationFolder {
     return this.files.get(ip) === content && this.files.delete(ip);
   }
 
+  removeEmpty(ip: string): boolean {
+    return this.files.get(ip) === '' && this.files.delete(ip);
+  }
+
   lastReserved(set: number): string | undefined {
     return this.last.get(set);
   }

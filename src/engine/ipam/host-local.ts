@@ -109,6 +109,11 @@ function takeNext(
     if (reserved.has(text) || !folder.reserve(text, content)) continue;
     return candidate;
   }
+  // Only now, since it reads every file: what a plugin that was killed had not written yet.
+  for (const candidate of roundRobin(ranges, folder.lastReserved(set))) {
+    const text = formatIp(candidate.ip);
+    if (reserved.has(text) && folder.removeEmpty(text) && folder.reserve(text, content)) return candidate;
+  }
   const size = ranges.reduce((sum, range) => sum + (range.end.value - range.start.value + 1n), 0n);
   const names = spec.map((range) => range.subnet).join(', ');
   throw new BerthError({

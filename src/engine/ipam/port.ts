@@ -35,6 +35,11 @@ export interface ReservationFolder {
   reserve(ip: string, content: string): boolean;
   /** Removes the file if its content is still `content`. False when it is not. */
   release(ip: string, content: string): boolean;
+  /**
+   * Removes the address's file if it is empty: whoever makes one writes it while it holds the lock, so
+   * that an empty one is of a plugin that was killed in between and nobody's. False for all others.
+   */
+  removeEmpty(ip: string): boolean;
   lastReserved(set: number): string | undefined;
   setLastReserved(set: number, ip: string): void;
 }

@@ -141,6 +141,15 @@ class LockedFolder implements ReservationFolder {
     return true;
   }
 
+  removeEmpty(ip: string): boolean {
+    const about = lstatSync(this.#path(ip), { throwIfNoEntry: false });
+    if (about === undefined || !about.isFile() || about.size > 0) return false;
+    this.#attempt(`removing the empty ${ip} in`, () => unlinkSync(this.#path(ip)));
+    this.#names?.delete(ip);
+    this.#contents.delete(ip);
+    return true;
+  }
+
   lastReserved(set: number): string | undefined {
     return readText(join(this.#folder, `${LAST_RESERVED}${set}`));
   }

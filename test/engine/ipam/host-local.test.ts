@@ -190,4 +190,15 @@ test('whatever is taken and given back, nobody shares an address and every one c
   );
 });
 
+test('an empty file, which a killed plugin has left, is used again before the range counts as exhausted', () => {
+  const folder = new MemoryFolder();
+  folder.files.set('10.0.0.3', '');
+  const range = spec([[{ subnet: '10.0.0.0/29', rangeEnd: '10.0.0.4' }]]);
+  assert.equal(
+    ['a', 'b', 'c'].map((id) => reserve(folder, id, range)),
+    [['10.0.0.2/29'], ['10.0.0.4/29'], ['10.0.0.3/29']],
+  );
+  assert.is(reasonOf(() => reserve(folder, 'd', range)).reason, 'address-range-exhausted');
+});
+
 test.run();

@@ -105,6 +105,21 @@ test('only unchanged content is released', async ({ folder }) => {
   });
 });
 
+test('only an empty regular file can be removed as one', async ({ folder }) => {
+  mkdirSync(join(folder, 'net'));
+  writeFileSync(join(folder, 'net', '10.0.0.3'), '');
+  writeFileSync(join(folder, 'net', '10.0.0.4'), 'c1\r\nnet1');
+  symlinkSync('10.0.0.3', join(folder, 'net', '10.0.0.5'));
+  const store = createReservationStore(waitingClock);
+  await store.locked(folder, network, never, (open) => {
+    assert.equal(
+      ['10.0.0.2', '10.0.0.4', '10.0.0.5', '10.0.0.3', '10.0.0.3'].map((ip) => open.removeEmpty(ip)),
+      [false, false, false, true, false],
+    );
+    assert.ok(open.reserve('10.0.0.3', 'c2\r\nnet1'));
+  });
+});
+
 test('empty files, links and leftovers are no reservations of anybody', async ({ folder }) => {
   mkdirSync(join(folder, 'net'));
   writeFileSync(join(folder, 'net', '10.0.0.3'), '');
