@@ -15,6 +15,8 @@ export interface TcpListenerOptions {
   /** Names besides the addresses themselves and `localhost`; `any` turns the check off, for scrapers behind a service. */
   readonly hostNames?: readonly string[] | 'any';
   readonly mostConnections?: number;
+  /** How long a connection may take for the head of its request. */
+  readonly silentMs?: number;
   readonly log: Logger;
 }
 
@@ -52,9 +54,15 @@ export function isLoopback({ host }: ListenAddress): boolean {
 
 /** @throws BerthError `Busy` when the port is taken, `Io` when it cannot be listened on. */
 export async function listenTcp(options: TcpListenerOptions): Promise<TcpListener> {
-  const { at, handle, hostNames = [], log, mostConnections = 64 } = options;
+  const { at, handle, hostNames = [], log, mostConnections = 64, silentMs = 5000 } = options;
   const server = createServer(
-    { requestTimeout: 10_000, headersTimeout: 5000, maxHeaderSize: 8192 },
+    {
+      requestTimeout: 2 * silentMs,
+      headersTimeout: silentMs,
+      // Who says nothing holds a place for that long at most, and not until Node.js looks in half a minute.
+      connectionsCheckingInterval: silentMs / 5,
+      maxHeaderSize: 8192,
+    },
     (request, response) => {
       if (hostNames !== 'any' && !isOurs(request.headers.host, at, hostNames)) {
         log.warn({ host: request.headers.host }, 'http: a request for another host was refused');

@@ -56,6 +56,7 @@ test.before.each(async (context) => {
     at: { host: '127.0.0.1', port: 0 },
     assets: ASSETS,
     token: TOKEN,
+    silentMs: 250,
     view,
     streams: context.streams,
     log: silentLogger,
@@ -183,6 +184,28 @@ async function watch(
 }
 
 const has = (name: string) => (events: readonly Event[]) => events.some((event) => event.name === name);
+
+test('connections that say nothing hold no place for long', async ({ port }) => {
+  const silent = Array.from({ length: 80 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
+  const ended = silent.map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()).resume()));
+  await Promise.all(ended);
+  assert.equal((await ask(port, '/')).status, 200);
+});
+
+for (const [what, text] of [
+  ['no HTTP at all', '\u0000\u0001\u0002\r\n\r\n'],
+  ['a head that is too long', `GET / HTTP/1.1\r\nhost: localhost\r\nx: ${'x'.repeat(10_000)}\r\n\r\n`],
+  ['a head that never ends', 'GET / HTTP/1.1\r\nhost: localhost\r\n'],
+] as const) {
+  test(`${what} ends the connection, and nothing else`, async ({ port }) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => undefined).resume();
+    const ended = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    socket.write(text);
+    await ended;
+    assert.equal((await ask(port, '/')).status, 200);
+  });
+}
 
 test('a stream begins with the whole node, a portion for each NIC', async ({ port }) => {
   const client = await watch(port);

@@ -1,4 +1,4 @@
-/** The node as a tree to draw: NUMA nodes, PCIe roots, NICs, runs of VFs that stand alike, pods. Pure. */
+/** The node as a tree to draw: NUMA nodes, PCIe roots, NICs and accelerators, runs of VFs that stand alike, pods. Pure. */
 
 import type { Nic, Vf, VirtualLink } from '../../engine/inventory/model.ts';
 import { type DeviceState, stateOf } from '../../engine/inventory-view.ts';
@@ -34,7 +34,8 @@ export interface VfRun {
 }
 
 export function topologyOf(view: InventoryView): Topology {
-  const { node, nics, virtual } = view.inventory;
+  const { accelerators = [], node, virtual } = view.inventory;
+  const nics = [...view.inventory.nics, ...accelerators];
   const sockets = [...Map.groupBy(nics, (nic) => nic.numaNode)]
     .sort(([one], [other]) => (one ?? Infinity) - (other ?? Infinity))
     .map(([numaNode, members]) => ({

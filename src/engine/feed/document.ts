@@ -20,7 +20,7 @@ export type FeedDevice = (Omit<Nic, 'vfs'> | Vf) & {
 /** All that a live view shows. */
 export interface FeedDocument {
   readonly node: Inventory['node'];
-  /** NICs by address, each followed by its VFs. */
+  /** NICs by address, then accelerators, each followed by its VFs. */
   readonly devices: ReadonlyMap<PciAddress, FeedDevice>;
   readonly virtual: Inventory['virtual'];
   readonly findings: readonly Finding[];
@@ -42,7 +42,7 @@ export function feedDocument(view: InventoryView, previous?: FeedDocument): Feed
     const before = previous?.devices.get(device.address);
     devices.set(device.address, shared(before, device, view));
   };
-  for (const nic of inventory.nics) {
+  for (const nic of [...inventory.nics, ...(inventory.accelerators ?? [])]) {
     add(nic);
     for (const vf of nic.vfs) add(vf);
   }

@@ -52,6 +52,20 @@ const noDriver: FindingRule = {
       })),
 };
 
+/** Its devices come back by themselves, unless they do not. */
+const resetting: FindingRule = {
+  id: 'nic-resetting',
+  find: ({ inventory }) =>
+    inventory.nics
+      .filter((nic) => nic.resetting !== undefined)
+      .map((nic) => ({
+        severity: 'error',
+        subject: nic.address,
+        evidence: `${nameOf(nic)} cannot work now: ${nic.resetting}`,
+        remedy: 'Wait for its end; where it has none, see the kernel log, then reboot or replace the card.',
+      })),
+};
+
 /** The pod has a device that the node has not. */
 const heldAndGone: FindingRule = {
   id: 'device-gone-in-use',
@@ -91,4 +105,11 @@ const unread: FindingRule = {
   },
 };
 
-export const NODE_RULES: readonly FindingRule[] = [firmwareMixed, firmwarePending, noDriver, heldAndGone, unread];
+export const NODE_RULES: readonly FindingRule[] = [
+  firmwareMixed,
+  firmwarePending,
+  noDriver,
+  resetting,
+  heldAndGone,
+  unread,
+];

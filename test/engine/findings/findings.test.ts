@@ -371,6 +371,16 @@ test('VFs in no-IOMMU mode are an error', async () => {
   });
 });
 
+test('a NIC that is being reset is told with the reason', async () => {
+  await withTree(one({}), async ({ dir }) => {
+    const inventory = await createNodeReader({ root: dir }).read();
+    const nics = inventory.nics.map((nic) => ({ ...nic, resetting: 'it recovers from a PCI error' }));
+    const [finding] = findingsOf({ inventory: { ...inventory, nics }, pools: {}, owners: {} });
+    assert.deepEqual([finding?.id, finding?.severity], ['nic-resetting', 'error']);
+    assert.equal(finding?.evidence, 'eth0 (0000:10:00.0) cannot work now: it recovers from a PCI error');
+  });
+});
+
 test('functions that are no NICs count in an IOMMU group', async () => {
   await withTree(one({}), async ({ dir }) => {
     const inventory = await createNodeReader({ root: dir }).read();
@@ -396,7 +406,7 @@ test('every rule has a case, and ids are kebab-case and unique', () => {
   const ids = FINDING_RULES.map((rule) => rule.id);
   assert.equal(new Set(ids).size, ids.length);
   for (const id of ids) assert.match(id, /^[a-z]+(-[a-z]+)+$/);
-  const covered = new Set([...CASES.map((entry) => entry.id), 'vfio-without-iommu']);
+  const covered = new Set([...CASES.map((entry) => entry.id), 'vfio-without-iommu', 'nic-resetting']);
   assert.deepEqual(
     ids.filter((id) => !covered.has(id)),
     [],
