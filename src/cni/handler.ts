@@ -65,6 +65,9 @@ export interface CniObservation {
   readonly command: CniCommand | 'unknown';
   readonly key?: AttachmentKey;
   readonly kind?: LinkKind;
+  /** Whom the runtime named. */
+  readonly pod?: PodIdentity;
+  readonly network?: string;
   /** 0 for success, else the CNI code. */
   readonly code: number;
   /** The error, when there was one. */
@@ -107,10 +110,10 @@ export function createHandler(options: HandlerOptions): CniHandler {
     const sandbox = new SandboxHolder(call.sandboxFd, options.adoptSandbox);
     try {
       const stdout = await serve(call, signal, options, progress, sandbox);
-      observe(call, options, progress, undefined);
+      observe(options, progress, undefined);
       return { exitCode: 0, stdout };
     } catch (error) {
-      observe(call, options, progress, error);
+      observe(options, progress, error);
       return { exitCode: 1, stdout: print(toCniError(error, progress.version, progress.requestId)) };
     } finally {
       sandbox.close();
@@ -127,7 +130,10 @@ async function serve(
 ): Promise<string> {
   // First, so that every error, of the environment too, is written in the version of the request.
   const decoded = decodeOrError(call.stdin);
-  if (!(decoded instanceof BerthError)) progress.version = decoded.version;
+  if (!(decoded instanceof BerthError)) {
+    progress.version = decoded.version;
+    progress.fields = decoded.fields;
+  }
   const command = parseCommand(call.environment);
   progress.command = command;
   if (command === 'VERSION') return print({ cniVersion: progress.version, supportedVersions: CNI_VERSIONS });
@@ -155,7 +161,9 @@ async function add(request: Request, context: OperationContext): Promise<string>
   const { call, decoded, options, progress } = request;
   const key = keyOf(request);
   const network = parseName(decoded.fields);
+  progress.network = network;
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
+  progress.pod = args.pod;
   const review = new ConfigReview(decoded.fields);
   const ipam = await review.attempt(
     () =>
@@ -306,7 +314,7 @@ async function withDeadline(
   }
 }
 
-function observe(call: CniCall, options: HandlerOptions, progress: Progress, thrown: unknown): void {
+function observe(options: HandlerOptions, progress: Progress, thrown: unknown): void {
   const error = thrown === undefined ? undefined : toBerthError(thrown);
   const total = performance.now() - progress.startedMs;
   const observation: CniObservation = {
@@ -314,17 +322,18 @@ function observe(call: CniCall, options: HandlerOptions, progress: Progress, thr
     command: progress.command ?? 'unknown',
     code: error === undefined ? 0 : cniCodeOf(error),
     ...optional('key', progress.key),
+    ...optional('pod', progress.pod),
+    ...optional('network', progress.network),
     ...optional('kind', progress.kind),
     ...optional('error', error),
     durationsMs: { parse: total - progress.engineMs, engine: progress.engineMs, total },
   };
   options.observe?.(observation);
-  const decoded = decodeOrError(call.stdin);
-  if (decoded instanceof BerthError || options.networkLogs === undefined) return;
-  const path = logFileOf(decoded.fields);
-  if (path === undefined) return;
-  const lines = networkLogLines(decoded.fields, observation, new Date());
-  if (lines !== '') options.networkLogs.append(path, lines);
+  const { fields } = progress;
+  const path = fields === undefined ? undefined : logFileOf(fields);
+  if (fields === undefined || path === undefined) return;
+  const lines = networkLogLines(fields, observation, new Date());
+  if (lines !== '') options.networkLogs?.append(path, lines);
 }
 
 function decodeOrError(stdin: Buffer): DecodedConfig | BerthError {

@@ -1,6 +1,7 @@
 /** One call on its way through the front end: what it brought, what is known of it by now, and how long the engine took. */
-import type { AttachmentKey, LinkKind } from '../engine/attachments/model.ts';
+import type { AttachmentKey, LinkKind, PodIdentity } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
+import type { NetworkName } from '../engine/values.ts';
 import type { DecodedConfig } from './config.ts';
 import type { CniCommand } from './environment.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
@@ -14,9 +15,13 @@ export interface Progress {
   readonly requestId: string;
   readonly startedMs: number;
   version: CniVersion;
+  /** The configuration, once it is known to be an object of a version that is served. */
+  fields?: DecodedConfig['fields'];
   command?: CniCommand;
   key?: AttachmentKey;
   kind?: LinkKind | undefined;
+  pod?: PodIdentity | undefined;
+  network?: NetworkName;
   engineMs: number;
 }
 
