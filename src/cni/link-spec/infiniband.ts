@@ -6,10 +6,10 @@ import type { VfLinkSpec } from '../../engine/attachments/model.ts';
 import { type ConfigProblem, type NetworkConfig, unsupportedField } from '../config.ts';
 import { CNI_CODES, CniFault } from '../errors.ts';
 import { optional } from '../optional.ts';
+import { guidOf } from './guid.ts';
 import { firstMac, type LinkSource, positive } from './source.ts';
 import { vfDevice } from './vf.ts';
 
-const GUID = /^([0-9a-f]{2}:){7}[0-9a-f]{2}$/;
 /** Sixteen bits; the uppermost says full member. */
 const PKEY = /^0x[0-9a-fA-F]{1,4}$/;
 /** What ib-kubernetes writes into the pod's network when it has told the subnet manager. */
@@ -33,21 +33,6 @@ export async function parseInfiniband(source: LinkSource, problems: ConfigProble
     ...optional('guid', guid),
     ...(config.rdmaIsolation === true ? { rdma: 'required' as const } : {}),
   };
-}
-
-/** What the pod asked for before what ib-kubernetes chose. */
-export function guidOf(config: NetworkConfig, problems: ConfigProblem[]): string | undefined {
-  const sources = [
-    { path: 'runtimeConfig.infinibandGUID', text: config.runtimeConfig?.infinibandGUID },
-    { path: 'args.cni.guid', text: config.args?.cni?.guid },
-  ];
-  for (const { path, text } of sources) {
-    if (text === undefined || text === '') continue;
-    const guid = text.toLowerCase().replaceAll('-', ':');
-    if (GUID.test(guid)) return guid;
-    problems.push({ path, message: `${JSON.stringify(text)} is no GUID, eight hexadecimal bytes with colons` });
-  }
-  return undefined;
 }
 
 function requireConfigured(config: NetworkConfig, guid: string | undefined): void {

@@ -4,7 +4,7 @@ import { asPciAddress, type NetworkName, type PciAddress } from '../../engine/va
 import { type ConfigProblem, invalidConfig, type NetworkConfig, unsupportedField } from '../config.ts';
 import { CNI_CODES, CniFault } from '../errors.ts';
 import { optional } from '../optional.ts';
-import { guidOf } from './infiniband.ts';
+import { guidOf } from './guid.ts';
 import { deviceOf, type LinkSource, macOf, positive } from './source.ts';
 
 const BITS_PER_MEGABIT = 1_000_000;

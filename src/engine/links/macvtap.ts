@@ -11,7 +11,12 @@ import type { Link, Namespace } from '../attachments/port.ts';
 import { checkpoint } from '../cancellation.ts';
 import { BerthError } from '../errors.ts';
 import { compareEndpoint, requireNameFree } from './endpoint.ts';
-import * as hostDevice from './host-device.ts';
+import {
+  attach as attachDevice,
+  state as deviceState,
+  prepare as prepareDevice,
+  restore as restoreDevice,
+} from './host-device.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -45,10 +50,10 @@ const made = z.object({
 const given = z.object({
   ...tap,
   origin: z.literal('given'),
-  given: hostDevice.state,
+  given: deviceState,
   mtu: z.number().int().exactOptional(),
   // Of the link itself, as in the states of other kinds.
-  tempName: hostDevice.state.shape.tempName,
+  tempName: deviceState.shape.tempName,
   alias: z.string(),
 });
 
@@ -83,7 +88,7 @@ export async function prepare(context: LinkContext, input: PrepareInput<MacvtapL
   const common = { kind: 'macvtap', owner: spec.owner, promiscuous: spec.promiscuous === true } as const;
   if (input.target.exclusive) {
     const device = { by: 'name', name: spec.given ?? '' } as const;
-    const moved = await hostDevice.prepare(context, {
+    const moved = await prepareDevice(context, {
       ...input,
       spec: { kind: 'host-device', device, ...(spec.mac === undefined ? {} : { mac: spec.mac }) },
     });
@@ -141,7 +146,7 @@ export async function check(context: LinkContext, input: LinkCheckInput<MacvtapS
 
 export async function restore(context: LinkContext, input: RestoreInput<MacvtapState>): Promise<RestoreOutcome> {
   const { state: wanted } = input;
-  if (wanted.origin === 'given') return await hostDevice.restore(context, { ...input, state: wanted.given });
+  if (wanted.origin === 'given') return await restoreDevice(context, { ...input, state: wanted.given });
   return await releaseSharedVlan(context, { ...input, state: wanted }, await deleteOwnLink(context, 'macvtap', input));
 }
 
@@ -171,7 +176,7 @@ async function attachGiven(
   wanted: Given,
 ): Promise<LinkOutcome> {
   const { spec } = input;
-  const outcome = await hostDevice.attach(context, {
+  const outcome = await attachDevice(context, {
     ...input,
     spec: { kind: 'host-device', device: { by: 'name', name: spec.given ?? '' } },
     state: wanted.given,
