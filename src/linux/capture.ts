@@ -7,7 +7,8 @@
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, posix } from 'node:path';
 import { BerthError } from '../engine/errors.ts';
-import type { Netdev, Nic } from '../engine/inventory/model.ts';
+import type { Inventory, Netdev, Nic } from '../engine/inventory/model.ts';
+import type { NodeReader } from '../engine/inventory/port.ts';
 import { FACTS_PATH } from './facts/recorded.ts';
 import { RecordingFacts } from './facts/recording.ts';
 import type { FactSource } from './facts/source.ts';
@@ -33,9 +34,8 @@ export async function captureTree(root: string, directory: string, facts?: FactS
   const recording = facts === undefined ? undefined : new RecordingFacts(facts);
   const reader = createNodeReader({ root, tree, ...(recording === undefined ? {} : { facts: recording }) });
   const inventory = await reader.read();
-  // Asked for nobody's sake but the tree's.
-  for (const { netdev, vfs } of inventory.nics)
-    if (netdev !== undefined && vfs.length > 0) await reader.vfCounters?.(netdev);
+  const notes = inventory.unread.map(({ source, reason }) => `${source}: ${reason}`);
+  notes.push(...(await recordCounters(reader, inventory)));
   for (const { address, sriov } of inventory.nics) {
     // Never read on the live node, where it takes the device's lock; people and other tools look for it.
     if (sriov !== undefined) tree.add(`sys/bus/pci/devices/${address}`, 'sriov_numvfs', `${sriov.numVfs}`);
@@ -46,8 +46,21 @@ export async function captureTree(root: string, directory: string, facts?: FactS
   }
   const told = recording?.document();
   if (told !== undefined) tree.files.set(FACTS_PATH, Buffer.from(`${JSON.stringify(told, undefined, 1)}\n`));
-  const notes = inventory.unread.map(({ source, reason }) => `${source}: ${reason}`);
   return await write(tree, directory, notes);
+}
+
+/** Asks for what the inventory does not, so that the tree has it. Answers what could not be had. */
+async function recordCounters(reader: NodeReader, { nics }: Inventory): Promise<readonly string[]> {
+  const notes: string[] = [];
+  for (const { ifname, netdev, vfs } of nics) {
+    if (netdev === undefined || vfs.length === 0) continue;
+    try {
+      await reader.vfCounters?.(netdev);
+    } catch (error) {
+      notes.push(`netlink IFLA_VF_STATS ${ifname}: ${reasonOf(error)}`);
+    }
+  }
+  return notes;
 }
 
 function netdevsOf(nic: Nic): readonly Netdev[] {

@@ -146,4 +146,21 @@ test('a capture keeps the counters of VFs, and a read does not ask for them', as
   }
 });
 
+test('a capture without counters is a capture with a note', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-capture-'));
+  const source: FactSource = {
+    ...noFacts,
+    vfCounters: async () => Promise.reject(Object.assign(new Error('no buffer'), { code: 'ENOBUFS' })),
+  };
+  try {
+    await withTree({ pfs: [{ vfs: 1 }] }, async ({ dir }) => {
+      const { notes } = await captureTree(dir, folder, source);
+      assert.deepEqual(notes, ['netlink IFLA_VF_STATS eth0: ENOBUFS']);
+    });
+    assert.equal((await createNodeReader({ root: folder }).read()).nics[0]?.vfs.length, 1);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 test.run();

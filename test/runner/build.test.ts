@@ -43,6 +43,17 @@ test('the program runs without the checkout', () => {
   assert.equal(stdout.trim(), version, stderr);
 });
 
+test('the page is in the bundle, as one script and without types', () => {
+  const chunks = globSync('**/*.js', { cwd: join(folder, 'first') }).map((file) =>
+    readFileSync(join(folder, 'first', file), 'utf8'),
+  );
+  const holding = chunks.filter((text) => text.includes('<title>Berth</title>'));
+  assert.equal(holding.length, 1);
+  const line = holding[0]?.split('\n').find((text) => text.includes('<title>Berth</title>')) ?? '';
+  for (const path of ['"/"', '"/main.ts"', '"/page.css"', '"/icon.svg"']) assert.ok(line.includes(path), path);
+  assert.equal(/import type|from '\.\//.test(line), false);
+});
+
 test.run();
 
 function digests(root: string): Record<string, string> {

@@ -77,7 +77,8 @@ export function createHostFacts(): HostFacts {
     const type = await familyOf('devlink');
     if (type === undefined) return undefined;
     const asked = generic.request({ type, op, target: address, fill: (writer) => fill(writer, address) });
-    const [answer] = (await orUndefined(asked, 'ENODEV', 'EOPNOTSUPP')) ?? [];
+    // EPERM: some questions are for the superuser only, and the others' answers count without them.
+    const [answer] = (await orUndefined(asked, 'ENODEV', 'EOPNOTSUPP', 'EPERM')) ?? [];
     return answer?.payload;
   };
 
@@ -155,7 +156,8 @@ export function createHostFacts(): HostFacts {
           target: `link ${ifindex}`,
           fill: (writer) => writeEthtoolGet(writer, ETHTOOL_MSG[what], ifindex),
         });
-        const [answer] = (await orUndefined(asked, 'ENODEV', 'EOPNOTSUPP')) ?? [];
+        // What drivers answer to a question that they do not have, or not while the link is down.
+        const [answer] = (await orUndefined(asked, 'ENODEV', 'EOPNOTSUPP', 'EINVAL', 'ENETDOWN')) ?? [];
         return answer === undefined ? undefined : read(answer.payload);
       };
       const queues = await ask('channels', readChannels);
