@@ -314,7 +314,9 @@ const broken: readonly (readonly [string, string, readonly string[]])[] = [
   [
     'additional information for no address',
     pool('kind: vf\nadditionalInfo: {eth0: {a: b}}'),
-    ['4 pools[0].additionalInfo.eth0: "eth0" is neither "*" nor a full PCI address, as in 0000:41:10.0, nor VFs of a port, as in eth0#0-3'],
+    [
+      '4 pools[0].additionalInfo.eth0: "eth0" is neither "*" nor a full PCI address, as in 0000:41:10.0, nor VFs of a port, as in eth0#0-3',
+    ],
   ],
   [
     'additional information that is no text',
