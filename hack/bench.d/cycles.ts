@@ -25,8 +25,8 @@ import { UPLINK, WORK_DIR } from './private-node.ts';
 import { longestTurnMs } from './turn-watch.ts';
 
 const CYCLES = 10_000;
-/** Until here the runtime still grows: compiled code, pools, the heap's own measure. */
-const WARM_UP_CYCLES = 2_000;
+/** Until here the runtime still grows: compiled code, pools, the heap's and the allocator's own measure. */
+const WARM_UP_CYCLES = 10_000;
 /** What the garbage collector and late closing of descriptors need to come to rest. */
 const REST_MS = 3_000;
 const HOLD_ROUNDS = 10;
@@ -42,6 +42,7 @@ interface Held {
 export async function benchCycles(bench: Bench): Promise<Measurement[]> {
   const rows = await withAgent(bench, {}, async (agent) => {
     await untilServing(bench);
+    bench.say(`cycles: ${WARM_UP_CYCLES} ADDs and DELs that are not counted`);
     await cycle(bench, WARM_UP_CYCLES);
     const begin = await held(agent);
     bench.say(`cycles: ${CYCLES} ADDs and DELs`);

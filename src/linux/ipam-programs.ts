@@ -13,6 +13,7 @@ import type { IpamCall, IpamEnd, IpamOutcome, IpamPrograms } from '../engine/ipa
 
 const MOST_OUTPUT_BYTES = 1 << 20;
 const MOST_ERROR_BYTES = 4096;
+const SILENCE_MS = 30_000;
 const PIPE_GRACE_MS = 300;
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$/;
 /** Where packages put plugins; looked at last. */
@@ -20,13 +21,22 @@ const USUAL_FOLDERS = ['/opt/cni/bin', '/usr/lib/cni', '/usr/libexec/cni'];
 /** A program that is no program of ours need not see what the agent's environment holds. */
 const PASSED_ON = ['PATH', 'HOME', 'KUBECONFIG', 'SSL_CERT_FILE', 'SSL_CERT_DIR'];
 
+/** Programs are looked for in `folders` when they are nowhere else. */
 export function createIpamPrograms(folders: readonly string[] = USUAL_FOLDERS): IpamPrograms {
+  /** By path: until when a program that hung is not tried again, by `performance.now()`. */
+  const silentUntilMs = new Map<string, number>();
   return {
     execute: async (call, signal) => {
       const path = await find(call, folders);
-      if (path === undefined) return { end: { kind: 'not-found' }, path: '', stdout: '', stderr: '' };
-      if (signal.aborted) return { end: { kind: 'cancelled' }, path, stdout: '', stderr: '' };
-      return await run(path, call, signal);
+      const nothing = { stdout: '', stderr: '' };
+      if (path === undefined) return { end: { kind: 'not-found' }, path: '', ...nothing };
+      if (signal.aborted) return { end: { kind: 'cancelled' }, path, ...nothing };
+      // At a start there may be hundreds of releases, one after the other, for one server that is away.
+      if ((silentUntilMs.get(path) ?? 0) > performance.now()) return { end: { kind: 'timed-out' }, path, ...nothing };
+      const outcome = await run(path, call, signal);
+      if (outcome.end.kind === 'timed-out') silentUntilMs.set(path, performance.now() + SILENCE_MS);
+      else silentUntilMs.delete(path);
+      return outcome;
     },
   };
 }

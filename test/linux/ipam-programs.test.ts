@@ -48,9 +48,22 @@ test('a program is looked for where it was found before, then in CNI_PATH, then 
   assert.equal(await pathOf([], { foundAt: '/bin/true', ...none }), '');
 });
 
+test('a program that hung is not waited for again at once, others are executed', async () => {
+  const own = createIpamPrograms([]);
+  const hangs = callOf(bin, 'hanging', { timeoutMs: 100 });
+  assert.equal((await own.execute(hangs, never)).stdout, 'half an answer\n');
+  assert.deepEqual(await own.execute(hangs, never), {
+    end: { kind: 'timed-out' },
+    path: join(bin, 'hanging'),
+    stdout: '',
+    stderr: '',
+  });
+  assert.deepEqual((await own.execute(callOf(bin, 'good'), never)).end, { kind: 'exited', status: 0 });
+});
+
 test('a program is killed when nobody wants it any more, with what it started', async () => {
   const cancel = new AbortController();
-  const outcome = place.execute(callOf(bin, 'hanging'), cancel.signal);
+  const outcome = createIpamPrograms([]).execute(callOf(bin, 'hanging'), cancel.signal);
   setImmediate(() => cancel.abort());
   assert.deepEqual((await outcome).end, { kind: 'cancelled' });
 });

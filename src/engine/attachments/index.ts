@@ -20,7 +20,7 @@ import type { PodDevices } from './pod-devices.ts';
 import type { Kernel } from './port.ts';
 import { RecordBook, type UnreadableRecord } from './record-book.ts';
 import type { RecordStore } from './record-store.ts';
-import { type RecoveryReport, recoverAttachments } from './recovery.ts';
+import { type RecoveryReport, recoverAttachments, releaseOldDelegations } from './recovery.ts';
 import { RestoreRetries } from './retries.ts';
 import { keepValidAttachments } from './valid-attachments.ts';
 
@@ -99,6 +99,8 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
   const retries = new RestoreRetries(context);
   const manager = new AttachmentManager(context);
   const collecting = new Set<Promise<void>>();
+  const stopping = new AbortController();
+  const logUnexpected = (error: unknown): void => options.log.error({ err: error }, 'collecting ended with a bug');
   const tracked = (work: Promise<void>): Promise<void> => {
     const ended = work.finally(() => collecting.delete(ended));
     collecting.add(ended);
@@ -112,13 +114,18 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     resolve: (link) => driverOf(link.kind).resolve(context, link, context.kernel.host),
     releaseAddresses: (key, operation) => manager.releaseAddresses(key, operation),
     list: () => manager.list(),
-    recover: () => recoverAttachments(context),
+    recover: async () => {
+      const report = await recoverAttachments(context);
+      tracked(releaseOldDelegations(context, stopping.signal).then(() => undefined)).catch(logUnexpected);
+      return report;
+    },
     collectGarbage: (dryRun) => collectGarbage(context, dryRun),
     onNamespaceGone: (nsid) => tracked(collectNamespace(context, nsid)),
     onDeviceHome: (address) => tracked(collectDevice(context, address)),
     subscribe: (listener) => context.records.subscribe(listener),
     unreadable: () => context.records.unreadable(),
     stop: async () => {
+      stopping.abort();
       await manager.stop();
       await Promise.all(collecting);
       await retries.stop();

@@ -368,7 +368,10 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
   }
 
   #others(): readonly OtherLink[] {
-    return this.#context.records.all().map((record) => ({ key: record.key, state: record.link }));
+    return this.#context.records
+      .all()
+      .filter((record) => record.addressesOnly !== true)
+      .map((record) => ({ key: record.key, state: record.link }));
   }
 
   #cancellable(key: AttachmentKey, outer: AbortSignal): { readonly signal: AbortSignal; done(): void } {

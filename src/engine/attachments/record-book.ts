@@ -66,7 +66,7 @@ export class RecordBook {
   /** The links of all attachments but one. */
   others(than: AttachmentKey): readonly OtherLink[] {
     return this.all()
-      .filter((record) => keyText(record.key) !== keyText(than))
+      .filter((record) => keyText(record.key) !== keyText(than) && record.addressesOnly !== true)
       .map((record) => ({ key: record.key, state: record.link }));
   }
 

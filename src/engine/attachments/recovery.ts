@@ -33,6 +33,8 @@ export interface RecoveryReport {
 
 const AT_ONCE = 16;
 const EACH_MS = 30_000;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 300_000;
 
 /** Brings records and kernel together. Run it before serving; running it again does no harm. */
 export async function recoverAttachments(context: AttachmentContext): Promise<RecoveryReport> {
@@ -113,7 +115,8 @@ export async function releaseNotedAddresses(
   signal: AbortSignal,
 ): Promise<void> {
   for (const { bootId, place, ...owner } of context.ownedAddresses.list().notes) {
-    if (bootId === context.bootId || keyText(owner) !== keyText(key)) continue;
+    // A program's may take long, and is under way already (see below).
+    if (bootId === context.bootId || place.type === 'delegated' || keyText(owner) !== keyText(key)) continue;
     await release(context, place, owner, signal);
   }
 }
@@ -125,7 +128,7 @@ async function releaseEarlierBoots(
   const { notes, unreadable } = context.ownedAddresses.list();
   const addressProblems = unreadable.map((name) => `${name} is no note of reserved addresses; kept`);
   for (const { bootId, place, ...owner } of notes) {
-    if (bootId === context.bootId) continue;
+    if (bootId === context.bootId || place.type === 'delegated') continue;
     try {
       await release(context, place, owner, AbortSignal.timeout(EACH_MS));
       released.push(keyText(owner));
@@ -136,6 +139,42 @@ async function releaseEarlierBoots(
     }
   }
   return { released, addressProblems };
+}
+
+/**
+ * Releases what IPAM programs gave in an earlier boot, with growing pauses until all of it is or the
+ * agent stops: their servers are often away just after a boot, and nobody must wait for them.
+ * Answers what was released. Never throws.
+ */
+export async function releaseOldDelegations(context: AttachmentContext, stop: AbortSignal): Promise<readonly string[]> {
+  const released: string[] = [];
+  for (let pauseMs = FIRST_PAUSE_MS; !stop.aborted; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    let failed = false;
+    try {
+      for (const { bootId, place, ...owner } of context.ownedAddresses.list().notes) {
+        if (bootId === context.bootId || place.type !== 'delegated' || stop.aborted) continue;
+        const problem = await problemOf(() => release(context, place, owner, stop));
+        if (problem === undefined) released.push(keyText(owner));
+        else failed = true;
+        context.log.info({ attachment: keyText(owner), program: place.program, problem }, 'address of an earlier boot');
+      }
+    } catch (error) {
+      failed = true;
+      context.log.warn({ problem: toBerthError(error).message }, 'notes of earlier boots cannot be read');
+    }
+    if (!failed) break;
+    await context.clock.delay(pauseMs, stop);
+  }
+  return released;
+}
+
+async function problemOf(work: () => Promise<void>): Promise<string | undefined> {
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    return toBerthError(error).message;
+  }
 }
 
 function describePlace(place: AddressPlace, network: string): string {

@@ -131,7 +131,7 @@ async function perform(node: PodNode, model: Model, action: Act): Promise<void> 
       for (const item of (await node.engine.collectGarbage(false)).items) assert.is(item.outcome, 'done', item.why);
       return;
     default:
-      action.do satisfies never;
+      action satisfies never;
   }
 }
 
