@@ -52,6 +52,16 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
     { kind: 'macvlan', mode: 'bridge', uplink: 'eth1' },
   ],
   [
+    'an ipvlan behind the only interface of a chain',
+    { type: 'ipvlan', prevResult: { interfaces: [{ name: 'br0' }] } },
+    { kind: 'ipvlan', mode: 'l2', flag: 'bridge', uplink: 'br0' },
+  ],
+  [
+    'an ipvlan in a chain, with a master',
+    { type: 'ipvlan', master: 'eth1', prevResult: { interfaces: [{ name: 'br0' }] } },
+    { kind: 'ipvlan', mode: 'l2', flag: 'bridge', uplink: 'eth1' },
+  ],
+  [
     'a master by what it is',
     { ...macvlan, masterSelector: { drivers: ['ice'], macs: ['02-00-00-00-00-01'] } },
     { kind: 'macvlan', mode: 'bridge', uplinkSelectors: [{ drivers: ['ice'], macs: ['02:00:00:00:00:01'] }] },

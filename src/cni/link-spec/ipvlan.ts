@@ -1,7 +1,7 @@
 /** ipvlan: a link that shares its uplink's MAC. */
-import type { IpvlanLinkSpec } from '../../engine/attachments/model.ts';
+import type { IpvlanLinkSpec, UplinkChoice } from '../../engine/attachments/model.ts';
 import type { IpvlanFlag, IpvlanMode } from '../../engine/attachments/port.ts';
-import { type ConfigProblem, unsupportedField } from '../config.ts';
+import { type ConfigProblem, type NetworkConfig, unsupportedField } from '../config.ts';
 import { optional } from '../optional.ts';
 import { firstMac, type LinkSource, oneOf, positive } from './source.ts';
 import { uplinkOf, uplinkVlanOf } from './uplink.ts';
@@ -16,10 +16,17 @@ export async function parseIpvlan(source: LinkSource, problems: ConfigProblem[])
     throw unsupportedField(mac.path, mac.text, 'ipvlan links share the hardware address of their uplink');
   return {
     kind: 'ipvlan',
-    ...(await uplinkOf(source, problems)),
+    ...chained(config, await uplinkOf(source, problems)),
     ...uplinkVlanOf(config),
     mode: oneOf('mode', config.mode, IPVLAN_MODES, 'l2', problems),
     flag: oneOf('flag', config.flag, IPVLAN_FLAGS, 'bridge', problems),
     ...optional('mtu', positive(config.mtu)),
   };
+}
+
+/** In a chain without a master, as the reference plugin has it: the only interface that the earlier plugins made. */
+function chained({ prevResult }: NetworkConfig, choice: UplinkChoice): UplinkChoice {
+  const [only, ...others] = prevResult?.interfaces ?? [];
+  if (Object.keys(choice).length > 0 || only === undefined || others.length > 0) return choice;
+  return { uplink: only.name };
 }
