@@ -66,6 +66,30 @@ const bondOnOneCard: FindingRule = {
       }),
 };
 
+/** A bond moves its own traffic to the other port, and knows nothing of the VFs of this one. */
+const pfInBond: FindingRule = {
+  id: 'pf-in-bond',
+  find: (context) =>
+    withMaster(context, 'bond').map(({ master, nic }) => ({
+      severity: 'info',
+      subject: nic.address,
+      evidence: `${nameOf(nic)} with ${nic.vfs.length} VFs is a member of ${master}`,
+      remedy: 'Give pods that are to survive a port two VFs, one of each port; a VF does not follow the bond.',
+    })),
+};
+
+/** The switch in the NIC learns no address from a bridge on the PF: what a VF sends there goes out of the port. */
+const pfInBridge: FindingRule = {
+  id: 'pf-in-bridge',
+  find: (context) =>
+    withMaster(context, 'bridge').map(({ master, nic }) => ({
+      severity: 'warning',
+      subject: nic.address,
+      evidence: `${nameOf(nic)} with ${nic.vfs.length} VFs is a port of the bridge ${master}`,
+      remedy: 'Use another port for the bridge, or add the addresses behind it to the NIC (bridge fdb add ... dev PF).',
+    })),
+};
+
 const checksumsOff: FindingRule = {
   id: 'checksum-offload-off',
   find: ({ inventory }) =>
@@ -87,7 +111,15 @@ const checksumsOff: FindingRule = {
     }),
 };
 
-export const LINK_RULES: readonly FindingRule[] = [pfDown, pfNoCarrier, twinSpeed, bondOnOneCard, checksumsOff];
+export const LINK_RULES: readonly FindingRule[] = [
+  pfDown,
+  pfNoCarrier,
+  twinSpeed,
+  bondOnOneCard,
+  pfInBond,
+  pfInBridge,
+  checksumsOff,
+];
 
 function withVfs(
   { inventory, owners }: FindingContext,
@@ -96,6 +128,18 @@ function withVfs(
   return inventory.nics
     .filter((nic) => nic.vfs.length > 0 && matches(nic))
     .map((nic) => ({ nic, held: nic.vfs.filter((vf) => owners[vf.address] !== undefined).length }));
+}
+
+/** PFs with VFs that are enslaved to a link of that kind. */
+function withMaster(
+  { inventory }: FindingContext,
+  kind: string,
+): readonly { readonly nic: Nic; readonly master: string }[] {
+  const masters = new Set(inventory.virtual.filter((link) => link.kind === kind).map((link) => String(link.ifname)));
+  return inventory.nics.flatMap((nic) => {
+    const master = nic.netdev?.master;
+    return nic.vfs.length > 0 && master !== undefined && masters.has(master) ? [{ nic, master }] : [];
+  });
 }
 
 function inPods(held: number): string {

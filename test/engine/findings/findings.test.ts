@@ -128,6 +128,22 @@ const CASES: readonly Case[] = [
     evidence: 'all members of bond0 are ports of one card: eth0 (0000:10:00.0), eth1 (0000:10:00.1)',
   },
   {
+    id: 'pf-in-bond',
+    what: 'VFs of a port that is in a bond',
+    tree: one({ netdev: { master: 'bond0' } }, { virtual: [{ ifname: 'bond0', devtype: 'bond' }] }),
+    severity: 'info',
+    subject: '0000:10:00.0',
+    evidence: 'eth0 (0000:10:00.0) with 2 VFs is a member of bond0',
+  },
+  {
+    id: 'pf-in-bridge',
+    what: 'VFs of a port that is in a bridge',
+    tree: one({ netdev: { master: 'br0' } }, { virtual: [{ ifname: 'br0', devtype: 'bridge' }] }),
+    severity: 'warning',
+    subject: '0000:10:00.0',
+    evidence: 'eth0 (0000:10:00.0) with 2 VFs is a port of the bridge br0',
+  },
+  {
     id: 'checksum-offload-off',
     what: 'transmit checksums left to the CPU',
     tree: one({}, { facts: facts({ functions: { '0000:10:00.0': { offloads: ['rx-checksum', 'rx-gro'] } } }) }),
