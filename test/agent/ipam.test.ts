@@ -166,6 +166,71 @@ if (requireFeature('root, macvlan and containernetworking-plugins', ready)) {
     assert.match(failure.answer?.msg ?? '', /ipam\.type names Berth's own shim/);
   });
 
+  test('an IPv6 address that a neighbour has is found by the kernel, refused, and given back', async ({ node }) => {
+    await node.startAgent();
+    ip('address', 'add', 'fd88::2/64', 'dev', 'up1', 'nodad');
+    try {
+      const lan = network(node, 'host-local');
+      const ipam = { type: 'host-local', dataDir: join(node.folder, 'networks'), ranges: [[{ subnet: 'fd88::/64' }]] };
+      const definition = { ...lan, config: { ...lan.config, ipam } };
+      const failure = await refusalOf(node.runtime.addPod(pod('app'), [{ network: definition }]));
+      assert.equal(failure.answer?.code, 11);
+      assert.match(failure.answer?.msg ?? '', /a neighbour already uses fd88::2\/64/);
+      assert.equal((await node.status()).attachments.total, 0);
+      const sandbox = await node.runtime.addPod(pod('app'), [{ network: definition }]);
+      const ips = sandbox.attachments[0]?.result.ips as readonly { address: string }[];
+      assert.equal(ips[0]?.address, 'fd88::3/64');
+    } finally {
+      ip('-6', 'address', 'flush', 'dev', 'up1', 'scope', 'global');
+    }
+  });
+
+  test('a route of a plugin has every field that it was given', async ({ node, bin }) => {
+    await node.startAgent();
+    const answer = {
+      cniVersion: '1.1.0',
+      ips: [{ address: '10.88.0.7/24', gateway: '10.88.0.1' }],
+      routes: [
+        { dst: '10.90.0.0/16', mtu: 1400, advmss: 1300, priority: 77, table: 100 },
+        { dst: '10.91.0.0/16', scope: 253 },
+      ],
+    };
+    writeFileSync(
+      join(bin, 'routing'),
+      `#!/bin/sh\ncat >/dev/null\n[ "$CNI_COMMAND" = ADD ] && echo '${JSON.stringify(answer)}'\nexit 0\n`,
+      { mode: 0o755 },
+    );
+    const lan = network(node, 'routing');
+    const sandbox = await node.runtime.addPod(pod('app'), [
+      { network: { ...lan, config: { ...lan.config, cniVersion: '1.1.0' } } },
+    ]);
+    const name = sandbox.netns.split('/').at(-1) ?? '';
+    assert.match(
+      ip('-n', name, 'route', 'show', 'table', '100'),
+      /^10\.90\.0\.0\/16 via 10\.88\.0\.1 dev net1 metric 77 mtu 1400 advmss 1300/,
+    );
+    assert.match(ip('-n', name, 'route', 'show', '10.91.0.0/16'), /^10\.91\.0\.0\/16 dev net1 scope link/);
+    assert.deepEqual(sandbox.attachments[0]?.result.routes, answer.routes);
+    await node.runtime.checkPod(pod('app'));
+    ip(
+      '-n',
+      name,
+      'route',
+      'change',
+      '10.90.0.0/16',
+      'via',
+      '10.88.0.1',
+      'dev',
+      'net1',
+      'metric',
+      '77',
+      'table',
+      '100',
+    );
+    const changed = await refusalOf(node.runtime.checkPod(pod('app')));
+    assert.match(changed.answer?.msg ?? '', /net1 lacks the route 10\.90\.0\.0\/16/);
+  });
+
   test('an address that a neighbour has is refused with its MAC; the next ADD takes the next address', async ({
     node,
   }) => {
