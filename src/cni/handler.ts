@@ -219,7 +219,7 @@ async function check(request: Request, context: OperationContext): Promise<strin
   const network = parseName(decoded.fields);
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
   const review = new ConfigReview(decoded.fields);
-  const expected = parsePreviousResult(review.config, key.ifname, review.problems);
+  const expected = parsePreviousResult(review.config, key.ifname, decoded.version, review.problems);
   const link = await linkOf(request, review, args, network);
   const sandbox = await request.sandbox.require(call.environment.get('CNI_NETNS') ?? '', call.netnsErrno);
   await timed(progress, () =>

@@ -121,6 +121,7 @@ function isV6(address: string): boolean {
 export function parsePreviousResult(
   config: NetworkConfig,
   ifname: IfName,
+  version: CniVersion,
   problems: ConfigProblem[],
 ): CheckRequest['expected'] {
   const previous = config.prevResult ?? undefined;
@@ -146,6 +147,7 @@ export function parsePreviousResult(
   const addresses = (previous.ips ?? [])
     .filter((ip) => ip.interface === undefined || ip.interface === index)
     .map(({ address, gateway }) => (gateway === undefined || gateway === '' ? { address } : { address, gateway }));
-  const mtu = entry?.mtu;
+  // Results before 1.0.0 have no MTU. From it on one that is missing was dropped by a later plugin, which may have changed it.
+  const mtu = entry?.mtu ?? (traitsOf(version).result === 'current' || config.mtu === 0 ? undefined : config.mtu);
   return { addresses, routes, ...(mac === undefined ? {} : { mac }), ...(mtu === undefined ? {} : { mtu }) };
 }

@@ -430,6 +430,22 @@ test('GC without a list, or with one that cannot be read whole, removes nothing'
   }
 });
 
+const MTU_EXPECTED: readonly (readonly [string, string, number | undefined, number | undefined])[] = [
+  ['the result says it', '1.0.0', 1300, 1300],
+  ['a later plugin dropped it from the result', '1.0.0', undefined, undefined],
+  ['results of the version have none', '0.4.0', undefined, 1400],
+];
+
+for (const [what, cniVersion, inResult, expected] of MTU_EXPECTED) {
+  test(`the MTU that CHECK expects, when ${what}`, async () => {
+    const { send, engine } = bench();
+    const entry = { name: 'net1', sandbox: '/s', ...(inResult === undefined ? {} : { mtu: inResult }) };
+    const config = { ...MACVLAN, cniVersion, mtu: 1400, prevResult: { cniVersion, interfaces: [entry] } };
+    assert.equal((await send({ command: 'CHECK', config })).exitCode, 0);
+    assert.equal(engine.checked[0]?.expected.mtu, expected);
+  });
+}
+
 test('CHECK expects of its own interface alone, whatever others added to the result', async () => {
   const { send, engine } = bench();
   const prevResult = {

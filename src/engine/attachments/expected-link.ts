@@ -10,16 +10,14 @@ import type { AttachmentRecord } from './record.ts';
 
 /** A record without a result is of an attachment that something else made: what the runtime kept is all there is. */
 export function expectedLink(
-  { link, result: promised }: Pick<AttachmentRecord, 'link' | 'result'>,
+  { result: promised }: Pick<AttachmentRecord, 'result'>,
   kept: CheckRequest['expected'],
 ): CheckRequest['expected'] {
   if (promised === undefined) return kept;
   const mac = kept.mac ?? promised.mac;
-  // Results before 1.0.0 have no MTU; the configured one was promised all the same.
-  const mtu = kept.mtu ?? ('mtu' in link ? link.mtu : undefined);
   return {
     ...(mac === undefined ? {} : { mac }),
-    ...(mtu === undefined ? {} : { mtu }),
+    ...(kept.mtu === undefined ? {} : { mtu: kept.mtu }),
     addresses: promised.addresses.filter(({ address }) =>
       kept.addresses.some((entry) => sameAddress(entry.address, address)),
     ),
