@@ -15,7 +15,7 @@ export interface PageAsset {
   readonly body: string;
 }
 
-export interface PageOptions extends ApiAnswers, Pick<TcpListenerOptions, 'at' | 'hostNames' | 'silentMs'> {
+export interface PageOptions extends ApiAnswers, Pick<TcpListenerOptions, 'at' | 'silentMs'> {
   /** By path, `/` is the page itself. */
   readonly assets: ReadonlyMap<string, PageAsset>;
   readonly token: string;
@@ -39,12 +39,11 @@ const HEADERS = {
 
 /** @throws BerthError when the port cannot be listened on. */
 export async function servePage(options: PageOptions): Promise<PageServer> {
-  const { assets, at, hostNames, log, silentMs, streams, token, view } = options;
+  const { assets, at, log, silentMs, streams, token, view } = options;
   const expected = digest(`Bearer ${token}`);
   const listener = await listenTcp({
     at,
     log,
-    ...(hostNames === undefined ? {} : { hostNames }),
     ...(silentMs === undefined ? {} : { silentMs }),
     handle: (request, response) => {
       for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);

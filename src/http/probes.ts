@@ -29,7 +29,7 @@ export function serveProbes(options: ProbesOptions): Promise<TcpListener> {
   return listenTcp({
     at,
     // Kubelet and scrapers come by the node's address or a service's name; nothing here is a secret.
-    hostNames: 'any',
+    anyHost: true,
     handle: (request, response) => {
       answer(options, request, response).catch((error: unknown) => {
         log.error({ err: error, url: request.url }, 'probes: request failed');

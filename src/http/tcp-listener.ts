@@ -12,8 +12,8 @@ export interface TcpListenerOptions {
   readonly at: ListenAddress;
   /** Called for requests to one of our names only; must not throw. */
   readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
-  /** Names besides the addresses themselves and `localhost`; `any` turns the check off, for scrapers behind a service. */
-  readonly hostNames?: readonly string[] | 'any';
+  /** Answers whatever host a request names: for what holds nothing secret and is asked for under the names of services. */
+  readonly anyHost?: boolean;
   readonly mostConnections?: number;
   /** How long a connection may take for the head of its request. */
   readonly silentMs?: number;
@@ -54,7 +54,7 @@ export function isLoopback({ host }: ListenAddress): boolean {
 
 /** @throws BerthError `Busy` when the port is taken, `Io` when it cannot be listened on. */
 export async function listenTcp(options: TcpListenerOptions): Promise<TcpListener> {
-  const { at, handle, hostNames = [], log, mostConnections = 64, silentMs = 5000 } = options;
+  const { anyHost = false, at, handle, log, mostConnections = 64, silentMs = 5000 } = options;
   const server = createServer(
     {
       requestTimeout: 2 * silentMs,
@@ -64,7 +64,7 @@ export async function listenTcp(options: TcpListenerOptions): Promise<TcpListene
       maxHeaderSize: 8192,
     },
     (request, response) => {
-      if (hostNames !== 'any' && !isOurs(request.headers.host, at, hostNames)) {
+      if (!anyHost && !isOurs(request.headers.host, at)) {
         log.warn({ host: request.headers.host }, 'http: a request for another host was refused');
         response
           .writeHead(421, { 'content-type': 'text/plain', connection: 'close' })
@@ -101,10 +101,10 @@ function unusable({ host, port }: ListenAddress, cause: NodeJS.ErrnoException): 
   });
 }
 
-/** Addresses cannot be rebound, names can: any literal address is ours, names only when we were told. */
-function isOurs(header: string | undefined, at: ListenAddress, hostNames: readonly string[]): boolean {
+/** Names can be made to point here, addresses cannot: `localhost` and addresses are ours, other names are not. */
+function isOurs(header: string | undefined, at: ListenAddress): boolean {
   const name = /^(.*?)(?::[0-9]{1,5})?$/.exec(header ?? '')?.[1]?.toLowerCase() ?? '';
-  if (name === 'localhost' || hostNames.includes(name)) return true;
+  if (name === 'localhost') return true;
   const literal = name.replace(/^\[|\]$/g, '');
   if (isIP(literal) === 0) return false;
   // On loopback nobody else's address leads here, except through a proxy of another machine.
