@@ -103,16 +103,21 @@ function inVariable({ line: _line, path, ...problem }: ConfigProblem): ConfigPro
 export async function readConfig(file: string, optional: boolean, options: ConfigOptions = {}): Promise<ConfigResult> {
   const read = await readText(file);
   const hasFile = read.text !== undefined || !read.missing || !optional;
-  const result = hasFile
-    ? read.text === undefined
-      ? { problems: [{ path: '', message: read.message }] }
-      : parseConfig(read.text, file, options)
-    : { config: zeroConfig(options), problems: [] };
+  const result = hasFile ? judged(read, file, options) : { config: zeroConfig(options), problems: [] };
   return options.macvtap === undefined ? result : withMacvtap(result, options.macvtap, hasFile);
 }
 
+function judged(read: FileText, file: string, options: ConfigOptions): ConfigResult {
+  if (read.text === undefined) return { problems: [{ path: '', message: read.message }] };
+  return parseConfig(read.text, file, options);
+}
+
+type FileText =
+  | { readonly text: string }
+  | { readonly text?: never; readonly missing: boolean; readonly message: string };
+
 /** At most one byte more than allowed, so that a huge file costs nothing. */
-async function readText(file: string): Promise<{ text: string } | { text?: never; missing: boolean; message: string }> {
+async function readText(file: string): Promise<FileText> {
   try {
     const handle = await open(file);
     try {
