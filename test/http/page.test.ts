@@ -185,6 +185,19 @@ async function watch(
 
 const has = (name: string) => (events: readonly Event[]) => events.some((event) => event.name === name);
 
+test('a thousand requests are answered, each', async ({ port }) => {
+  const statuses: number[] = [];
+  const worker = async (): Promise<void> => {
+    while (statuses.length < 1000) {
+      const index = statuses.push(0) - 1;
+      statuses[index] = (await ask(port, '/v1/status', index % 2 === 0 ? BEARER : {})).status;
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, worker));
+  assert.deepEqual([...new Set(statuses)].sort(), [200, 401]);
+  assert.equal(statuses.filter((status) => status === 200).length, statuses.length / 2);
+});
+
 test('connections that say nothing hold no place for long', async ({ port }) => {
   const silent = Array.from({ length: 80 }, () => connect(port, '127.0.0.1').on('error', () => undefined));
   const ended = silent.map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()).resume()));
