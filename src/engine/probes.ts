@@ -62,7 +62,9 @@ export function readinessOf(step: StartStep, status: AgentStatus | undefined): P
     for (const { devices, problem, registered, resource } of status.resources) {
       // A resource without a device need not be announced.
       const ok = registered || devices === 0;
-      checks.push({ name: `registered ${resource}`, ok, ...(ok || problem === undefined ? {} : { note: problem }) });
+      const why = `not registered with kubelet${problem === undefined ? '' : `: ${problem}`}`;
+      const note = devices === 0 ? 'no device' : why;
+      checks.push({ name: `pool ${resource}`, ok, ...(registered ? {} : { note }) });
     }
   }
   return reportOf(checks);

@@ -43,10 +43,7 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
       LIMIT_MS,
       () => 'the agent to be ready',
     );
-    assert.match(
-      (await get('/readyz'))[1],
-      /^ok {3}start\nok {3}configuration\nok {3}registered berth\.dev\/shared\n$/,
-    );
+    assert.match((await get('/readyz'))[1], /^ok {3}start\nok {3}configuration\nok {3}pool berth\.dev\/shared\n$/);
     assert.equal((await get('/healthz'))[0], 200);
     await node.runtime.addPod(pod('app'), [{ network: node.network('lan') }]);
     await assert.rejects(node.runtime.addPod(pod('bad'), [{ network: node.network('lan', { master: 'none0' }) }]));

@@ -35,7 +35,7 @@ for (const [name, facts, expected] of [
   [
     'a pool that kubelet does not listen to',
     { resources: [{ ...vf, registered: false, problem: 'kubelet is away' }] },
-    ['registered berth.dev/vf: kubelet is away'],
+    ['pool berth.dev/vf: not registered with kubelet: kubelet is away'],
   ],
   [
     'a pool without devices, which need not be announced',
