@@ -4,7 +4,7 @@
  */
 
 /** The front ends: each translates one protocol, calls the engine, and knows neither the others nor the kernel. */
-const FRONT_ENDS = ['kubelet', 'cni', 'cli', 'http', 'config', 'metrics'];
+const FRONT_ENDS = ['kubelet', 'cni', 'cli', 'http', 'config', 'metrics', 'kubernetes'];
 
 /** What of npm each front end speaks its protocol with. */
 const FRONT_END_PACKAGES = {
@@ -14,6 +14,7 @@ const FRONT_END_PACKAGES = {
   http: ['zod'],
   config: ['yaml', 'zod', 'ipaddr\\.js'],
   metrics: ['prom-client'],
+  kubernetes: ['@kubernetes/client-node'],
 };
 
 const packages = (names) => `(^|/)node_modules/(${names.join('|')})/`;

@@ -50,7 +50,17 @@ export interface AgentStatus {
   };
   /** Absent when the agent does not keep the shim in place. */
   readonly installation?: InstallationStatus;
+  /** Absent when nothing of the cluster is switched on. */
+  readonly cluster?: ClusterStatus;
   readonly process: { readonly rssBytes: number; readonly eventLoopMaxMs: number };
+}
+
+/** What the agent does in the cluster; a part that is not switched on is absent. */
+export interface ClusterStatus {
+  readonly inventory?: { readonly writes: number; readonly problem?: string };
+  readonly events?: { readonly sent: number; readonly dropped: number; readonly problem?: string };
+  readonly startupTaint?: { readonly removed: boolean; readonly problem?: string };
+  readonly labels?: { readonly problem?: string };
 }
 
 /** The CNI shim in the runtime's plugin folder. */

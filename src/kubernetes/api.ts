@@ -1,0 +1,165 @@
+/**
+ * The few calls of the API server that Berth makes, and what their failures mean. Credentials and
+ * trust are the client library's: a service account's token, which is read again when it is renewed,
+ * or a kubeconfig. It is loaded only where something of the cluster is switched on: it costs memory.
+ *
+ * To debug: every failure names the call, the status and what the server said.
+ */
+import {
+  type ConfigurationOptions,
+  CoreV1Api,
+  CustomObjectsApi,
+  KubeConfig,
+  Observable,
+  type ObservableMiddleware,
+  PatchStrategy,
+  type RequestContext,
+} from '@kubernetes/client-node';
+import { limitTime } from '../engine/cancellation.ts';
+import { BerthError } from '../engine/errors.ts';
+import { ApiError, apiErrorOf } from './api-error.ts';
+import { type ClusterEvent, eventBody } from './event-body.ts';
+import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION, type NodeNetworkInventory } from './inventory-object.ts';
+
+/** Owner of the fields that are applied (server-side apply). */
+const FIELD_MANAGER = 'berth';
+/** The labels of a node are applied apart from anything else that Berth might ever apply to it. */
+const LABELS_MANAGER = 'berth-node-labels';
+const CALL_MS = 15_000;
+
+export interface NodeTaint {
+  readonly key: string;
+  readonly effect?: string;
+}
+
+/** Each call ends with the signal or after 15 s, and throws {@link ApiError}. */
+export interface ClusterApi {
+  /** `undefined` when the node has no object yet. Throws `api-resource-missing` without the definition of its kind. */
+  readInventory(node: string, signal: AbortSignal): Promise<unknown>;
+  /** Makes or changes the node's object; other writers' fields stay. */
+  applyInventory(object: NodeNetworkInventory, signal: AbortSignal): Promise<void>;
+  createEvent(event: ClusterEvent, signal: AbortSignal): Promise<void>;
+  readTaints(node: string, signal: AbortSignal): Promise<readonly NodeTaint[]>;
+  /** Removes the taint at that place of the list, if it still has that key there. */
+  removeTaint(node: string, at: number, key: string, signal: AbortSignal): Promise<void>;
+  /** These labels and no other ones of Berth's. */
+  applyLabels(node: string, labels: Readonly<Record<string, string>>, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Connects nothing yet: calls do. Without a file it is the service account of the pod.
+ * @throws BerthError `Invalid` (`kubeconfig-unusable`).
+ */
+export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
+  const config = loadConfig(kubeconfig);
+  const objects = config.makeApiClient(CustomObjectsApi);
+  const core = config.makeApiClient(CoreV1Api);
+  const place = { group: INVENTORY_GROUP, version: INVENTORY_VERSION, plural: INVENTORY_PLURAL };
+
+  return {
+    async readInventory(node, signal) {
+      try {
+        return await call(`reading NodeNetworkInventory ${node}`, signal, undefined, (options) =>
+          objects.getClusterCustomObject({ ...place, name: node }, options),
+        );
+      } catch (error) {
+        if (error instanceof ApiError && error.isMissingObject) return undefined;
+        throw error;
+      }
+    },
+
+    async applyInventory(object, signal) {
+      const { name } = object.metadata;
+      await call(`applying NodeNetworkInventory ${name}`, signal, PatchStrategy.ServerSideApply, (options) =>
+        objects.patchClusterCustomObject(
+          { ...place, name, body: object, fieldManager: FIELD_MANAGER, force: true },
+          options,
+        ),
+      );
+    },
+
+    async createEvent(event, signal) {
+      const { namespace } = event.about;
+      await call(`creating an event in ${namespace}`, signal, undefined, (options) =>
+        core.createNamespacedEvent({ namespace, body: eventBody(event) }, options),
+      );
+    },
+
+    async readTaints(name, signal) {
+      const node = await call(`reading node ${name}`, signal, undefined, (options) => core.readNode({ name }, options));
+      return node.spec?.taints ?? [];
+    },
+
+    async removeTaint(name, at, key, signal) {
+      // The test makes it fail, and be tried anew, when somebody changed the list meanwhile.
+      const body = [
+        { op: 'test', path: `/spec/taints/${at}/key`, value: key },
+        { op: 'remove', path: `/spec/taints/${at}` },
+      ];
+      await call(`removing the taint ${key} of node ${name}`, signal, PatchStrategy.JsonPatch, (options) =>
+        core.patchNode({ name, body }, options),
+      );
+    },
+
+    async applyLabels(name, labels, signal) {
+      const body = { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } };
+      await call(`labelling node ${name}`, signal, PatchStrategy.ServerSideApply, (options) =>
+        core.patchNode({ name, body, fieldManager: LABELS_MANAGER, force: true }, options),
+      );
+    },
+  };
+}
+
+function loadConfig(kubeconfig: string | undefined): KubeConfig {
+  const config = new KubeConfig();
+  try {
+    if (kubeconfig === undefined) config.loadFromCluster();
+    else config.loadFromFile(kubeconfig);
+    if (config.getCurrentCluster() === null) throw new Error('it names no cluster');
+  } catch (cause) {
+    throw new BerthError({
+      code: 'Invalid',
+      reason: 'kubeconfig-unusable',
+      message: `${kubeconfig ?? "the pod's service account"} cannot be used to reach the API server: ${cause instanceof Error ? cause.message : String(cause)}`,
+      remedy:
+        kubeconfig === undefined
+          ? 'Let the pod mount its service account token (automountServiceAccountToken), or name a file with --kubeconfig.'
+          : 'Compare with `kubectl --kubeconfig FILE get nodes`.',
+      cause,
+    });
+  }
+  return config;
+}
+
+async function call<T>(
+  what: string,
+  signal: AbortSignal,
+  contentType: string | undefined,
+  run: (options: ConfigurationOptions<ObservableMiddleware>) => Promise<T>,
+): Promise<T> {
+  const limit = limitTime(
+    signal,
+    CALL_MS,
+    () =>
+      new BerthError({
+        code: 'Interrupted',
+        reason: 'api-server-unreachable',
+        message: `${what}: no answer for ${CALL_MS / 1000} s`,
+      }),
+  );
+  const prepare = (context: RequestContext): Observable<RequestContext> => {
+    context.setSignal(limit.signal);
+    if (contentType !== undefined) context.setHeaderParam('Content-Type', contentType);
+    return new Observable(Promise.resolve(context));
+  };
+  try {
+    return await run({
+      middleware: [{ pre: prepare, post: (response) => new Observable(Promise.resolve(response)) }],
+      middlewareMergeStrategy: 'append',
+    });
+  } catch (error) {
+    throw apiErrorOf(what, limit.signal.aborted ? limit.signal.reason : error);
+  } finally {
+    limit.end();
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Keeps the node's object in the cluster as the node is: one write for each change, gathered and at a
+ * random moment, none when nothing changed, and never a poll. What a person edits in the object stays
+ * until the next change or the agent's next start, which write every field of Berth's.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../engine/clock.ts';
+import type { AgentStatus, InventoryView } from '../engine/view.ts';
+import type { ClusterApi } from './api.ts';
+import { ChangeFlag } from './change-flag.ts';
+import { type Condition, conditionsOf } from './conditions.ts';
+import { inventoryObject, type NodeNetworkInventory } from './inventory-object.ts';
+import type { Retry } from './retry.ts';
+
+/** A change is written after this time and up to as much again: a pod that starts is several changes. */
+const GATHER_MS = 2000;
+/** Least time between two writes of one node: a link that flaps is not the cluster's concern. */
+const BETWEEN_MS = 10_000;
+
+export interface PublisherOptions {
+  readonly api: Pick<ClusterApi, 'readInventory' | 'applyInventory'>;
+  readonly node: string;
+  readonly view: () => InventoryView;
+  readonly status: () => AgentStatus;
+  readonly retry: Retry;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+export class InventoryPublisher {
+  readonly #options: PublisherOptions;
+  #written: NodeNetworkInventory | undefined;
+  #conditions: readonly Condition[] = [];
+  readonly #change = new ChangeFlag(true);
+  #writes = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Writes since the agent's start. */
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** Something may have changed: cheap, and called often. */
+  changed(): void {
+    this.#change.raise();
+  }
+
+  /** Runs until the signal aborts. Never throws. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, node, random, retry } = this.#options;
+    if (!(await retry.until(`reading the inventory of ${node}`, signal, () => this.#adopt(signal)))) return;
+    while (!signal.aborted) {
+      await this.#change.wait(signal);
+      await clock.delay(GATHER_MS * (1 + random()), signal);
+      const before = this.#writes;
+      await retry.until(`writing the inventory of ${node}`, signal, () => this.#write(signal));
+      if (this.#writes > before) await clock.delay(BETWEEN_MS, signal);
+    }
+  }
+
+  /** What an earlier agent wrote: a restart alone changes nothing in the cluster. */
+  async #adopt(signal: AbortSignal): Promise<void> {
+    const found = await this.#options.api.readInventory(this.#options.node, signal);
+    if (typeof found !== 'object' || found === null) return;
+    const { status } = found as { status?: { conditions?: unknown } };
+    if (Array.isArray(status?.conditions)) this.#conditions = status.conditions.filter(isCondition);
+    const { apiVersion, kind } = found as NodeNetworkInventory;
+    this.#written = { apiVersion, kind, metadata: { name: this.#options.node }, status } as NodeNetworkInventory;
+  }
+
+  /** As the node is at the moment of the attempt: an older state is never written after a newer one. */
+  async #write(signal: AbortSignal): Promise<void> {
+    const { api, clock, status, view } = this.#options;
+    const now = status();
+    this.#conditions = conditionsOf(now, this.#conditions, clock.now());
+    const object = inventoryObject(view(), now, this.#conditions);
+    if (isDeepStrictEqual(object, this.#written)) return;
+    await api.applyInventory(object, signal);
+    this.#writes += 1;
+    this.#written = object;
+  }
+}
+
+function isCondition(value: unknown): value is Condition {
+  if (typeof value !== 'object' || value === null) return false;
+  const { type, status, lastTransitionTime } = value as Partial<Record<keyof Condition, unknown>>;
+  return (
+    typeof type === 'string' && (status === 'True' || status === 'False') && typeof lastTransitionTime === 'string'
+  );
+}

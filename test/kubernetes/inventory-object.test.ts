@@ -1,0 +1,168 @@
+/** The object that stands for a node in the cluster, and the definition that the cluster has of it. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import { parse } from 'yaml';
+import { conditionsOf } from '../../src/kubernetes/conditions.ts';
+import { inventoryObject } from '../../src/kubernetes/inventory-object.ts';
+import type { TreeSpec } from '../trees/generate.ts';
+import { healthyStatus, inventoryOf, NODE, viewOf } from './node.ts';
+
+const CRD = `${import.meta.dirname}/../../deploy/components/cluster-inventory/crd.yaml`;
+const NOW = new Date('2026-01-02T03:04:05.678Z');
+
+const RICH: TreeSpec = {
+  numaNodes: 2,
+  pfs: [
+    { address: '0000:10:00.0', vfs: 4, ptp: 0, pcie: { now: [8, 4], best: [8, 8], slot: [8, 8] } },
+    { address: '0000:90:00.0', ifname: null, driver: 'vfio-pci', totalVfs: 0, numaNode: 1 },
+  ],
+  virtual: [],
+};
+
+interface Schema {
+  readonly type: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly items?: Schema;
+  readonly enum?: readonly string[];
+  readonly 'x-kubernetes-list-type'?: string;
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+}
+
+/** What the API server would refuse, or drop without a word because the schema does not name it. */
+function misfits(value: unknown, schema: Schema, path: string): readonly string[] {
+  switch (schema.type) {
+    case 'object': {
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) return [`${path} is no object`];
+      // A schema without properties is `metadata`, which the API server knows itself.
+      if (schema.properties === undefined) return [];
+      const missing = (schema.required ?? [])
+        .filter((key) => !(key in value))
+        .map((key) => `${path}.${key} is missing`);
+      const inner = Object.entries(value).flatMap(([key, each]) => {
+        const of = schema.properties?.[key];
+        return of === undefined ? [`${path}.${key} would be dropped`] : misfits(each, of, `${path}.${key}`);
+      });
+      return [...missing, ...inner];
+    }
+    case 'array': {
+      if (!Array.isArray(value) || schema.items === undefined) return [`${path} is no list`];
+      const keys = schema['x-kubernetes-list-map-keys'] ?? [];
+      const ids = value.map((item) => keys.map((key) => String((item as Record<string, unknown>)[key])).join('/'));
+      const twice = keys.length > 0 && new Set(ids).size < ids.length ? [`${path} has an entry twice`] : [];
+      return [...twice, ...value.flatMap((item, i) => misfits(item, schema.items as Schema, `${path}[${i}]`))];
+    }
+    case 'integer':
+      return Number.isInteger(value) ? [] : [`${path} is ${String(value)}`];
+    case 'string':
+      if (typeof value !== 'string') return [`${path} is no text`];
+      return schema.enum === undefined || schema.enum.includes(value) ? [] : [`${path} is ${value}`];
+    default:
+      return typeof value === schema.type ? [] : [`${path} is no ${schema.type}`];
+  }
+}
+
+function versionOfDefinition(): {
+  readonly name: string;
+  readonly schema: Schema;
+  readonly columns: readonly string[];
+} {
+  const [version] = parse(readFileSync(CRD, 'utf8')).spec.versions;
+  return {
+    name: version.name,
+    schema: version.schema.openAPIV3Schema,
+    columns: version.additionalPrinterColumns.map(({ jsonPath }: { jsonPath: string }) => jsonPath),
+  };
+}
+
+async function richObject() {
+  const inventory = await inventoryOf(RICH);
+  const owner = { pod: 'shop/web-0', containerId: 'c1', ifname: 'net1', since: NOW.toISOString() };
+  const view = viewOf(inventory, { '0000:10:02.0': owner, '0000:10:01.0': owner });
+  const status = healthyStatus({
+    resources: [
+      { resource: 'berth.dev/vf', devices: 4, healthy: 3, reasons: ['its PF eth0 is down'], registered: true },
+    ],
+  });
+  return inventoryObject(view, status, conditionsOf(status, [], NOW));
+}
+
+test('everything in it is in the definition, with the right type', async () => {
+  const { schema, name } = versionOfDefinition();
+  const object = await richObject();
+  assert.deepEqual(misfits(object, schema, 'object'), []);
+  assert.equal(object.apiVersion, `berth.dev/${name}`);
+  assert.ok(object.status.findings.length > 0, 'the tree has no findings to test with');
+  assert.ok(object.status.nics[0]?.vfs?.length === 4);
+});
+
+test('the test notices what the definition does not have', () => {
+  const { schema } = versionOfDefinition();
+  const wrong = {
+    status: {
+      nics: [
+        { address: 'a', state: 'lost' },
+        { address: 'a', state: 'free', colour: 'red' },
+      ],
+    },
+  };
+  assert.deepEqual(misfits(wrong, schema, 'o'), [
+    'o.status.nics has an entry twice',
+    'o.status.nics[0].state is lost',
+    'o.status.nics[1].colour would be dropped',
+  ]);
+});
+
+test('the columns that kubectl prints are there', async () => {
+  const object: unknown = await richObject();
+  for (const path of versionOfDefinition().columns) {
+    if (path.startsWith('.metadata.') || path.includes('[')) continue;
+    const value = path
+      .slice(1)
+      .split('.')
+      .reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key], object);
+    assert.notEqual(value, undefined, path);
+  }
+});
+
+test('it tells who has a VF, and how many are free', async () => {
+  const { metadata, status } = await richObject();
+  assert.equal(metadata.name, NODE);
+  const taken = status.nics.flatMap(({ vfs = [] }) => vfs).filter(({ state }) => state === 'taken');
+  assert.ok(taken.length > 0);
+  for (const vf of taken) {
+    assert.equal(vf.pod, 'shop/web-0');
+    assert.equal(vf.podIfname, 'net1');
+  }
+  assert.equal(status.summary.taken, taken.length);
+  assert.equal(status.summary.vfs, 4);
+});
+
+test('the same facts give the same object, whatever the time', async () => {
+  const view = viewOf(await inventoryOf(RICH));
+  const early = healthyStatus();
+  const late = healthyStatus({ process: { rssBytes: 99, eventLoopMaxMs: 7 }, startedAt: '2026-01-03T00:00:00.000Z' });
+  const before = conditionsOf(early, [], NOW);
+  const after = conditionsOf(late, before, new Date(NOW.getTime() + 60_000));
+  assert.deepEqual(inventoryObject(view, late, after), inventoryObject(view, early, before));
+});
+
+test('a condition that changes has a new time, the others keep theirs', () => {
+  const before = conditionsOf(healthyStatus(), [], NOW);
+  const broken = healthyStatus({ configuration: { source: 'f', problems: ['f:3: wrong'], warnings: [] } });
+  const after = conditionsOf(broken, before, new Date(NOW.getTime() + 60_000));
+  assert.deepEqual(
+    after.map(({ type, status, lastTransitionTime }) => [type, status, lastTransitionTime.slice(14, 16)]),
+    [
+      ['Ready', 'True', '04'],
+      ['ConfigurationValid', 'False', '05'],
+      ['DevicesHealthy', 'True', '04'],
+      ['AttachmentsClean', 'True', '04'],
+      ['InventoryCurrent', 'True', '04'],
+    ],
+  );
+  assert.match(after[1]?.message ?? '', /f:3: wrong/);
+});
+
+test.run();
