@@ -34,6 +34,7 @@ import { createKernel } from '../linux/kernel.ts';
 import { createNodeDevices } from '../linux/node-devices.ts';
 import { peerCredentials } from '../linux/peer-socket.ts';
 import { readPciFunction } from '../linux/sysfs/pci-function.ts';
+import { type ClusterSide, startClusterSide } from './cluster.ts';
 import { type FollowedConfiguration, followConfiguration } from './configuration.ts';
 import { createInstaller } from './installation.ts';
 import { type KeptShim, keepShim } from './kept-shim.ts';
@@ -168,6 +169,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   await spool.replay();
   stops.push(spool.watch());
 
+  let cluster: ClusterSide | undefined;
   const networkLogs = createNetworkLogs(() => configuration.current.cni.logDir, log);
   stops.push(() => networkLogs.settled());
   const cni = createCniServer({
@@ -201,6 +203,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
       observe: (observation) => {
         logCall(observation, log);
         observations?.called(observation);
+        cluster?.called(observation);
       },
     }),
     log,
@@ -229,14 +232,12 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     loop,
     shim: keptShim,
     page: () => page,
+    cluster: () => cluster?.status(),
   });
-  const feed = createFeed({
-    view: () => view.inventory(),
-    changes: [inventory, livePools, attachments].map(
-      (part) => (listener: () => void) => part.subscribe(() => listener()),
-    ),
-    log,
-  });
+  const changes = [inventory, livePools, attachments].map(
+    (part) => (listener: () => void) => part.subscribe(() => listener()),
+  );
+  const feed = createFeed({ view: () => view.inventory(), changes, log });
   stops.push(() => feed.stop());
   const streams = createEventStreams({ feed, log });
   const api = await serveApi({
@@ -261,7 +262,10 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     });
     probes.step('serving', { status: view.status, metrics });
   }
-  log.info({ version, node: inventory.current.node.name, runDir: paths.runDir }, 'serving');
+  const node = inventory.current.node.name;
+  log.info({ version, node, runDir: paths.runDir }, 'serving');
+  cluster = await startClusterSide(options, { view, log, node, changes: [...changes, configuration.onLook] });
+  stops.push(() => cluster?.stop());
   return paths;
 }
 

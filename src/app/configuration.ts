@@ -31,6 +31,8 @@ export interface FollowedConfiguration {
   readonly warnings: readonly string[];
   /** Calls the listener with each newer configuration. */
   subscribe(listener: (config: Config) => void): void;
+  /** Calls back when the file was taken or refused; answers the function that ends it. */
+  onLook(listener: () => void): () => void;
   stop(): void;
 }
 
@@ -52,6 +54,10 @@ export async function followConfiguration(
 ): Promise<FollowedConfiguration> {
   const path = file ?? DEFAULT_CONFIG_FILE;
   const listeners: ((config: Config) => void)[] = [];
+  const lookers = new Set<() => void>();
+  const looked = (): void => {
+    for (const looker of lookers) looker();
+  };
   const lines = (problems: readonly ConfigProblem[]): readonly string[] =>
     problems.map((problem) => describeProblem(path, problem));
   const reloads = { taken: 0, refused: 0 };
@@ -68,6 +74,7 @@ export async function followConfiguration(
       reloads.taken += 1;
       log.info({ file: path, pools: config.pools.length }, 'configuration changed');
       for (const listener of listeners) listener(config);
+      looked();
     },
     onProblems: (problems) => {
       const fields = { file: path, problems: lines(problems) };
@@ -77,6 +84,7 @@ export async function followConfiguration(
       if (isBroken) log.error(fields, 'configuration is broken; what ran before runs on');
       else if (problems.length > 0) log.warn(fields, 'configuration is used, and parts of it are ignored');
       else log.info(fields, 'configuration is good again');
+      looked();
     },
     log,
   });
@@ -102,6 +110,10 @@ export async function followConfiguration(
       return lines(watch.problems.filter((problem) => !isError(problem)));
     },
     subscribe: (listener) => void listeners.push(listener),
+    onLook: (listener) => {
+      lookers.add(listener);
+      return () => lookers.delete(listener);
+    },
     stop: () => watch.stop(),
   };
 }

@@ -13,6 +13,7 @@ import { asPciAddress, type PciAddress } from '../engine/values.ts';
 import {
   type AgentStatus,
   type AgentView,
+  type ClusterStatus,
   type DeviceAllocation,
   type DeviceOwner,
   type PageAccess,
@@ -40,6 +41,7 @@ export interface AgentParts {
   readonly loop: LoopDelay;
   readonly page: () => PageAccess | undefined;
   readonly shim: Pick<KeptShim, 'status'> | undefined;
+  readonly cluster: () => ClusterStatus | undefined;
 }
 
 export function createAgentView(parts: AgentParts): AgentView {
@@ -79,6 +81,7 @@ function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddres
 
 function statusOf(parts: AgentParts): AgentStatus {
   const { attachments, configuration, inventory, kubelet, loop, pools, spool, startedAt, tenancy, version } = parts;
+  const cluster = parts.cluster();
   const list = attachments.list();
   const registrations = new Map(kubelet.status().map((entry) => [entry.resource, entry]));
   const refusals = tenancy.refusals();
@@ -112,6 +115,7 @@ function statusOf(parts: AgentParts): AgentStatus {
       ...(inventory.problem === undefined ? {} : { problem: inventory.problem }),
     },
     ...(parts.shim === undefined ? {} : { installation: parts.shim.status() }),
+    ...(cluster === undefined ? {} : { cluster }),
     process: { rssBytes: process.memoryUsage.rss(), eventLoopMaxMs: loop.maxMs },
   };
 }

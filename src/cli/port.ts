@@ -90,6 +90,13 @@ export interface AgentOptions {
   readonly pageListen?: string;
   /** Host and port of the probes and metrics; neither is served when absent. */
   readonly listen?: string;
+  /** What the agent does in the cluster; each is off when absent. */
+  readonly publishInventory?: boolean;
+  readonly publishEvents?: boolean;
+  readonly labelNode?: boolean;
+  readonly removeStartupTaint?: boolean;
+  /** Instead of the pod's service account. */
+  readonly kubeconfig?: string;
   readonly logLevel: string;
 }
 

@@ -108,6 +108,23 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
         .argParser(namesOf),
     )
     .addOption(
+      new Option('--publish-inventory', "keep the node's NodeNetworkInventory in the cluster").env(
+        'BERTH_PUBLISH_INVENTORY',
+      ),
+    )
+    .addOption(
+      new Option('--publish-events', 'events on the node and on pods for what goes wrong').env('BERTH_PUBLISH_EVENTS'),
+    )
+    .addOption(new Option('--label-node', 'facts of the NICs as labels of the node').env('BERTH_LABEL_NODE'))
+    .addOption(
+      new Option('--remove-startup-taint', 'take berth.dev/agent-not-ready off the node when the agent serves').env(
+        'BERTH_REMOVE_STARTUP_TAINT',
+      ),
+    )
+    .addOption(
+      new Option('--kubeconfig <file>', "for these, instead of the pod's service account").env('BERTH_KUBECONFIG'),
+    )
+    .addOption(
       new Option('--log-level <level>', 'least important line that is logged')
         .env('BERTH_LOG_LEVEL')
         .choices(['debug', 'info', 'warn', 'error'])

@@ -18,6 +18,7 @@ export function renderStatus(status: AgentStatus, now: Date): string {
       : [
           `shim: in ${status.installation.folder} as ${status.installation.names.join(', ')}${note(status.installation.problem)}`,
         ]),
+    ...clusterLines(status),
     `process: ${Math.round(status.process.rssBytes / 2 ** 20)} MiB, event loop held ${status.process.eventLoopMaxMs.toFixed(1)} ms at most`,
   ];
   const rows = status.resources.map((resource) => [
@@ -32,6 +33,24 @@ export function renderStatus(status: AgentStatus, now: Date): string {
     ].join('; '),
   ]);
   return `${facts.join('\n')}\n\n${renderTable(['RESOURCE', 'DEVICES', 'HEALTHY', 'REGISTERED', 'NOTE'], rows)}`;
+}
+
+function clusterLines({ cluster }: AgentStatus): readonly string[] {
+  if (cluster === undefined) return [];
+  const { inventory, events, labels, startupTaint } = cluster;
+  const parts = [
+    ...(inventory === undefined
+      ? []
+      : [`inventory kept, ${inventory.writes} written since the start${note(inventory.problem)}`]),
+    ...(events === undefined
+      ? []
+      : [`${events.sent} events sent${note(counted(events.dropped, 'dropped'))}${note(events.problem)}`]),
+    ...(labels === undefined ? [] : [`labels${note(labels.problem) || ' kept'}`]),
+    ...(startupTaint === undefined
+      ? []
+      : [`start-up taint ${startupTaint.removed ? 'removed' : 'not removed yet'}${note(startupTaint.problem)}`]),
+  ];
+  return [`cluster: ${parts.join(', ')}`];
 }
 
 function tenancyNotes({ namespaces, refused }: ResourceStatus, now: Date): readonly string[] {
