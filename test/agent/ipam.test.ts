@@ -3,6 +3,7 @@
  * other names, and such as hang while an agent dies. And probing for addresses that a neighbour has.
  */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { suite } from 'uvu';
 import { ip, leaveMachine } from '../kernel/own-namespace.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
 import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
+import { createDhcpServer } from '../standins/dhcp-server.ts';
 import { eventually } from '../standins/eventually.ts';
 import { type NetworkDefinition, PluginFailure, type Pod } from '../standins/runtime/index.ts';
 
@@ -142,6 +144,41 @@ if (requireFeature('root, macvlan and containernetworking-plugins', ready)) {
     await node.startAgent();
     assert.deepEqual(reserved(node), []);
     assert.equal((await node.status()).attachments.total, 0);
+  });
+
+  test("dhcp: the daemon gets a lease over the pod's link, and hands it back before the link goes", async ({
+    node,
+    bin,
+  }) => {
+    ip('address', 'add', '10.89.0.1/24', 'dev', 'up1');
+    ip('route', 'add', '255.255.255.255', 'dev', 'up1');
+    const server = await createDhcpServer({ address: '10.89.0.1', offer: '10.89.0.20' });
+    const daemonSocketPath = join(bin, 'dhcp.sock');
+    const daemon = spawn(`${PEERS}/dhcp`, ['daemon', '-socketpath', daemonSocketPath], { stdio: 'ignore' });
+    try {
+      await eventually(
+        () => assert.ok(existsSync(daemonSocketPath)),
+        LIMIT_MS,
+        () => 'the daemon to listen',
+      );
+      await node.startAgent();
+      const lan = network(node, 'dhcp');
+      const definition = { ...lan, config: { ...lan.config, ipam: { type: 'dhcp', daemonSocketPath } } };
+      const sandbox = await node.runtime.addPod(pod('app'), [{ network: definition }]);
+      assert.deepEqual(addressesIn(sandbox.netns), ['10.89.0.20']);
+      // No CHECK: the plugin's own takes a second lease.
+      await node.runtime.deletePod(pod('app'));
+      await eventually(
+        () => assert.deepEqual(server.asked, ['DISCOVER', 'REQUEST', 'RELEASE']),
+        LIMIT_MS,
+        () => `the lease to be handed back, of ${server.asked.join()}`,
+      );
+      assert.equal((await node.status()).attachments.total, 0);
+    } finally {
+      daemon.kill('SIGKILL');
+      await server.close();
+      ip('address', 'flush', 'dev', 'up1', 'scope', 'global');
+    }
   });
 
   test('what a plugin says of its failure reaches the runtime', async ({ node }) => {
