@@ -69,7 +69,7 @@ export function comparePlans(comparison: Comparison, index: LinkIndex): PlanChan
   };
 }
 
-/** A device's place in a plan; an uplink has one in the pools of each kind. */
+/** A device's place in a plan; an uplink has one in the pools of each kind, or in each pool that shares it. */
 interface Place {
   readonly device: string;
   readonly resource: string;
@@ -80,12 +80,17 @@ function placesOf(plan: Plan): ReadonlyMap<string, Place> {
   const places = new Map<string, Place>();
   for (const { spec, devices } of plan.pools) {
     for (const { id, uplink } of devices) {
-      const key = uplink === undefined ? id : `${spec.kind} ${uplink}`;
+      const key = uplink === undefined ? id : `${sharesUplinks(spec) ? spec.resource : spec.kind} ${uplink}`;
       const slots = uplink === undefined ? 0 : (places.get(key)?.slots ?? 0) + 1;
       places.set(key, { device: uplink ?? id, resource: spec.resource, slots });
     }
   }
   return places;
+}
+
+/** Several pools of the kind can offer one uplink, since their slots have names of their own. */
+function sharesUplinks(spec: PoolSpec): boolean {
+  return spec.kind === 'uplink' || (spec.kind === 'macvtap' && spec.slotIds === 'macvtap-cni');
 }
 
 function movesOf(

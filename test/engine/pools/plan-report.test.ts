@@ -118,6 +118,18 @@ test('what changes is told: resources, devices that move, join and leave, and sl
   );
 });
 
+test('an uplink that several pools of a kind may offer is told for each of them', () => {
+  const spec = (name: string, capacity: number) => ({
+    ...slotSpec('macvlan', { resource: `berth.dev/${name}`, capacity }),
+    kind: 'uplink' as const,
+  });
+  const { changes, overlaps } = change([spec('a', 1), spec('b', 1)], [spec('a', 1), spec('b', 3)]);
+  assert.deepEqual(changes?.devices, [
+    { device: 'eth0', from: 'berth.dev/b', to: 'berth.dev/b', slots: { before: 1, after: 3 } },
+  ]);
+  assert.deepEqual(overlaps, []);
+});
+
 test('a pod’s device stays where it is, and what becomes of it is told', () => {
   const narrow = vfSpec({ ...low, selectors: [{ pfNames: [{ pf: 'eth0', ranges: [[0, 1]] }] }] });
   const report = change([low], [narrow, all], [attachment({})]);
