@@ -16,21 +16,22 @@ const mtuAbovePf: FindingRule = {
     ),
 };
 
-/** The PF then only lets through the address that it made up itself. */
+/** The PF then only lets through the address that it made up itself: no matter until somebody sets another. */
 const spoofCheckWithoutMac: FindingRule = {
   id: 'vf-spoofcheck-without-mac',
   find: (context) =>
     perNic(
       context,
-      (vf) => {
-        const isGivenAway = context.owners[vf.address] !== undefined || vf.driver === 'vfio-pci';
-        return isGivenAway && vf.settings?.spoofCheck === true && isUnset(vf.settings.adminMac);
+      ({ settings }) => settings?.spoofCheck === true && isUnset(settings.adminMac),
+      (vfs, nic) => {
+        const given = vfs.filter((vf) => context.owners[vf.address] !== undefined || vf.driver === 'vfio-pci');
+        const some = given.length === 0 || given.length === vfs.length ? '' : ` (given away: ${vfNames(given)})`;
+        return {
+          severity: given.length === 0 ? 'info' : 'warning',
+          evidence: `${nameOf(nic)}: ${vfNames(vfs)} with spoof check and without an administrative MAC${some}`,
+          remedy: 'Give the network a MAC address, or switch the spoof check off where the pod chooses its own.',
+        };
       },
-      (vfs, nic) => ({
-        severity: 'warning',
-        evidence: `${nameOf(nic)}: ${vfNames(vfs)} with spoof check and without an administrative MAC`,
-        remedy: 'Give the network a MAC address, or switch the spoof check off where the pod chooses its own.',
-      }),
     ),
 };
 

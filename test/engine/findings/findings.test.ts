@@ -226,6 +226,23 @@ const CASES: readonly Case[] = [
     evidence: 'eth0 (0000:10:00.0): VF 0 with spoof check and without an administrative MAC',
   },
   {
+    id: 'vf-spoofcheck-without-mac',
+    what: 'the same of a VF that nobody has',
+    tree: one({}, { facts: facts({ vfs: { 0: { spoofCheck: true }, 1: { spoofCheck: false } } }) }),
+    severity: 'info',
+    subject: '0000:10:00.0',
+    evidence: 'eth0 (0000:10:00.0): VF 0 with spoof check and without an administrative MAC',
+  },
+  {
+    id: 'vf-spoofcheck-without-mac',
+    what: 'several VFs, of which a pod has one',
+    tree: one({}, { facts: facts({ vfs: { 0: { spoofCheck: true }, 1: { spoofCheck: true } } }) }),
+    more: { owners: { [VF0]: OWNER } },
+    severity: 'warning',
+    subject: '0000:10:00.0',
+    evidence: 'eth0 (0000:10:00.0): VFs 0-1 with spoof check and without an administrative MAC (given away: VF 0)',
+  },
+  {
     id: 'vf-trusted-and-free',
     what: 'trust that somebody left behind',
     tree: one({}, { facts: facts({ vfs: { 1: { trust: true } } }) }),
@@ -360,7 +377,7 @@ for (const { id, what, tree, more, severity, subject, evidence } of CASES) {
 
 test('about a good node there is nothing to say', async () => {
   const settings = { adminMac: '02:00:00:00:0a:01', spoofCheck: true, trust: false, vlan: 0 };
-  const vfs = { 0: settings, 1: { ...settings, adminMac: '00:00:00:00:00:00' } };
+  const vfs = { 0: settings, 1: { ...settings, adminMac: '02:00:00:00:0a:02' } };
   const functions = { '0000:10:00.0': { firmware: '9.1', offloads: ['tx-checksum-ipv4', 'rx-checksum'] } };
   const more = { unused: new Map(), owners: { [VF0]: OWNER } };
   assert.deepEqual(await find(one({}, { facts: facts({ vfs, functions }) }), more), []);
