@@ -16,7 +16,7 @@ import { explain } from '../engine/pools/explain.ts';
 import { NO_HOLDS } from '../engine/pools/holds.ts';
 import type { PoolContext } from '../engine/pools/model.ts';
 import { contextOfRunning, reportChange, reportNode, reportRunning } from '../engine/pools/plan-report.ts';
-import { type ConfigProblem, unknownDevice } from '../engine/view.ts';
+import { type ConfigProblem, isError, unknownDevice } from '../engine/view.ts';
 import { captureTree } from '../linux/capture.ts';
 import { liveFacts } from '../linux/facts/live.ts';
 import { askMachine } from '../linux/facts/machine.ts';
@@ -61,9 +61,11 @@ export const nodeAccess: NodeAccess = {
       return { ...reportRunning(running), problems: [] };
     }
     const { config, problems } = await configOf(file, options);
-    if (running !== undefined) return { ...reportChange(config.pools, running), problems };
-    const inventory = await openNode(root).read();
-    if (against === undefined) return { ...reportNode(config.pools, inventory), problems };
+    // A file that cannot be used changes nothing, so there is nothing to compare.
+    const isUsed = !problems.some(isError);
+    if (running !== undefined && isUsed) return { ...reportChange(config.pools, running), problems };
+    const inventory = running?.inventory ?? (await openNode(root).read());
+    if (against === undefined || !isUsed) return { ...reportNode(config.pools, inventory), problems };
     const before = await configOf(against, options);
     const plan = evaluate(before.config.pools, { ...NOTHING_HELD, inventory });
     const report = reportChange(config.pools, { inventory, plan, attachments: [] });

@@ -32,9 +32,12 @@ export function planCommand(deps: ProgramDeps) {
       ...(running === undefined ? {} : { running }),
     });
     report(deps, answer, options.file ?? 'configuration');
-    const text = options.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : textOf(answer, options);
+    const isBroken = answer.problems.some(isError);
+    if (isBroken) deps.output.err('berth: the file cannot be used, and an agent would go on with what it has\n');
+    const text =
+      options.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : isBroken ? '' : textOf(answer, options);
     deps.output.out(text);
-    return answer.problems.some(isError) ? 1 : 0;
+    return isBroken ? 1 : 0;
   };
 }
 

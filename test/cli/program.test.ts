@@ -224,6 +224,19 @@ test('lint prints each problem with its line and hint, and fails', async () => {
   assert.deepEqual(JSON.parse(json.out), { problems });
 });
 
+test('a plan of a file that cannot be used shows problems, and no pools that would never be', async () => {
+  const problems: ConfigProblem[] = [{ path: 'x', line: 3, message: 'unknown key "x"' }];
+  const node = { plan: () => Promise.resolve({ ...report, problems }) } as unknown as ProgramDeps['node'];
+  const { err, exit, out } = await run(['plan', '-f', 'c.yaml', '--root', '/tmp/x'], { node });
+  assert.deepEqual([exit, out], [1, '']);
+  assert.equal(
+    err,
+    'c.yaml:3: x: unknown key "x"\nberth: the file cannot be used, and an agent would go on with what it has\n',
+  );
+  const json = await run(['plan', '-f', 'c.yaml', '--root', '/tmp/x', '-o', 'json'], { node });
+  assert.deepEqual([json.exit, JSON.parse(json.out)], [1, { ...report, problems }]);
+});
+
 test('a file with warnings alone passes lint and plan, and they are told', async () => {
   const problems: ConfigProblem[] = [{ path: 'x', line: 3, message: 'unknown key "x"', severity: 'warning' }];
   const node = {
