@@ -4,6 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PodIdentity } from '../../../src/engine/attachments/model.ts';
 import { toBerthError } from '../../../src/engine/errors.ts';
+import type { IpamSpec } from '../../../src/engine/ipam/model.ts';
 import { parseContainerId, parseIfName } from '../../../src/engine/values.ts';
 import { createPodNode, hostLocal, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
 import { linkOf, settingsOf } from '../../standins/fake-world.ts';
@@ -628,6 +629,34 @@ test('CHECK is about what ADD promised, as far as the result that was kept still
   link.mac = '02:00:00:00:00:99' as never;
   assert.is(await reasonOf(check({})), 'attachment-changed');
   await check({ routes: [], mac: '02:00:00:00:00:99' as never });
+  sandbox.close();
+});
+
+test('CHECK finds the routes of a link that a chained plugin put into a VRF', async () => {
+  const node = createPodNode();
+  const table = 100;
+  const spec = { ...hostLocal(), routes: [{ dst: '198.51.100.0/24', gateway: '10.1.0.1', table }] } as IpamSpec;
+  const result = await node.attach('c1', macvlan(), { ipam: spec });
+  const sandbox = node.openSandbox('c1');
+  const check = (): Promise<void> =>
+    node.engine.check(
+      {
+        key: { containerId: parseContainerId('c1'), ifname: parseIfName('net1') },
+        sandbox,
+        link: macvlan(),
+        expected: result,
+      },
+      { requestId: 'r', signal: new AbortController().signal },
+    );
+  await check();
+  const inside = node.world.paths.get('/run/netns/c1');
+  const link = inside === undefined ? undefined : node.world.byName(inside, 'net1');
+  assert.ok(link);
+  link.routes = link.routes.map((route) => ({ ...route, table: 10 }));
+  assert.is(await reasonOf(check()), 'attachment-changed');
+  // Linux moves the routes of a port into the table of its VRF.
+  link.masterIndex = 7;
+  await check();
   sandbox.close();
 });
 
