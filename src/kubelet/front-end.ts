@@ -2,6 +2,7 @@
  * The agent towards kubelet: one registered plugin for each pool, following the pool set. It knows
  * kubelet's protocol and nothing of the kernel. To debug: `status()`, and the log by `resource`.
  */
+import { join } from 'node:path';
 import type { PodDevices } from '../engine/attachments/pod-devices.ts';
 import type { Logger } from '../engine/logger.ts';
 import type { NodeDevices } from '../engine/pools/node-devices.ts';
@@ -22,6 +23,7 @@ import {
 } from './registration.ts';
 import { removeLeftovers } from './served-socket.ts';
 import { StaleFiles } from './stale-files.ts';
+import { removeUnfinished } from './whole-file.ts';
 
 export interface KubeletFrontEndOptions {
   readonly pools: PoolSet;
@@ -86,9 +88,10 @@ class FrontEnd implements KubeletFrontEnd {
   }
 
   async start(): Promise<void> {
-    const { pools, paths, log } = this.#options;
+    const { cdiDir, deviceInfoDir, pools, paths, log } = this.#options;
     const folders = [paths.devicePluginsDir, paths.pluginsRegistryDir];
     for (const folder of folders) await removeLeftovers(folder);
+    for (const folder of [cdiDir, join(deviceInfoDir, 'dp')]) await removeUnfinished(folder);
     this.#unsubscribe = pools.subscribe((change) => this.#onChange(change));
     this.#onChange({ changed: pools.plan().pools, removed: [] });
     for (const folder of folders) {

@@ -18,16 +18,13 @@ export interface ServedSocket {
   close(): Promise<void>;
 }
 
-/** Statistics of gRPC itself, which nobody here reads, cost a part of every call. */
-const SERVER_OPTIONS = { 'grpc.enable_channelz': 0 };
-
 const HIDDEN = /^\.berth-[0-9a-f]{8}$/;
 
 /** Serves at `path`, replacing what is there. Throws `Io` (`socket-not-served`). */
 export async function serveSocket(path: string, addServices: (server: Server) => void): Promise<ServedSocket> {
   requireSocketPath(path);
   const hidden = join(dirname(path), `.berth-${randomBytes(4).toString('hex')}`);
-  const server = new Server(SERVER_OPTIONS);
+  const server = new Server();
   addServices(server);
   try {
     await listen(server, requireSocketPath(hidden));

@@ -1,9 +1,11 @@
 /** Files that readers see either as they were or as they are meant: written under another name first. */
-import { randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { BerthError } from '../engine/errors.ts';
+
+/** So that no two files have one name before they are whole. */
+let written = 0;
 
 /**
  * Writes the file, making its folder where it is missing. The name it has meanwhile begins with a
@@ -12,10 +14,10 @@ import { BerthError } from '../engine/errors.ts';
  * @throws BerthError `Io`, `file-not-written`; nothing is left behind then.
  */
 export function writeWhole(path: string, content: string, mode: number): void {
-  const temporary = join(dirname(path), `.berth-${randomBytes(6).toString('hex')}.tmp`);
+  written += 1;
+  const temporary = join(dirname(path), `.berth-${process.pid}-${written}.tmp`);
   try {
-    mkdirSync(dirname(path), { recursive: true });
-    const fd = openSync(temporary, 'wx', mode);
+    const fd = openNew(temporary, mode);
     try {
       writeFileSync(fd, content);
       renameSync(temporary, path);
@@ -27,6 +29,23 @@ export function writeWhole(path: string, content: string, mode: number): void {
     }
   } catch (error) {
     throw notWritten(path, error);
+  }
+}
+
+function openNew(path: string, mode: number): number {
+  try {
+    return openSync(path, 'wx', mode);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    mkdirSync(dirname(path), { recursive: true });
+    return openSync(path, 'wx', mode);
+  }
+}
+
+/** Removes what processes left in the folder that were killed while they wrote. A missing folder has nothing. */
+export async function removeUnfinished(directory: string): Promise<void> {
+  for (const name of await namesIn(directory)) {
+    if (/^\.berth-[0-9]+-[0-9]+\.tmp$/.test(name)) await rm(join(directory, name), { force: true });
   }
 }
 

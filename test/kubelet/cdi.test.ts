@@ -178,6 +178,8 @@ test('an agent that does not use CDI removes what an earlier one left, and nothi
     mkdirSync(folder);
     writeFileSync(join(folder, FILE), cdiText(RESOURCE, new Map([['0000:41:10.0', ['/dev/vfio/vfio']]])));
     writeFileSync(join(folder, 'nvidia.json'), '{}');
+    // Of an agent that was killed while it wrote.
+    writeFileSync(join(folder, '.berth-77-3.tmp'), '{');
     await node.frontEnd().start();
     await eventually(
       () => assert.deepEqual(readdirSync(folder), ['nvidia.json']),

@@ -158,11 +158,8 @@ class LivePoolSet implements PoolSet {
     return preferDevices({
       ...request,
       policy: state?.spec.allocation ?? 'packed',
-      traitsOf: (id) => {
-        const found = traits?.get(id);
-        const lastUsed = this.#uses.lastUse(id);
-        return found === undefined || lastUsed === undefined ? found : { ...found, lastUsed };
-      },
+      traitsOf: (id) => traits?.get(id),
+      lastUse: (id) => this.#uses.lastUse(id),
     });
   }
 

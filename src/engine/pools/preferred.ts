@@ -13,19 +13,18 @@ export interface PreferredRequest {
   readonly size: number;
   /** `undefined` for ids that the pool does not have. */
   readonly traitsOf: (id: string) => DeviceTraits | undefined;
+  /** Grows with time; 0 for what was never used. */
+  readonly lastUse: (id: string) => number;
 }
 
-/** What devices are grouped by; one without the trait is in a group of such. */
-type Grouping = (device: Candidate) => string;
+/** What devices are grouped by; those without the trait are a group of their own. */
+type Grouping = (device: DeviceTraits) => GroupName;
 
-interface Candidate {
-  readonly id: string;
-  readonly traits: DeviceTraits | undefined;
-}
+type GroupName = string | number | undefined;
 
-const byParent: Grouping = ({ traits }) => traits?.parent ?? '';
-const byPcieRoot: Grouping = ({ traits }) => traits?.pcieRoot ?? '';
-const byNumaNode: Grouping = ({ traits }) => String(traits?.numaNode ?? '');
+const byParent: Grouping = ({ parent }) => parent;
+const byPcieRoot: Grouping = ({ pcieRoot }) => pcieRoot;
+const byNumaNode: Grouping = ({ numaNode }) => numaNode;
 
 /**
  * At most `size` ids, the same for the same set whatever its order: first those that must be
@@ -36,21 +35,21 @@ const byNumaNode: Grouping = ({ traits }) => String(traits?.numaNode ?? '');
  * - `spread`: one at a time from the PF that gives the fewest so far, of those from the one with the most left;
  * - `least-used`: those that were used longest ago.
  */
-export function preferDevices({ available, mustInclude, policy, size, traitsOf }: PreferredRequest): readonly string[] {
-  const asCandidate = (id: string): Candidate => ({ id, traits: traitsOf(id) });
-  const must = sorted(new Set(mustInclude), asCandidate).slice(0, Math.max(0, size));
-  const taken = new Set(must.map(({ id }) => id));
-  const free = sorted(new Set(available), asCandidate).filter(({ id }) => !taken.has(id));
-  const missing = Math.min(Math.max(0, size - must.length), free.length);
-  return [...must, ...choose(policy, free, must, missing)].map(({ id }) => id);
+export function preferDevices(request: PreferredRequest): readonly string[] {
+  const must = inOrder(new Set(request.mustInclude), request).slice(0, Math.max(0, request.size));
+  const others = new Set(request.available);
+  for (const { id } of must) others.delete(id);
+  const free = inOrder(others, request);
+  const missing = Math.min(Math.max(0, request.size - must.length), free.length);
+  return [...must, ...choose(request, free, must, missing)].map(({ id }) => id);
 }
 
 function choose(
-  policy: AllocationPolicy,
-  free: readonly Candidate[],
-  must: readonly Candidate[],
+  { lastUse, policy }: PreferredRequest,
+  free: readonly DeviceTraits[],
+  must: readonly DeviceTraits[],
   missing: number,
-): readonly Candidate[] {
+): readonly DeviceTraits[] {
   switch (policy) {
     case 'packed':
       return pack(free, must, missing, [byParent]);
@@ -59,9 +58,8 @@ function choose(
     case 'spread':
       return spread(free, must, missing);
     case 'least-used':
-      return free
-        .toSorted((a, b) => (a.traits?.lastUsed ?? 0) - (b.traits?.lastUsed ?? 0) || compare(a, b))
-        .slice(0, missing);
+      // Sorting is stable: of those that were used at the same time the first in the pool comes first.
+      return free.toSorted((a, b) => lastUse(a.id) - lastUse(b.id)).slice(0, missing);
     default:
       throw new Error(`unknown allocation policy ${policy satisfies never}`);
   }
@@ -69,15 +67,15 @@ function choose(
 
 /** From as few groups of the first grouping as possible, and within each of them likewise. */
 function pack(
-  free: readonly Candidate[],
-  begun: readonly Candidate[],
+  free: readonly DeviceTraits[],
+  begun: readonly DeviceTraits[],
   missing: number,
   [grouping, ...finer]: readonly Grouping[],
-): readonly Candidate[] {
+): readonly DeviceTraits[] {
   if (grouping === undefined) return free.slice(0, missing);
   const groups = Map.groupBy(free, grouping);
   const before = Map.groupBy(begun, grouping);
-  const chosen: Candidate[] = [];
+  const chosen: DeviceTraits[] = [];
   while (chosen.length < missing && groups.size > 0) {
     const needed = missing - chosen.length;
     const name = bestGroup(groups, before, needed);
@@ -91,11 +89,11 @@ function pack(
 
 /** Groups come in the order of their first devices, so the first of equals is always the same. */
 function bestGroup(
-  groups: ReadonlyMap<string, readonly Candidate[]>,
-  begun: ReadonlyMap<string, unknown>,
+  groups: ReadonlyMap<GroupName, readonly DeviceTraits[]>,
+  begun: ReadonlyMap<GroupName, unknown>,
   needed: number,
-): string {
-  const [best = ''] = [...groups.keys()].toSorted((a, b) => {
+): GroupName {
+  const [best] = [...groups.keys()].toSorted((a, b) => {
     if (begun.has(a) !== begun.has(b)) return begun.has(a) ? -1 : 1;
     const [aSize = 0, bSize = 0] = [groups.get(a)?.length, groups.get(b)?.length];
     if (aSize >= needed !== bSize >= needed) return aSize >= needed ? -1 : 1;
@@ -104,12 +102,16 @@ function bestGroup(
   return best;
 }
 
-function spread(free: readonly Candidate[], must: readonly Candidate[], missing: number): readonly Candidate[] {
+function spread(
+  free: readonly DeviceTraits[],
+  must: readonly DeviceTraits[],
+  missing: number,
+): readonly DeviceTraits[] {
   const left = Map.groupBy(free, byParent);
   const given = new Map([...Map.groupBy(must, byParent)].map(([name, devices]) => [name, devices.length]));
-  const chosen: Candidate[] = [];
+  const chosen: DeviceTraits[] = [];
   while (chosen.length < missing) {
-    const [name = ''] = [...left.keys()].toSorted(
+    const [name] = [...left.keys()].toSorted(
       (a, b) => (given.get(a) ?? 0) - (given.get(b) ?? 0) || (left.get(b)?.length ?? 0) - (left.get(a)?.length ?? 0),
     );
     const [next, ...others] = left.get(name) ?? [];
@@ -122,14 +124,12 @@ function spread(free: readonly Candidate[], must: readonly Candidate[], missing:
   return chosen;
 }
 
-function sorted(ids: ReadonlySet<string>, asCandidate: (id: string) => Candidate): readonly Candidate[] {
-  return [...ids].map(asCandidate).sort(compare);
-}
-
-const natural = new Intl.Collator('en', { numeric: true });
-
 /** In the order of the pool; ids that it does not have come last. */
-function compare(a: Candidate, b: Candidate): number {
-  if (a.traits === undefined && b.traits === undefined) return natural.compare(a.id, b.id);
-  return (a.traits?.order ?? Number.MAX_SAFE_INTEGER) - (b.traits?.order ?? Number.MAX_SAFE_INTEGER);
+function inOrder(ids: ReadonlySet<string>, { traitsOf }: PreferredRequest): readonly DeviceTraits[] {
+  const devices: DeviceTraits[] = [];
+  for (const id of ids) devices.push(traitsOf(id) ?? { id, order: UNKNOWN, parent: '' });
+  return devices.sort((a, b) => a.order - b.order || natural.compare(a.id, b.id));
 }
+
+const UNKNOWN = Number.MAX_SAFE_INTEGER;
+const natural = new Intl.Collator('en', { numeric: true });

@@ -2,6 +2,7 @@
 import type { PoolFunction, PoolState } from './model.ts';
 
 export interface DeviceTraits {
+  readonly id: string;
   /** Place in the pool's list, from 0. */
   readonly order: number;
   /** The PF of a VF or scalable function, the uplink of a slot, the device itself otherwise. */
@@ -9,8 +10,6 @@ export interface DeviceTraits {
   readonly numaNode?: number;
   /** Host bridge, `pci0000:40`. */
   readonly pcieRoot?: string;
-  /** Grows with time; absent when it was not used since the agent started. */
-  readonly lastUsed?: number;
 }
 
 /** Where the devices of a pool are, by id. */
@@ -24,6 +23,7 @@ export function traitsOf(
       // The kernel's own answer, also where the pool gives kubelet no hint.
       const { numaNode, pcieRoot } = found?.pci ?? {};
       const traits: DeviceTraits = {
+        id,
         order,
         parent: uplink ?? found?.pf?.address ?? id,
         ...(numaNode === undefined ? {} : { numaNode }),
@@ -45,7 +45,8 @@ export class DeviceUses {
     for (const id of ids) this.#last.set(id, this.#now);
   }
 
-  lastUse(id: string): number | undefined {
-    return this.#last.get(id);
+  /** 0 when it was not used since the agent started. */
+  lastUse(id: string): number {
+    return this.#last.get(id) ?? 0;
   }
 }

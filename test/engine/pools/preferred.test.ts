@@ -4,7 +4,7 @@ import { test } from 'uvu';
 import { silentLogger } from '../../../src/engine/logger.ts';
 import type { AllocationPolicy } from '../../../src/engine/pools/model.ts';
 import { createPoolSet } from '../../../src/engine/pools/pool-set.ts';
-import { preferDevices } from '../../../src/engine/pools/preferred.ts';
+import { type PreferredRequest, preferDevices } from '../../../src/engine/pools/preferred.ts';
 import { parseSlot } from '../../../src/engine/pools/slot.ts';
 import type { DeviceTraits } from '../../../src/engine/pools/traits.ts';
 import { parsePciAddress } from '../../../src/engine/values.ts';
@@ -12,11 +12,17 @@ import { inventory, nic, vf, vfSpec } from './build.ts';
 
 /** `1r2a-3`: NUMA node 1, PCIe root r2, PF a, number 3; `a-3` is of PF a alone. Devices end in when they were used: `a-3@7`. */
 function traits(id: string): DeviceTraits | undefined {
-  const [, numa, root, parent, number, used] = /^(?:(\d)r(\d))?([a-z])-(\d+)(?:@(\d+))?$/.exec(id) ?? [];
+  const [, numa, root, parent, number] = /^(?:(\d)r(\d))?([a-z])-(\d+)(?:@\d+)?$/.exec(id) ?? [];
   if (parent === undefined) return undefined;
   const place = numa === undefined ? {} : { numaNode: Number(numa), pcieRoot: `r${root}` };
   const order = parent.charCodeAt(0) * 1000 + Number(number);
-  return { order, parent, ...place, ...(used === undefined ? {} : { lastUsed: Number(used) }) };
+  return { id, order, parent, ...place };
+}
+
+const lastUse = (id: string): number => Number(id.split('@')[1] ?? 0);
+
+function prefer(request: Omit<PreferredRequest, 'traitsOf' | 'lastUse'>): readonly string[] {
+  return preferDevices({ ...request, traitsOf: traits, lastUse });
 }
 
 type Case = readonly [string, AllocationPolicy, readonly string[], readonly string[], number, readonly string[]];
@@ -51,8 +57,7 @@ const cases: readonly Case[] = [
   ['of equals the first', 'least-used', ['b-2', 'a-1', 'b-1'], [], 2, ['a-1', 'b-1']],
 ];
 for (const [name, policy, available, mustInclude, size, expected] of cases) {
-  test(`${policy}: ${name}`, () =>
-    assert.deepEqual(preferDevices({ policy, available, mustInclude, size, traitsOf: traits }), expected));
+  test(`${policy}: ${name}`, () => assert.deepEqual(prefer({ policy, available, mustInclude, size }), expected));
 }
 
 const someDevice = fc
@@ -77,18 +82,17 @@ for (const policy of policies) {
       fc.property(someDevices, fc.nat(6), fc.nat(8), fc.integer(), (available, must, extra, seed) => {
         const mustInclude = available.slice(0, must);
         const size = Math.min(available.length, mustInclude.length + extra);
-        const answer = preferDevices({ policy, available, mustInclude, size, traitsOf: traits });
+        const answer = prefer({ policy, available, mustInclude, size });
         assert.equal(answer.length, size);
         assert.equal(new Set(answer).size, size);
         for (const id of mustInclude) assert.ok(answer.includes(id));
         for (const id of answer) assert.ok(available.includes(id));
         const other = available.toSorted((a, b) => ((a.length * seed) ^ b.length) % 3 || (a < b ? 1 : -1));
-        const again = preferDevices({
+        const again = prefer({
           policy,
           available: other,
           mustInclude: mustInclude.toReversed(),
           size,
-          traitsOf: traits,
         });
         assert.deepEqual(again, answer);
       }),
@@ -100,7 +104,7 @@ test('packed: as few PFs as possible', () => {
   fc.assert(
     fc.property(someDevices, fc.integer({ min: 1, max: 12 }), (available, wanted) => {
       const size = Math.min(wanted, available.length);
-      const answer = preferDevices({ policy: 'packed', available, mustInclude: [], size, traitsOf: traits });
+      const answer = prefer({ policy: 'packed', available, mustInclude: [], size });
       const sizes = [...Map.groupBy(available, pfOf).values()].map((ids) => ids.length).sort((a, b) => b - a);
       let least = 0;
       for (let left = size; left > 0; least++) left -= sizes[least] ?? 0;
@@ -112,7 +116,7 @@ test('packed: as few PFs as possible', () => {
 test('spread: no PF gives two more than another that has some left', () => {
   fc.assert(
     fc.property(someDevices, fc.integer({ min: 1, max: 12 }), (available, size) => {
-      const answer = preferDevices({ policy: 'spread', available, mustInclude: [], size, traitsOf: traits });
+      const answer = prefer({ policy: 'spread', available, mustInclude: [], size });
       const given = (pf: unknown): number => answer.filter((id) => pfOf(id) === pf).length;
       const most = Math.max(...available.map((id) => given(pfOf(id))));
       for (const id of available) if (!answer.includes(id)) assert.ok(given(pfOf(id)) >= most - 1);
@@ -125,7 +129,7 @@ test('aligned: one NUMA node whenever one suffices', () => {
     fc.property(someDevices, fc.integer({ min: 1, max: 12 }), (available, size) => {
       const largest = Math.max(...[...Map.groupBy(available, numaOf).values()].map((ids) => ids.length));
       if (largest < size) return;
-      const answer = preferDevices({ policy: 'aligned', available, mustInclude: [], size, traitsOf: traits });
+      const answer = prefer({ policy: 'aligned', available, mustInclude: [], size });
       assert.equal(counted(answer, numaOf), 1);
     }),
   );
@@ -134,10 +138,9 @@ test('aligned: one NUMA node whenever one suffices', () => {
 test('least-used: nobody is passed over for one that was used later', () => {
   fc.assert(
     fc.property(someDevices, fc.integer({ min: 1, max: 12 }), (available, size) => {
-      const answer = preferDevices({ policy: 'least-used', available, mustInclude: [], size, traitsOf: traits });
-      const used = (id: string): number => traits(id)?.lastUsed ?? 0;
-      const latest = Math.max(...answer.map(used));
-      for (const id of available) if (!answer.includes(id)) assert.ok(used(id) >= latest);
+      const answer = prefer({ policy: 'least-used', available, mustInclude: [], size });
+      const latest = Math.max(...answer.map(lastUse));
+      for (const id of available) if (!answer.includes(id)) assert.ok(lastUse(id) >= latest);
     }),
   );
 });
