@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { KEY_WORDS } from './key-words.ts';
 import { configSchema } from './schema.ts';
 
-/** Where the published schema is found by editors. */
+/** The schema's name among others; an editor is given the file itself. */
 export const SCHEMA_ID = 'https://berth.dev/schema/berth-config.schema.json';
 
 /** The parts of JSON Schema that the file's shape needs. */
