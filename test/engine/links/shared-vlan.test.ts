@@ -115,6 +115,17 @@ test('an uplink that is down is named, and nothing stays', async () => {
   assert.equal(vlans(node), []);
 });
 
+test('an uplink that is gone took the VLAN and its links along, and DEL has nothing to do', async () => {
+  const node = createPodNode();
+  await node.attach('c1', macvlan({ uplinkVlan: 100 }));
+  const inner = node.world.paths.get('/run/netns/c1');
+  assert.ok(inner);
+  for (const gone of [eth1(node), ...vlans(node)]) node.world.host.links.delete(gone.index);
+  for (const link of inner.links.values()) if (link.name === 'net1') inner.links.delete(link.index);
+  await node.detach('c1');
+  assert.equal(node.engine.list(), []);
+});
+
 test('CHECK sees that the VLAN is down, gone, or another one', async () => {
   const node = createPodNode();
   const result = await node.attach('c1', macvlan({ uplinkVlan: 100 }));
