@@ -87,7 +87,7 @@ test('the agent is not privileged, has three capabilities, and a root file syste
   assert.deepEqual(securityContext.capabilities, { drop: ['ALL'], add: ['NET_ADMIN', 'SYS_ADMIN', 'NET_RAW'] });
   assert.deepEqual(
     { ...securityContext, capabilities: undefined },
-    { privileged: false, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: undefined },
+    { privileged: false, readOnlyRootFilesystem: true, capabilities: undefined },
   );
   assert.equal(pod.securityContext.seccompProfile.type, 'RuntimeDefault');
   assert.ok(!('hostPID' in pod) && !('hostIPC' in pod));
@@ -130,6 +130,28 @@ test('an update never runs two agents on a node', () => {
   const spec = daemonSet?.spec as unknown as { updateStrategy: { rollingUpdate: { maxSurge: number } } } | undefined;
   assert.equal(spec?.updateStrategy.rollingUpdate.maxSurge, 0);
 });
+
+const hasParser = spawnSync('apparmor_parser', ['--version']).status === 0;
+if (requireFeature('apparmor_parser', hasParser)) {
+  test('the AppArmor profile is one, and has the name that the component asks for', () => {
+    // Without the kernel: compiled and thrown away.
+    const words = ['--skip-kernel-load', '--skip-cache', '--names', join(DEPLOY, 'apparmor/berth')];
+    const { stdout, stderr, status } = spawnSync('apparmor_parser', words, { encoding: 'utf8' });
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout.trim(), 'berth');
+    const [change] = readManifests(readFileSync(join(DEPLOY, 'components/apparmor/profile.yaml'), 'utf8'));
+    assert.match(JSON.stringify(change), /"localhostProfile":"berth"/);
+  });
+
+  test('a profile with a mistake is refused', () => {
+    const words = ['--skip-kernel-load', '--skip-cache'];
+    const { status } = spawnSync('apparmor_parser', words, {
+      input: 'profile berth { capability net_admn, }',
+      encoding: 'utf8',
+    });
+    assert.notEqual(status, 0);
+  });
+}
 
 test('the manifest installs the release that this is', () => {
   const { version } = JSON.parse(readFileSync(join(DEPLOY, '../package.json'), 'utf8')) as { version: string };
