@@ -1,8 +1,17 @@
 import * as assert from 'node:assert/strict';
 import * as fc from 'fast-check';
 import { test } from 'uvu';
-import { decodeRequest, decodeRequestHeader, encodeReply, FRAME_HEADER_BYTES } from '../../src/cni/protocol.ts';
+import {
+  decodeRequest,
+  decodeRequestHeader,
+  decodeResult,
+  decodeResultHeader,
+  encodeExecute,
+  encodeReply,
+  FRAME_HEADER_BYTES,
+} from '../../src/cni/protocol.ts';
 import { BerthError } from '../../src/engine/errors.ts';
+import type { IpamCall } from '../../src/engine/ipam/port.ts';
 import { encodeRequestFrame, encodeRequestPayload } from './shim-side.ts';
 
 const PAYLOAD = encodeRequestPayload({
@@ -81,6 +90,63 @@ test('whatever bytes come, they are a request or are refused', () => {
       }
     }),
   );
+});
+
+const CALL: IpamCall = {
+  command: 'DEL',
+  program: 'pool',
+  stdin: '{}',
+  environment: { CNI_PATH: '/a', CNI_COMMAND: 'ADD' },
+  timeoutMs: 258,
+};
+
+test('the wish to execute a program has its name, variables, time limit and input, in the layout of protocol.md', () => {
+  assert.equal(
+    encodeExecute(CALL).toString('latin1'),
+    [
+      '\x03\x00\x00\x00\x3a',
+      '\x05\x00\x00\x00\x04pool',
+      '\x01\x00\x00\x00\x1cCNI_PATH=/a\0CNI_COMMAND=DEL\0',
+      '\x06\x00\x00\x00\x04\x00\x00\x01\x02',
+      '\x04\x00\x00\x00\x02{}',
+    ].join(''),
+  );
+});
+
+const RESULT = Buffer.from(
+  [
+    '\x07\x00\x00\x00\x08\x00\x00\x00\x01\x00\x00\x00\x0b',
+    '\x09\x00\x00\x00\x03out',
+    '\x08\x00\x00\x00\x02/p',
+    '\x63\x00\x00\x00\x01?',
+    '\x0a\x00\x00\x00\x03err',
+  ].join(''),
+  'latin1',
+);
+
+test('a result is read, whatever else a later shim says', () => {
+  assert.deepEqual(decodeResult(RESULT), {
+    end: { kind: 'signalled', signal: 11 },
+    path: '/p',
+    stdout: 'out',
+    stderr: 'err',
+  });
+});
+
+test('a result that is cut off, or of another layout, is an error of ours', () => {
+  const complete = [13, 21, 28, 34, 42];
+  for (let length = 0; length < RESULT.length; length += 1) {
+    if (complete.includes(length)) continue;
+    assert.throws(() => decodeResult(RESULT.subarray(0, length)), isMalformed, `${length} bytes`);
+  }
+  for (const kind of [7, 255]) {
+    const other = Buffer.from(RESULT);
+    other[8] = kind;
+    assert.throws(() => decodeResult(other), isMalformed);
+  }
+  assert.throws(() => decodeResultHeader(Buffer.from([2, 0, 0, 0, 1])), isMalformed);
+  assert.throws(() => decodeResultHeader(Buffer.from([4, 0xff, 0, 0, 1])), isMalformed);
+  assert.deepEqual(decodeResultHeader(Buffer.from([4, 0, 0, 1, 1])), { type: 4, lengthBytes: 257 });
 });
 
 test.run();

@@ -5,6 +5,8 @@ import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import type { CniHandler } from '../../src/cni/handler.ts';
 import { type CniServerOptions, createCniServer } from '../../src/cni/index.ts';
+import { toBerthError } from '../../src/engine/errors.ts';
+import type { IpamCall } from '../../src/engine/ipam/port.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import { temporaryFolder } from '../shim/built-shim.ts';
 import { plainPeers } from './plain-peers.ts';
@@ -143,6 +145,22 @@ test('closing aborts what is in flight, and its answer still gets through', asyn
     }).catch(reject);
   });
   assert.deepEqual(reply, { exitCode: 1, answer: { why: 'agent-stopping' } });
+});
+
+test('a shim of the version before is served, and told that it cannot execute programs when it is asked to', async () => {
+  const seen: (string | undefined)[] = [];
+  const call: IpamCall = { command: 'ADD', program: 'pool', stdin: '', environment: {}, timeoutMs: 1 };
+  const handle: CniHandler = async ({ ipamPrograms }, signal) => {
+    const error = await ipamPrograms?.execute(call, signal).catch((thrown: unknown) => thrown);
+    seen.push(toBerthError(error).reason);
+    return { exitCode: 0, stdout: '{}' };
+  };
+  await withServer({ handle }, async (path) => {
+    const older = Buffer.from(REQUEST);
+    older[0] = 1;
+    assert.equal((await talk(path, older))?.exitCode, 0);
+  });
+  assert.deepEqual(seen, ['shim-too-old']);
 });
 
 test.run();
