@@ -3,13 +3,13 @@ import type { JsonSchema } from '../../src/config/json-schema.ts';
 
 const HEAD = `# Configuration reference
 
-Every key of the configuration file, made from the schema that the agent reads the file with (\`hack/schema\`). What the keys are for, and how they work together, is in [configuration.md](configuration.md). Editors check and complete the file with \`deploy/schema/berth-config.schema.json\`, which \`berth lint --print-schema\` prints too; in YAML the first line says so:
+Every key of the configuration file in Berth's own form, made from the schema that the agent reads the file with (\`hack/schema\`). What the keys are for, and how they work together, is in [configuration.md](configuration.md). Editors check and complete the file with \`deploy/schema/berth-config.schema.json\`, which \`berth lint --print-schema\` prints too; in YAML the first line says so:
 
 \`\`\`yaml
 # yaml-language-server: $schema=/path/to/berth-config.schema.json
 \`\`\`
 
-Keys that are not listed are refused. Lists have at least one item, except \`pools\`.
+Files in the forms of other plugins, which the agent reads as they are, are in [migrating.md](migrating.md). Keys that are not listed are refused. Lists have at least one item, except \`pools\`.
 `;
 
 /** The whole page. */
