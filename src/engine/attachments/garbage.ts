@@ -88,8 +88,9 @@ async function judge(
 }
 
 async function isHome(context: AttachmentContext, { link, result }: AttachmentRecord): Promise<boolean> {
-  if (link.kind !== 'vf' || result?.hasNetdev !== true) return false;
-  return (await context.kernel.pciFunction(link.device))?.ifname !== undefined;
+  const device = link.kind === 'vf' ? link.device : link.kind === 'host-device' ? link.pci : undefined;
+  if (device === undefined || result?.hasNetdev !== true) return false;
+  return (await context.kernel.pciFunction(device))?.ifname !== undefined;
 }
 
 async function restore(context: AttachmentContext, record: AttachmentRecord): Promise<void> {

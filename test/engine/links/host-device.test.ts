@@ -91,6 +91,21 @@ test('it comes home from a sandbox that died, under whatever name, and is restor
   }
 });
 
+test('one that came home without DEL is seen by a collection, and restored', async () => {
+  const node = createPodNode();
+  const link = withDevice(node, { pci: PCI });
+  const before = node.snapshot();
+  await node.attach('c1', hostDevice());
+  // What a program with the right to do so in the pod can do as well.
+  node.world.paths.get('/run/netns/c1')?.links.delete(link.index);
+  node.world.host.links.set(link.index, link);
+  Object.assign(link, { up: false, addresses: [], routes: [] });
+  const report = await node.engine.collectGarbage(false);
+  assert.match(JSON.stringify(report), /has come home without DEL/);
+  node.world.destroySandbox('/run/netns/c1');
+  assert.is(node.snapshot(), before);
+});
+
 test('a link that software made dies with its sandbox, and nothing is waited for', async () => {
   const node = createPodNode();
   withDevice(node, { kind: 'veth' });
