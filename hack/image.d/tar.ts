@@ -48,6 +48,7 @@ function header(entry: TarEntry, size: number): Buffer {
 function split(path: string): { prefix: string; name: string } {
   if (Buffer.byteLength(path) <= 100) return { prefix: '', name: path };
   const cut = path.indexOf('/', Buffer.byteLength(path) - 101);
-  if (cut < 0) throw new Error(`${path} is too long for a tar archive`);
+  // A folder's own slash separates nothing.
+  if (cut < 0 || cut === path.length - 1) throw new Error(`${path} is too long for a tar archive`);
   return { prefix: path.slice(0, cut), name: path.slice(cut + 1) };
 }
