@@ -38,6 +38,12 @@ function histogram(name: string, help: string, ...labels: readonly string[]): Me
 export const DEFINITIONS = {
   buildInfo: gauge('berth_build_info', 'Always 1; the labels say what runs.', 'version', 'nodejs_version'),
   devices: gauge('berth_pool_devices', 'Devices of a pool by state.', 'resource', 'state'),
+  unhealthy: gauge(
+    'berth_pool_devices_unhealthy',
+    'Unhealthy devices of a pool by what keeps them from being used.',
+    'resource',
+    'cause',
+  ),
   held: gauge('berth_pool_devices_held', 'Devices of a pool that attachments hold.', 'resource'),
   unused: gauge('berth_devices_unused', 'Network devices that could be offered and are in no pool.'),
   registered: gauge('berth_pool_registered', '1 while kubelet listens to the pool, else 0.', 'resource'),

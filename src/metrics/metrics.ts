@@ -155,6 +155,15 @@ class AgentMetrics implements Metrics {
       }),
     );
     this.#set(
+      'unhealthy',
+      pools.flatMap(({ devices, spec: { resource } }) => {
+        const byCause = Map.groupBy(devices, ({ cause }) => cause);
+        return [...byCause].flatMap(([cause, group]) =>
+          cause === undefined ? [] : [[{ resource, cause }, group.length] as const],
+        );
+      }),
+    );
+    this.#set(
       'held',
       pools.map(({ devices, spec: { resource } }) => [{ resource }, devices.filter(({ id }) => held.has(id)).length]),
     );

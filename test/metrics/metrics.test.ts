@@ -153,6 +153,15 @@ test('what happened is counted, and what is so is read', async () => {
   for (const [sample, value] of Object.entries(expected)) assert.equal(samples.get(sample), value, sample);
 });
 
+test('unhealthy devices are counted by what keeps them from being used', async () => {
+  const node = inventory([nic('eth0', [vf(0), vf(1)], {}, { carrier: false })]);
+  const plan = evaluate([vfSpec({ resource: 'berth.dev/vf' })], context([], [], { inventory: node } as never));
+  const samples = await samplesOf(createMetrics(sources({ plan: () => plan })));
+  assert.equal(samples.get('berth_pool_devices_unhealthy{resource="berth.dev/vf",cause="link"}'), 2);
+  const healthy = await samplesOf(told());
+  assert.ok([...healthy.keys()].every((name) => !name.startsWith('berth_pool_devices_unhealthy')));
+});
+
 test('a pool without devices, and what is gone, leaves no series behind', async () => {
   let attachments = ATTACHMENTS;
   let installation = STATUS.installation;
