@@ -19,7 +19,7 @@ const USAGE = `hack/e2e --kubeconfig FILE --node NAME [options]
   --node NAME                 the node that this machine is
   --image FILE                an image archive of hack/image, instead of building one
   --image-loaded              the runtime has the image already
-  --containerd-address PATH   containerd's socket, where it is not the default
+  --containerd-address PATH   containerd's socket (from its process, or its default)
   --cni-bin-dir DIR           the runtime's plugin folder (from containerd's configuration, or /opt/cni/bin)
   --cni-conf-dir DIR          the runtime's network configurations (likewise, or /etc/cni/net.d)
   --timeout SECONDS           for each thing that is waited for (180)
@@ -99,15 +99,15 @@ function packageVersion(): string {
 
 function nodeSide(archive: string | undefined): NodeSide {
   if (!node.hasProgram('ip')) throw new Error('this needs `ip` (iproute2) on the node, for an uplink of its own');
-  const folders = node.cniFolders();
+  const folders = node.runtimeFolders();
+  const address = values['containerd-address'] ?? folders.address;
   const cniBin = values['cni-bin-dir'] ?? folders.bin;
   const cniConf = values['cni-conf-dir'] ?? folders.conf;
   const fresh = STATE.filter((path) => !existsSync(path));
   return {
     bootId: node.bootId(),
-    place: { cniBin, cniConf, sharedMounts: node.hasSharedMounts() },
-    loadImage: (runtime) =>
-      archive === undefined ? 'somebody before' : node.loadImage(runtime, archive, values['containerd-address']),
+    place: { cniBin, cniConf, kubelet: folders.kubelet, sharedMounts: node.hasSharedMounts() },
+    loadImage: (runtime) => (archive === undefined ? 'somebody before' : node.loadImage(runtime, archive, address)),
     makeUplink: node.makeUplink,
     removeUplink: node.removeUplink,
     takeDefaultNetwork: (config) => node.takeDefaultNetwork(cniConf, config),

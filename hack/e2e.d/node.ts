@@ -53,13 +53,55 @@ export function hasSharedMounts(): boolean {
   return holding?.isShared ?? false;
 }
 
-/** Where containerd looks for plugins, as far as its configuration says. */
-export function cniFolders(): { readonly bin: string; readonly conf: string } {
-  const config = ['/etc/containerd/config.toml'].find((path) => existsSync(path));
-  const text = config === undefined ? '' : readFileSync(config, 'utf8');
-  const value = (key: string): string | undefined =>
-    new RegExp(`^\\s*${key}\\s*=\\s*\\[?\\s*["']([^"']+)["']`, 'm').exec(text)?.[1];
-  return { bin: value('bin_dirs?') ?? '/opt/cni/bin', conf: value('conf_dir') ?? '/etc/cni/net.d' };
+/** The command line of the first process of that name, or nothing. */
+function commandLine(name: string): readonly string[] {
+  for (const process of readdirSync('/proc')) {
+    if (!/^[0-9]+$/.test(process)) continue;
+    try {
+      if (readFileSync(`/proc/${process}/comm`, 'utf8').trim() !== name) continue;
+      return readFileSync(`/proc/${process}/cmdline`, 'utf8').split('\0');
+    } catch (error) {
+      // It has ended meanwhile.
+      if (!['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+  return [];
+}
+
+/** The value of an option, written `--name=value` or `--name value`. */
+export function optionOf(words: readonly string[], ...names: readonly string[]): string | undefined {
+  for (const [index, word] of words.entries()) {
+    for (const name of names) {
+      if (word === name) return words[index + 1];
+      if (word.startsWith(`${name}=`)) return word.slice(name.length + 1);
+    }
+  }
+  return undefined;
+}
+
+export interface RuntimeFolders {
+  /** containerd's socket, when it is not told otherwise. */
+  readonly address?: string;
+  readonly bin: string;
+  readonly conf: string;
+  /** Kubelet's root folder. */
+  readonly kubelet: string;
+}
+
+/** Where this node's containerd and kubelet have their things, as far as they say. */
+export function runtimeFolders(): RuntimeFolders {
+  const words = commandLine('containerd');
+  const config = optionOf(words, '--config', '-c') ?? '/etc/containerd/config.toml';
+  const text = existsSync(config) ? readFileSync(config, 'utf8') : '';
+  const value = (key: string, section = ''): string | undefined =>
+    new RegExp(`${section}^\\s*${key}\\s*=\\s*\\[?\\s*["']([^"']+)["']`, 'm').exec(text)?.[1];
+  const address = optionOf(words, '--address', '-a') ?? value('address', '^\\[grpc\\][^\\[]*?');
+  return {
+    ...(address === undefined ? {} : { address }),
+    bin: value('bin_dirs?') ?? '/opt/cni/bin',
+    conf: value('conf_dir') ?? '/etc/cni/net.d',
+    kubelet: optionOf(commandLine('kubelet'), '--root-dir') ?? '/var/lib/kubelet',
+  };
 }
 
 export function hasProgram(name: string): boolean {

@@ -5,6 +5,8 @@ import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from './kube-client.ts';
 import { UPLINK } from './node.ts';
 
+export { UPLINK } from './node.ts';
+
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 
 export const AGENT_NAMESPACE = 'berth-system';
@@ -21,6 +23,8 @@ export interface Place {
   readonly hostname: string;
   readonly cniBin: string;
   readonly cniConf: string;
+  /** Kubelet's root folder. */
+  readonly kubelet: string;
   readonly sharedMounts: boolean;
 }
 
@@ -38,7 +42,7 @@ function labelled({ metadata }: KubeObject): Pick<KubeObject, 'metadata'> {
   return { metadata: { ...metadata, labels: { ...metadata.labels, ...OWNER } } };
 }
 
-function placed(object: KubeObject, { hostname, cniBin, cniConf, sharedMounts }: Place): KubeObject {
+function placed(object: KubeObject, { hostname, cniBin, cniConf, kubelet, sharedMounts }: Place): KubeObject {
   if (object.kind !== 'DaemonSet') return object;
   const copy = structuredClone(object);
   const pod = copy.spec.template.spec;
@@ -50,6 +54,11 @@ function placed(object: KubeObject, { hostname, cniBin, cniConf, sharedMounts }:
   const [container] = pod.containers;
   container.imagePullPolicy = 'Never';
   container.env.push({ name: 'BERTH_LOG_LEVEL', value: 'debug' });
+  // Kubelet dials the path that the agent names: it is the same inside.
+  const own = (path: string): string => path.replace(/^\/var\/lib\/kubelet(?=\/)/, kubelet);
+  for (const volume of pod.volumes) if (volume.hostPath !== undefined) volume.hostPath.path = own(volume.hostPath.path);
+  for (const mount of container.volumeMounts) mount.mountPath = own(mount.mountPath);
+  container.env.push({ name: 'BERTH_KUBELET_DIR', value: kubelet });
   if (!sharedMounts) for (const mount of container.volumeMounts) delete mount.mountPropagation;
   return copy;
 }

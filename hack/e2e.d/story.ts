@@ -99,6 +99,11 @@ export async function tellStory(
       if (!/^berth_/m.test(body)) throw new Error(`no metric of Berth's in ${body.slice(0, 200)}`);
     });
 
+    await steps.run("the inventory has the test's uplink", async () => {
+      const text = JSON.stringify(await side.askAgent('/v1/inventory'));
+      if (!text.includes(`"${objects.UPLINK}"`)) throw new Error(`it has not: ${text.slice(0, 300)}`);
+    });
+
     await api.apply(objects.testNamespace());
     if (throughMultus) await api.apply(objects.networkDefinition());
     else endDefaultNetwork = side.takeDefaultNetwork(objects.defaultNetwork());

@@ -11,7 +11,7 @@ import { test } from 'uvu';
 import { KubeClient } from '../../hack/e2e.d/kube-client.ts';
 import { readKubeConfig } from '../../hack/e2e.d/kube-config.ts';
 import * as nodeTools from '../../hack/e2e.d/node.ts';
-import { NETWORK, RESOURCE } from '../../hack/e2e.d/objects.ts';
+import { agentObjects, NETWORK, RESOURCE } from '../../hack/e2e.d/objects.ts';
 import { Steps } from '../../hack/e2e.d/steps.ts';
 import { type NodeSide, tellStory } from '../../hack/e2e.d/story.ts';
 import { getFromAgent } from '../../src/http/client.ts';
@@ -197,7 +197,7 @@ function stringified(numbers: Readonly<Record<string, number>>): Record<string, 
 function sideOf({ node, takeDefaultNetwork }: Cluster, done: string[]): NodeSide {
   return {
     bootId: nodeTools.bootId(),
-    place: { cniBin: '/opt/cni/bin', cniConf: '/etc/cni/net.d', sharedMounts: true },
+    place: { cniBin: '/opt/cni/bin', cniConf: '/etc/cni/net.d', kubelet: '/var/lib/kubelet', sharedMounts: true },
     loadImage: (runtime) => `nobody, for ${runtime}`,
     makeUplink: nodeTools.makeUplink,
     removeUplink: nodeTools.removeUplink,
@@ -276,6 +276,24 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
       cluster.api.requests.filter((request) => !request.startsWith('GET ')),
       [],
     );
+  });
+
+  test('the manifest follows the node: other folders, private mounts, and this node only', async () => {
+    cluster = await createCluster(true);
+    const place = { hostname: NODE, cniBin: '/bin/cni', cniConf: '/conf', kubelet: '/k', sharedMounts: false };
+    const daemonSet = agentObjects(place).find(({ kind }) => kind === 'DaemonSet');
+    const { nodeSelector, containers, volumes } = daemonSet?.spec.template.spec ?? {};
+    assert.equal(nodeSelector['kubernetes.io/hostname'], NODE);
+    const paths = volumes.map((volume: { hostPath?: { path: string } }) => volume.hostPath?.path);
+    for (const path of ['/bin/cni', '/conf', '/k/device-plugins', '/k/plugins_registry', '/k/pod-resources']) {
+      assert.ok(paths.includes(path), path);
+    }
+    const text = JSON.stringify(containers);
+    assert.match(text, /"mountPath":"\/k\/pod-resources"/);
+    assert.match(text, /"name":"BERTH_KUBELET_DIR","value":"\/k"/);
+    assert.doesNotMatch(text, /mountPropagation/);
+    assert.equal(nodeTools.optionOf(['kubelet', '--root-dir=/k', '-v', '2'], '--root-dir'), '/k');
+    assert.equal(nodeTools.optionOf(['containerd', '-c', '/c.toml'], '--config', '-c'), '/c.toml');
   });
 
   test('a kubeconfig that logs in by a program, or lacks its context, says so', async () => {
