@@ -358,6 +358,7 @@ export class World {
       throw kernelError(op, 'EBUSY', 'Device or resource busy');
     const common = {
       name: operation.name,
+      ...(operation.group === undefined ? {} : { group: operation.group }),
       mtu: operation.mtu ?? parent.mtu,
       parent,
       parentIndex: parent.index,
@@ -426,6 +427,10 @@ export class World {
     if (operation.alias !== undefined) {
       if (operation.alias === '') delete link.alias;
       else link.alias = operation.alias;
+    }
+    if (operation.group !== undefined) {
+      if (operation.group === 0) delete link.group;
+      else link.group = operation.group;
     }
     if (operation.promiscuous !== undefined) link.promiscuous = operation.promiscuous;
     if (operation.arpNotify !== undefined) link.arpNotify = operation.arpNotify;

@@ -62,6 +62,8 @@ export interface Link {
   readonly altnames: readonly string[];
   /** IFLA_IFALIAS */
   readonly alias?: string;
+  /** IFLA_GROUP, absent for 0. */
+  readonly group?: number;
   /** IFLA_INFO_KIND, absent for physical devices. */
   readonly kind?: string;
   readonly mac?: MacAddress;
@@ -131,6 +133,8 @@ export type LinkOperation =
       readonly kind: 'macvlan' | 'macvtap';
       readonly name: IfName;
       readonly parentIndex: number;
+      /** IFLA_GROUP; 0 when absent. */
+      readonly group?: number;
       /** Where the link is born; the namespace of `apply` when absent. */
       readonly into?: Namespace;
       readonly mtu?: number;
@@ -145,6 +149,7 @@ export type LinkOperation =
       readonly kind: 'ipvlan';
       readonly name: IfName;
       readonly parentIndex: number;
+      readonly group?: number;
       readonly into?: Namespace;
       readonly mtu?: number;
       readonly mode: IpvlanMode;
@@ -155,6 +160,7 @@ export type LinkOperation =
       readonly kind: 'vlan';
       readonly name: IfName;
       readonly parentIndex: number;
+      readonly group?: number;
       readonly into?: Namespace;
       readonly mtu?: number;
       readonly id: number;
@@ -168,6 +174,7 @@ export type LinkOperation =
       readonly mtu?: number;
       readonly up?: boolean;
       readonly alias?: string;
+      readonly group?: number;
       /** IFLA_INET_CONF arp_notify. */
       readonly arpNotify?: boolean;
       /** IFF_PROMISC */

@@ -35,6 +35,8 @@ export interface EndpointPlan {
   readonly index: number;
   readonly ifname: IfName;
   readonly alias: string;
+  /** It was born under its name; the group that it was born in ends with the alias. */
+  readonly isNamed?: boolean;
   readonly mac?: MacAddress;
   readonly addressing: IpamResult;
   /** As in {@link LinkOperation}. */
@@ -52,7 +54,7 @@ export async function configureEndpoint(context: LinkContext, sandbox: Namespace
   const named: LinkOperation = {
     op: 'link.set',
     index,
-    name: ifname,
+    ...(plan.isNamed === true ? { group: 0 } : { name: ifname }),
     alias: plan.alias,
     arpNotify: true,
     isSoftware,

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { IpvlanLinkSpec } from '../attachments/model.ts';
 import type { Link, Namespace } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
-import { compareEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -18,6 +18,7 @@ import type {
   RestoreInput,
   RestoreOutcome,
 } from './link-driver.ts';
+import { bornAs } from './ownership.ts';
 import { compareUplink, releaseSharedVlan, requireStand } from './shared-vlan.ts';
 import { resolveUplink, standingOn, type UplinkTarget, uplinkStateOf } from './uplink-choice.ts';
 import { isSameUplink, uplinkState } from './uplink-state.ts';
@@ -38,12 +39,11 @@ export function resolve(context: LinkContext, spec: IpvlanLinkSpec, sandbox: Nam
 }
 
 export async function prepare(context: LinkContext, input: PrepareInput<IpvlanLinkSpec>): Promise<IpvlanState> {
-  const { spec, sandbox, ifname, marks } = input;
+  const { spec, marks } = input;
   const target = input.target as UplinkTarget;
   const on = await standingOn(context, target);
   const made = uplinkStateOf(target, marks, on, spec.mtu);
   await requireSameMode(input, target, on);
-  await requireNameFree(sandbox, ifname);
   return { kind: 'ipvlan', ...made, mode: spec.mode, flag: spec.flag };
 }
 
@@ -55,7 +55,7 @@ export async function attach(
   const create = {
     op: 'link.create',
     kind: 'ipvlan',
-    name: made.tempName,
+    ...bornAs(input.ifname, made),
     parentIndex: await requireStand(context, made),
     into: sandbox,
     mode: made.mode,

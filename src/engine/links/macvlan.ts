@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { MacvlanLinkSpec } from '../attachments/model.ts';
 import type { Link, Namespace } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
-import { compareEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -18,6 +18,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
+import { bornAs } from './ownership.ts';
 import { compareUplink, releaseSharedVlan, requireStand } from './shared-vlan.ts';
 import { carriesNode } from './uplink.ts';
 import { resolveUplink, standingOn, type UplinkTarget, uplinkStateOf } from './uplink-choice.ts';
@@ -38,13 +39,12 @@ export function resolve(context: LinkContext, spec: MacvlanLinkSpec, sandbox: Na
 }
 
 export async function prepare(context: LinkContext, input: PrepareInput<MacvlanLinkSpec>): Promise<MacvlanState> {
-  const { spec, sandbox, ifname, marks } = input;
+  const { spec, marks } = input;
   const target = input.target as UplinkTarget;
   const on = await standingOn(context, target);
   const made = uplinkStateOf(target, marks, on, spec.mtu);
   if (spec.mac !== undefined) requireUnicast(spec.mac);
   if (spec.mode === 'passthru') await requireMayPassThrough(target, on);
-  await requireNameFree(sandbox, ifname);
   return { kind: 'macvlan', ...made, mode: spec.mode };
 }
 
@@ -56,7 +56,7 @@ export async function attach(
   const create = {
     op: 'link.create',
     kind: 'macvlan',
-    name: made.tempName,
+    ...bornAs(input.ifname, made),
     parentIndex: await requireStand(context, made),
     into: sandbox,
     mode: spec.mode,

@@ -10,7 +10,7 @@ import type { MacvtapLinkSpec } from '../attachments/model.ts';
 import type { Link, Namespace } from '../attachments/port.ts';
 import { checkpoint } from '../cancellation.ts';
 import { BerthError } from '../errors.ts';
-import { compareEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint } from './endpoint.ts';
 import {
   attach as attachDevice,
   state as deviceState,
@@ -28,6 +28,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
+import { bornAs } from './ownership.ts';
 import { compareUplink, releaseSharedVlan, requireStand } from './shared-vlan.ts';
 import { tapIndexOf, tapPath } from './tap-index.ts';
 import { carriesNode } from './uplink.ts';
@@ -83,7 +84,7 @@ export async function resolve(context: LinkContext, spec: MacvtapLinkSpec, sandb
 }
 
 export async function prepare(context: LinkContext, input: PrepareInput<MacvtapLinkSpec>): Promise<MacvtapState> {
-  const { spec, sandbox, ifname, marks } = input;
+  const { spec, marks } = input;
   if (spec.mac !== undefined) requireUnicast(spec.mac);
   const common = { kind: 'macvtap', owner: spec.owner, promiscuous: spec.promiscuous === true } as const;
   if (input.target.exclusive) {
@@ -109,7 +110,6 @@ export async function prepare(context: LinkContext, input: PrepareInput<MacvtapL
       remedy: 'The runtime tries again; if it lasts, look for the pod that holds the slot in `berth attachments`.',
     });
   }
-  await requireNameFree(sandbox, ifname);
   return { ...common, origin: 'made', ...uplink, ...(slot === undefined ? {} : { slot }), mode, tapIndex };
 }
 
@@ -157,7 +157,7 @@ async function attachMade(
   const create = {
     op: 'link.create',
     kind: 'macvtap',
-    name: wanted.tempName,
+    ...bornAs(input.ifname, wanted),
     parentIndex: await requireStand(context, wanted),
     into: sandbox,
     index: wanted.tapIndex,

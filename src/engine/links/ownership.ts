@@ -1,7 +1,8 @@
 /**
- * Proof that a link is ours. Until it has its alias it has only its temporary name, which is why
- * that name is derived from the attachment and recorded before the link is made (IFLA_IFALIAS is
- * ignored when a link is created).
+ * Proof that a link is ours. The kernel ignores an alias when a link is created (IFLA_IFALIAS), so a
+ * link that Berth makes is born in a group of its own, whose number is derived from the attachment and
+ * known before; one that exists already moves under a temporary name, derived in the same way. Both
+ * end when the alias is set.
  */
 import { createHash } from 'node:crypto';
 import type { AttachmentKey } from '../attachments/model.ts';
@@ -10,18 +11,30 @@ import type { IfName } from '../values.ts';
 import type { OwnershipMarks } from './link-driver.ts';
 
 const ALIAS_ID_LENGTH = 64;
+const TEMP_PREFIX = 'bth';
 
 /** The marks of an attachment: `bth` and 48 bits of a hash as name, container id and interface as alias. */
 export function marksOf(key: AttachmentKey): OwnershipMarks {
   const hash = createHash('sha256').update(`${key.containerId}\0${key.ifname}`).digest('hex').slice(0, 12);
   return {
-    tempName: `bth${hash}` as IfName,
+    tempName: `${TEMP_PREFIX}${hash}` as IfName,
     alias: `berth:${key.containerId.slice(0, ALIAS_ID_LENGTH)}/${key.ifname}:${hash}`,
   };
 }
 
-/** Whether a link of that kind in a sandbox was made for these marks. */
+/** How a link that is made for the marks is born: where it stays, and in the group that says whose it is. */
+export function bornAs(ifname: IfName, marks: OwnershipMarks): { readonly name: IfName; readonly group: number } {
+  return { name: ifname, group: groupOf(marks) };
+}
+
+/** Whether a link of that kind in a sandbox was made for these marks; by name as releases before 0.2 made them, too. */
 export function isOurs(link: Link, kind: string, marks: OwnershipMarks): boolean {
   if (link.kind !== kind) return false;
-  return link.alias === marks.alias || (link.name === marks.tempName && link.alias === undefined);
+  if (link.alias !== undefined) return link.alias === marks.alias;
+  return link.group === groupOf(marks) || link.name === marks.tempName;
+}
+
+/** 31 bits of the hash in the temporary name, and never 0, the group of all links that nobody grouped. */
+function groupOf({ tempName }: OwnershipMarks): number {
+  return (Number.parseInt(tempName.slice(TEMP_PREFIX.length, TEMP_PREFIX.length + 8), 16) >>> 1) | 1;
 }

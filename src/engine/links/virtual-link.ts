@@ -1,10 +1,10 @@
 /**
- * What links that Berth makes on an uplink share: born in the sandbox under a temporary name, and
- * deleted where they are, by proof of ownership only; they die with their sandbox otherwise.
+ * What links that Berth makes on an uplink share: born in the sandbox under their name, and deleted
+ * where they are, by proof of ownership only; they die with their sandbox otherwise.
  */
 import type { Link, LinkOperation, Namespace } from '../attachments/port.ts';
 import { BerthError, toBerthError } from '../errors.ts';
-import { configureEndpoint } from './endpoint.ts';
+import { configureEndpoint, nameTaken } from './endpoint.ts';
 import type {
   AttachInput,
   LinkContext,
@@ -16,7 +16,7 @@ import type {
 import { isOurs } from './ownership.ts';
 import { explainBusyUplink, type MadeKind, type UplinkClaim } from './uplink-conflict.ts';
 
-/** Makes the link with `create`, finds it in the sandbox, names and configures it. */
+/** Makes the link with `create`, finds it in the sandbox and configures it. A name that is taken is refused by the kernel. */
 export async function makeOwnLink(
   context: LinkContext,
   create: Extract<LinkOperation, { readonly op: 'link.create' }>,
@@ -27,20 +27,23 @@ export async function makeOwnLink(
   try {
     await at.apply([create]);
   } catch (error) {
+    const holder = toBerthError(error).errno === 'EEXIST' ? await sandbox.link({ name: input.ifname }) : undefined;
+    if (holder !== undefined) throw nameTaken(input.ifname, holder.kind);
     throw await explainBusyUplink(at, error, create.kind, { ...made, uplinkIndex: create.parentIndex });
   }
-  const born = await sandbox.link({ name: made.tempName });
+  const born = await sandbox.link({ name: input.ifname });
   if (born === undefined) {
     throw new BerthError({
       code: 'Internal',
       reason: 'link-vanished',
-      message: `${create.kind} ${made.tempName} is not in the sandbox it was made in`,
+      message: `${create.kind} ${input.ifname} is not in the sandbox it was made in`,
     });
   }
   await configureEndpoint(context, sandbox, {
     index: born.index,
     ifname: input.ifname,
     alias: made.alias,
+    isNamed: true,
     addressing: input.addressing,
     isSoftware: true,
   });

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { VlanLinkSpec } from '../attachments/model.ts';
 import type { Namespace } from '../attachments/port.ts';
 import { BerthError, toBerthError } from '../errors.ts';
-import { compareEndpoint, requireNameFree } from './endpoint.ts';
+import { compareEndpoint } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -18,6 +18,7 @@ import type {
   RestoreInput,
   RestoreOutcome,
 } from './link-driver.ts';
+import { bornAs } from './ownership.ts';
 import { compareUplink, explainDown, vlanInUse } from './shared-vlan.ts';
 import { resolveUplink, type UplinkTarget, uplinkStateOf } from './uplink-choice.ts';
 import { isSameUplink, uplinkState } from './uplink-state.ts';
@@ -32,7 +33,7 @@ export function resolve(context: LinkContext, spec: VlanLinkSpec, sandbox: Names
 }
 
 export async function prepare(_context: LinkContext, input: PrepareInput<VlanLinkSpec>): Promise<VlanState> {
-  const { spec, sandbox, ifname, marks } = input;
+  const { spec, marks } = input;
   const target = input.target as UplinkTarget;
   if (!Number.isInteger(spec.vlanId) || spec.vlanId < 0 || spec.vlanId > 4094) {
     throw new BerthError({
@@ -47,7 +48,6 @@ export async function prepare(_context: LinkContext, input: PrepareInput<VlanLin
     if (other.kind === 'vlan' && isSameUplink(other, made) && other.vlanId === spec.vlanId)
       throw vlanInUse(made.uplink, spec.vlanId, `container ${key.containerId} ${key.ifname}`);
   }
-  await requireNameFree(sandbox, ifname);
   return { kind: 'vlan', ...made, vlanId: spec.vlanId };
 }
 
@@ -56,7 +56,7 @@ export async function attach(context: LinkContext, input: AttachInput<VlanLinkSp
   const create = {
     op: 'link.create',
     kind: 'vlan',
-    name: made.tempName,
+    ...bornAs(input.ifname, made),
     parentIndex: made.uplinkIndex,
     into: sandbox,
     id: made.vlanId,

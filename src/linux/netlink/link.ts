@@ -39,6 +39,7 @@ const IFLA_IFALIAS = 20;
 export const IFLA_NUM_VF = 21;
 export const IFLA_VFINFO_LIST = 22;
 const IFLA_AF_SPEC = 26;
+const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_CARRIER = 33;
@@ -73,6 +74,8 @@ export interface LinkMessage {
   readonly name: IfName;
   readonly altnames: readonly string[];
   readonly alias?: string;
+  /** Absent for 0, the group of links that nobody grouped. */
+  readonly group?: number;
   readonly kind?: string;
   readonly slaveKind?: string;
   /** ARPHRD_* (linux/if_arp.h) */
@@ -128,6 +131,7 @@ export function readLink(payload: Buffer): LinkMessage {
     up: (flags & IFF_UP) !== 0,
     ...kindFacts(get(IFLA_LINKINFO)),
     ...known('alias', maybe(get(IFLA_IFALIAS), text)),
+    ...known('group', maybe(get(IFLA_GROUP), u32) || undefined),
     ...known('mac', maybe(get(IFLA_ADDRESS), macFromBytes)),
     ...known('permanentMac', maybe(get(IFLA_PERM_ADDRESS), macFromBytes)),
     ...known('mtuBytes', maybe(get(IFLA_MTU), u32)),
@@ -217,6 +221,7 @@ export interface LinkCreation {
   readonly parentIndex: number;
   readonly mtuBytes?: number;
   readonly mac?: MacAddress;
+  readonly group?: number;
   /** Descriptor of the namespace in which it is born; the socket's own when absent. */
   readonly namespaceFd?: number;
   readonly kind:
@@ -232,6 +237,7 @@ export function writeLinkCreate(writer: AttributeWriter, link: LinkCreation): vo
   writer.u32(IFLA_LINK, link.parentIndex);
   if (link.mtuBytes !== undefined) writer.u32(IFLA_MTU, link.mtuBytes);
   if (link.mac !== undefined) writer.put(IFLA_ADDRESS, macToBytes(link.mac));
+  if (link.group !== undefined) writer.u32(IFLA_GROUP, link.group);
   if (link.namespaceFd !== undefined) writer.u32(IFLA_NET_NS_FD, link.namespaceFd);
   const { kind } = link;
   writer.nest(IFLA_LINKINFO, () => {
@@ -251,6 +257,7 @@ export interface LinkChange {
   readonly mtuBytes?: number;
   readonly up?: boolean;
   readonly alias?: string;
+  readonly group?: number;
   readonly arpNotify?: boolean;
   /** 0 releases it. */
   /** IFF_PROMISC */
@@ -272,6 +279,7 @@ export function writeLinkChange(writer: AttributeWriter, change: LinkChange): vo
   if (change.mtuBytes !== undefined) writer.u32(IFLA_MTU, change.mtuBytes);
   // Without a NUL, so that an empty alias has no bytes: that is how the kernel removes one.
   if (change.alias !== undefined) writer.put(IFLA_IFALIAS, Buffer.from(change.alias));
+  if (change.group !== undefined) writer.u32(IFLA_GROUP, change.group);
   if (change.masterIndex !== undefined) writer.u32(IFLA_MASTER, change.masterIndex);
   if (change.namespaceFd !== undefined) writer.u32(IFLA_NET_NS_FD, change.namespaceFd);
   const { arpNotify } = change;

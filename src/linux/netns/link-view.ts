@@ -13,7 +13,18 @@ export function linkView(message: LinkMessage): Link {
     altnames: message.altnames,
     mtu: mtuBytes,
     up: message.up,
-    ...pick(message, 'alias', 'kind', 'mac', 'permanentMac', 'carrier', 'parentIndex', 'parentNsid', 'masterIndex'),
+    ...pick(
+      message,
+      'alias',
+      'group',
+      'kind',
+      'mac',
+      'permanentMac',
+      'carrier',
+      'parentIndex',
+      'parentNsid',
+      'masterIndex',
+    ),
     ...pick(message, 'pci', 'macvlan', 'ipvlan', 'vlan'),
   };
 }

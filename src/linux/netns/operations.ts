@@ -56,7 +56,7 @@ export function requestsFor(operation: LinkOperation, descriptorOf: (of: Namespa
 }
 
 function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: Namespace) => number): Request {
-  const { name, parentIndex, mtu, into } = operation;
+  const { name, parentIndex, mtu, group, into } = operation;
   const namespaceFd = into === undefined ? undefined : descriptorOf(into);
   return {
     type: RTM_NEWLINK,
@@ -69,6 +69,7 @@ function createRequest(operation: Operation<'link.create'>, descriptorOf: (of: N
         name,
         parentIndex,
         ...(mtu === undefined ? {} : { mtuBytes: mtu }),
+        ...(group === undefined ? {} : { group }),
         ...(namespaceFd === undefined ? {} : { namespaceFd }),
         ...('index' in operation && operation.index !== undefined ? { index: operation.index } : {}),
         ...('mac' in operation && operation.mac !== undefined ? { mac: operation.mac } : {}),
@@ -98,7 +99,7 @@ function kindOf(operation: Operation<'link.create'>): LinkCreation['kind'] {
  * link is up; up goes behind arp_notify, because the kernel announces when it brings the link up.
  */
 function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namespace) => number): readonly Request[] {
-  const { index, name, mac, mtu, up, alias, arpNotify, promiscuous, masterIndex, moveTo } = operation;
+  const { index, name, mac, mtu, up, alias, group, arpNotify, promiscuous, masterIndex, moveTo } = operation;
   // Down waits for RCU, a move for more, and a device's driver perhaps for firmware.
   const pace = operation.isSoftware === true && up !== false && moveTo === undefined ? 'change' : 'slow';
   const rest: LinkChange = {
@@ -107,6 +108,7 @@ function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namesp
     ...(mac === undefined ? {} : { mac }),
     ...(mtu === undefined ? {} : { mtuBytes: mtu }),
     ...(alias === undefined ? {} : { alias }),
+    ...(group === undefined ? {} : { group }),
     ...(arpNotify === undefined ? {} : { arpNotify }),
     ...(promiscuous === undefined ? {} : { promiscuous }),
     ...(masterIndex === undefined ? {} : { masterIndex }),

@@ -429,7 +429,7 @@ test('a name that is taken while the link is being made does not cost its owner 
   const node = createPodNode();
   const sandbox = node.world.addSandbox('/run/netns/c1');
   node.kernel.intercept((step) => {
-    if (step.what === 'link.create' && step.when === 'after')
+    if (step.what === 'link.create' && step.when === 'before')
       node.world.addLink(sandbox, { name: 'net1', kind: 'veth', up: true });
   });
   assert.is(await reasonOf(node.attach('c1', macvlan())), 'interface-name-taken');
