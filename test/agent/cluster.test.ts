@@ -7,7 +7,7 @@ import { leaveMachine } from '../kernel/own-namespace.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
 import { temporaryFolder } from '../shim/built-shim.ts';
 import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
-import { type ApiServer, startApiServer } from '../standins/api-server.ts';
+import { type ApiServer, startApiServer } from '../standins/apiserver/agent-calls.ts';
 import { eventually } from '../standins/eventually.ts';
 import type { Pod } from '../standins/runtime/index.ts';
 

@@ -9,7 +9,7 @@ import type { Logger } from '../../src/engine/logger.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import type { AgentStatus } from '../../src/engine/view.ts';
 import { type Cluster, type ClusterParts, startCluster } from '../../src/kubernetes/index.ts';
-import { type ApiServer, type Fault, startApiServer } from '../standins/api-server.ts';
+import { type ApiServer, type Fault, startApiServer } from '../standins/apiserver/agent-calls.ts';
 import { eventually as untilTrue } from '../standins/eventually.ts';
 import { healthyStatus, inventoryOf, NODE, viewOf } from './node.ts';
 
