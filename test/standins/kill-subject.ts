@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAttachments } from '../../src/engine/attachments/index.ts';
 import type { LinkSpec } from '../../src/engine/attachments/model.ts';
+import { type Clock, systemClock } from '../../src/engine/clock.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import { parseContainerId, parseIfName, parseNetworkName } from '../../src/engine/values.ts';
 import { createOwnedAddresses } from '../../src/linux/files/owned-addresses.ts';
@@ -15,6 +16,13 @@ import { waitingClock } from './waiting-clock.ts';
 
 const KEY = { containerId: parseContainerId('c1'), ifname: parseIfName('net1') };
 const FOLDERS = ['attachments', 'addresses', 'networks/net-a'];
+
+/** The waits of an operation keep the test alive. The pauses between the retries of an engine that was killed do not. */
+const LONGEST_WAIT_MS = 400;
+const lifeClock: Clock = {
+  now: () => systemClock.now(),
+  delay: (ms, signal) => (ms <= LONGEST_WAIT_MS ? waitingClock.delay(ms) : systemClock.delay(ms, signal)),
+};
 
 export function liveSubject(place: {
   readonly kernel: LinuxKernel;
@@ -35,7 +43,7 @@ export function liveSubject(place: {
         reservations: createReservationStore(waitingClock),
         ownedAddresses: createOwnedAddresses(join(folder, 'addresses')),
       };
-      return createAttachments({ ...stepped(parts, at), clock: waitingClock, log: silentLogger, bootId: 'boot' });
+      return createAttachments({ ...stepped(parts, at), clock: lifeClock, log: silentLogger, bootId: 'boot' });
     },
     attach: async (engine, at, signal) => {
       const opened = await kernel.open(path);
