@@ -89,7 +89,7 @@ const programFiles: TarEntry[] = [
   // Also for `kubectl exec`: there is no shell. One option is what a first line can carry.
   file(
     'usr/bin/berth',
-    Buffer.from(`#!/${HOME}/node/bin/node --max-semi-space-size=1\nimport('/${HOME}/dist/berth.js');\n`),
+    Buffer.from(`#!/${HOME}/node/bin/node --max-semi-space-size=2\nimport('/${HOME}/dist/berth.js');\n`),
     0o755,
   ),
   file('usr/share/doc/berth/LICENSE', readFileSync(join(checkout, 'LICENSE'))),
