@@ -6,12 +6,12 @@
 
 import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
-import { allocate, checkDelegatedAddresses, noAddressing } from '../ipam/index.ts';
+import { allocate, noAddressing } from '../ipam/index.ts';
 import { driverOf, type LinkOutcome, marksOf, type OtherLink } from '../links/index.ts';
 import { askEarly, requireAllocated } from './allocation.ts';
+import { checkAttachment } from './check.ts';
 import type { AttachmentContext } from './context.ts';
 import type { DeviceUse } from './device-policy.ts';
-import { expectedLink } from './expected-link.ts';
 import { takeDevice } from './holders.ts';
 import { addressLate, isAddressedLate } from './late-addressing.ts';
 import type {
@@ -24,7 +24,7 @@ import type {
   OperationContext,
 } from './model.ts';
 import { lapsOf } from './observer.ts';
-import { checkPredecessor, deletePredecessor } from './peers/links.ts';
+import { deletePredecessor } from './peers/links.ts';
 import { adoptForCall } from './peers/sriov-cni.ts';
 import type { Namespace } from './port.ts';
 import { type AttachmentRecord, RECORD_SCHEMA } from './record.ts';
@@ -94,42 +94,7 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
   async check(request: CheckRequest, operation: OperationContext): Promise<void> {
     await this.#context.attachmentLocks.run(keyText(request.key), operation.signal, async () => {
       await this.#adopt(request.key, request.sandbox, operation);
-      const record = this.#context.records.get(request.key);
-      if (record === undefined) {
-        const { predecessor } = operation;
-        const foreign = predecessor && (await checkPredecessor(this.#context, request, predecessor, operation));
-        if (foreign !== undefined) return requireNone(request.key, foreign);
-        throw new BerthError({
-          code: 'NotFound',
-          reason: 'attachment-unknown',
-          message: `there is no attachment for container ${request.key.containerId} ${request.key.ifname}`,
-          remedy: 'The runtime must send ADD first.',
-        });
-      }
-      if (record.phase !== 'attached') {
-        throw new BerthError({
-          code: 'Busy',
-          reason: 'attachment-unfinished',
-          message: `the attachment of container ${request.key.containerId} ${request.key.ifname} is ${record.phase}, not complete`,
-          remedy: 'The runtime must send DEL and ADD; `berth attachments` shows what still fails.',
-        });
-      }
-      const found =
-        record.sandbox.cookie === request.sandbox.id.cookie
-          ? []
-          : [`it was made in namespace ${record.sandbox.cookie}, and this is namespace ${request.sandbox.id.cookie}`];
-      const hasNetdev = record.result?.hasNetdev !== false;
-      const differences = [
-        ...found,
-        ...(await driverOf(record.link.kind).check(this.#context, {
-          state: record.link,
-          sandbox: request.sandbox,
-          ifname: request.key.ifname,
-          expected: hasNetdev ? expectedLink(record, request.expected) : { addresses: [], routes: [] },
-        })),
-        ...(await this.#missingReservations(record, request, operation)),
-      ];
-      requireNone(request.key, differences);
+      await checkAttachment(this.#context, request, operation);
     });
   }
 
@@ -336,31 +301,6 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
     }
   }
 
-  async #missingReservations(
-    record: AttachmentRecord,
-    request: CheckRequest,
-    { signal, ipamPrograms }: OperationContext,
-  ): Promise<readonly string[]> {
-    const { addresses } = record;
-    if (addresses === undefined) return [];
-    if (addresses.type === 'delegated') {
-      const owner = { network: record.network, ...record.key };
-      return checkDelegatedAddresses(this.#context, addresses, owner, request.stdin, signal, ipamPrograms);
-    }
-    const content = `${record.key.containerId}\r\n${record.key.ifname}`;
-    const reserved = await this.#context.reservations.locked(addresses.dataDir, record.network, signal, (folder) =>
-      folder.find(content),
-    );
-    return request.expected.addresses
-      .map((entry) => entry.address.split('/')[0] ?? '')
-      .filter(
-        (ip) =>
-          (record.result?.addresses ?? []).some((entry) => entry.address.split('/')[0] === ip) &&
-          !reserved.includes(ip),
-      )
-      .map((ip) => `${ip} is not reserved for it any more in ${addresses.dataDir}/${record.network}`);
-  }
-
   /** What another plugin made before the switch becomes ours as soon as it is asked about. */
   async #adopt(key: AttachmentKey, sandbox: Namespace | undefined, { predecessor }: OperationContext): Promise<void> {
     if (predecessor?.kind !== 'vf' || this.#context.records.get(key) !== undefined) return;
@@ -399,15 +339,6 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
 }
 
 /** Throws `Io` (`attachment-changed`) with every difference, if there is one. */
-function requireNone(key: AttachmentKey, differences: readonly string[]): void {
-  if (differences.length === 0) return;
-  throw new BerthError({
-    code: 'Io',
-    reason: 'attachment-changed',
-    message: `the attachment of container ${key.containerId} ${key.ifname} is not what it was made: ${differences.join('; ')}`,
-    remedy: 'Delete the pod so that it is attached anew.',
-  });
-}
 
 function placeOf({ ipamPrograms }: OperationContext): Pick<OperationContext, 'ipamPrograms'> {
   return ipamPrograms === undefined ? {} : { ipamPrograms };
