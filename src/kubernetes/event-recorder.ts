@@ -54,7 +54,11 @@ export class EventRecorder {
     const key = JSON.stringify([event.about, event.reason, event.note]);
     const known = this.#remembered.get(key);
     if (known !== undefined && now.getTime() - known.since < SAME_MS) {
-      if (known.more === 0) known.first = now;
+      // Whoever waits learns that there is something to tell later.
+      if (known.more === 0) {
+        known.first = now;
+        this.#queued.raise();
+      }
       known.last = now;
       known.more += 1;
       return;
@@ -71,16 +75,30 @@ export class EventRecorder {
   async run(signal: AbortSignal): Promise<void> {
     const { api, clock, retry } = this.#options;
     while (!signal.aborted) {
+      this.#forgetOld();
       const event = this.#queue.shift();
       if (event === undefined) {
-        await this.#queued.wait(signal);
+        await this.#untilWork(signal);
         continue;
       }
       const sent = await retry.until('sending an event', signal, () => api.createEvent(event, signal));
       if (sent) this.#sent += 1;
       await clock.delay(BETWEEN_MS, signal);
-      this.#forgetOld();
     }
+  }
+
+  /** Until an event is there, or the repetitions of an older one have to be told. */
+  async #untilWork(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const repeated = [...this.#remembered.values()].find(({ more }) => more > 0);
+    if (repeated === undefined) return this.#queued.wait(signal);
+    const waiting = new AbortController();
+    const end = (): void => waiting.abort();
+    signal.addEventListener('abort', end, { once: true });
+    const leftMs = Math.max(0, repeated.since + SAME_MS - clock.now().getTime());
+    await Promise.race([this.#queued.wait(waiting.signal), clock.delay(leftMs, waiting.signal)]);
+    end();
+    signal.removeEventListener('abort', end);
   }
 
   #tellRepetitions({ event, first, last, more }: Remembered): void {

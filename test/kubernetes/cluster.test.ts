@@ -325,6 +325,17 @@ test('a pod that fails again and again is told of once, and counted', async () =
   });
 });
 
+test('repetitions are told when their time is over, though nothing else happens', async () => {
+  await withCluster({ events: true }, async ({ server, cluster, clock }) => {
+    cluster.event(FAILED);
+    await eventually(() => eventsOf(server).length === 1);
+    for (let i = 0; i < 3; i++) cluster.event(FAILED);
+    clock.pass(601_000);
+    await eventually(() => eventsOf(server).length === 2);
+    assert.equal(eventsOf(server)[1]?.count, 3);
+  });
+});
+
 test('more events than can be sent are dropped and counted', async () => {
   await withCluster(
     { events: true },

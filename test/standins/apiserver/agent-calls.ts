@@ -1,9 +1,8 @@
 /**
  * Stands in for the API server in the few calls that the agent makes, and refuses every other one (those
- * of hack/e2e are in index.ts). It is a
- * fault injector, no API server: it does not validate against schemas, merge what others apply, watch,
- * or check rights. That Berth's objects fit the schema other tests show; that a real server takes them
- * only `hack/e2e` shows.
+ * of hack/e2e are in index.ts). It is a fault injector, no API server: it does not validate against
+ * schemas, merge what others apply, watch, or check rights. That Berth's objects fit the schema other
+ * tests show; that a real server takes them only `hack/e2e` can.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
