@@ -16,6 +16,8 @@ const LOG = `${WORK_DIR}/agent.log`;
 const LOG_LINES_SHOWN = 20;
 const SERVE_LIMIT_MS = 60_000;
 const POLL_MS = 20;
+/** USER_HZ (asm-generic/param.h): the unit of times in /proc, on every architecture that Berth runs on. */
+const TICKS_PER_SECOND = 100;
 
 export interface AgentSetup {
   /** Further options of the command. */
@@ -51,6 +53,23 @@ export async function withAgent<T>(bench: Bench, setup: AgentSetup, body: (agent
     child.kill('SIGTERM');
     await ended;
   }
+}
+
+/** Resident memory of the agent now. */
+export function residentMiB(agent: Agent): number {
+  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${agent.pid}/status`, 'utf8'))?.[1];
+  if (kib === undefined) throw new BenchError(`/proc/${agent.pid}/status tells no VmRSS`);
+  return Number(kib) / 1024;
+}
+
+/** Processor time that the agent has used since its start, of all its threads, user and system. In units of 10 ms. */
+export function processorMs(agent: Agent): number {
+  // Behind the name, which is in parentheses and may hold anything: state is field 3, utime 14, stime 15 (proc(5)).
+  const stat = readFileSync(`/proc/${agent.pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const ticks = Number(fields[11]) + Number(fields[12]);
+  if (!Number.isInteger(ticks)) throw new BenchError(`/proc/${agent.pid}/stat tells no times`);
+  return (ticks * 1000) / TICKS_PER_SECOND;
 }
 
 /** Resolves when the agent answers CNI requests. */

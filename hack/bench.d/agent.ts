@@ -5,11 +5,11 @@
  * Kubelet is the strict stand-in of the tests. The node to start on is a generated tree, two NICs
  * with 7 VFs each; the node to attach on is the bench's private one.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
 import { createKubelet, type StandInKubelet } from '../../test/standins/kubelet/index.ts';
 import { generateTree } from '../../test/trees/generate.ts';
-import { type Agent, KUBELET_DIR, untilServing, withAgent } from './agent-process.ts';
+import { KUBELET_DIR, residentMiB, untilServing, withAgent } from './agent-process.ts';
 import { type Bench, BenchError } from './bench.ts';
 import { cniJob } from './cni-sides.ts';
 import { type Measurement, measurement } from './measurement.ts';
@@ -79,10 +79,4 @@ async function attachMany(bench: Bench): Promise<void> {
     const failed = batch.jobs.find((job) => job.exit !== 0);
     if (failed !== undefined) throw new BenchError(`ADD failed with status ${failed.exit}: ${failed.stdout}`);
   }
-}
-
-function residentMiB(agent: Agent): number {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${agent.pid}/status`, 'utf8'))?.[1];
-  if (kib === undefined) throw new BenchError(`/proc/${agent.pid}/status tells no VmRSS`);
-  return Number(kib) / 1024;
 }

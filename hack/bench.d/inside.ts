@@ -30,6 +30,7 @@ const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
   events: async () => (await import('./events.ts')).benchEvents,
   cycles: async () => (await import('./cycles.ts')).benchCycles,
   page: async () => (await import('./page.ts')).benchPage,
+  rest: async () => (await import('./rest.ts')).benchRest,
   kubelet: async () => (await import('./kubelet.ts')).benchKubelet,
 };
 

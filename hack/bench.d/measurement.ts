@@ -7,7 +7,8 @@
 export interface Measurement {
   /** `<benchmark>.<what>`, for example `cni.macvlan.add`. */
   readonly name: string;
-  readonly unit: 'ms' | 'us' | 'MiB' | 'count';
+  /** `percent` is of one processor. */
+  readonly unit: 'ms' | 'us' | 'MiB' | 'count' | 'percent';
   /** Berth's value: the median of its samples, or the percentile that the name ends in. */
   readonly berth: number | null;
   /** The same of the program that people use today, taken in the same run. */
@@ -79,7 +80,7 @@ function rounded(value: number | null): number | null {
   return value === null ? null : Number(value.toPrecision(4));
 }
 
-const UNITS: readonly string[] = ['ms', 'us', 'MiB', 'count'] satisfies Measurement['unit'][];
+const UNITS: readonly string[] = ['ms', 'us', 'MiB', 'count', 'percent'] satisfies Measurement['unit'][];
 const VALUES = ['berth', 'peer', 'limit', 'ratioPeer', 'ratioLimit'] as const;
 
 /** Measurements out of JSON text; throws, naming the row and field, when one does not have the public shape. */

@@ -1,6 +1,16 @@
 /** The benchmarks' names, apart from what they load: the command line needs only these. */
-export const BENCHMARK_NAMES = ['cni', 'shim', 'discovery', 'agent', 'events', 'kubelet', 'cycles', 'page'] as const;
+export const BENCHMARK_NAMES = [
+  'cni',
+  'shim',
+  'discovery',
+  'agent',
+  'events',
+  'kubelet',
+  'cycles',
+  'page',
+  'rest',
+] as const;
 export type BenchmarkName = (typeof BENCHMARK_NAMES)[number];
-const APART: readonly BenchmarkName[] = ['shim', 'cycles', 'page'];
-/** What `all` stands for: `cni` has the rows of `shim`, `cycles` takes minutes, `page` takes a browser. */
+const APART: readonly BenchmarkName[] = ['shim', 'cycles', 'page', 'rest'];
+/** What `all` stands for: `cni` has the rows of `shim`, `cycles` and `rest` take minutes, `page` takes a browser. */
 export const ALL: readonly BenchmarkName[] = BENCHMARK_NAMES.filter((name) => !APART.includes(name));
