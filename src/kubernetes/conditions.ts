@@ -27,7 +27,9 @@ export function conditionsOf(status: AgentStatus, before: readonly Condition[], 
 }
 
 function judge(status: AgentStatus): readonly Judgement[] {
-  const unregistered = status.resources.filter(({ registered }) => !registered);
+  const registered = status.resources.filter((resource) => resource.registered);
+  // As readiness has it: a resource without a device need not be announced.
+  const unregistered = status.resources.filter(({ devices, registered: isKnown }) => devices > 0 && !isKnown);
   const unhealthy = status.resources.filter(({ devices, healthy }) => healthy < devices);
   const { stuck, unreadable } = status.attachments;
   const { problem } = status.inventory;
@@ -38,7 +40,7 @@ function judge(status: AgentStatus): readonly Judgement[] {
       reason: unregistered.length === 0 ? 'ResourcesRegistered' : 'ResourcesNotRegistered',
       message:
         unregistered.length === 0
-          ? `kubelet knows ${counted(status.resources.length, 'resource')}`
+          ? `kubelet knows ${counted(registered.length, 'resource')}`
           : unregistered.map((each) => `${each.resource}: ${each.problem ?? 'not registered yet'}`).join('; '),
     },
     {

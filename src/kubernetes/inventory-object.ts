@@ -6,7 +6,7 @@
 
 import type { Nic, Vf } from '../engine/inventory/model.ts';
 import { type DeviceState, stateOf } from '../engine/inventory-view.ts';
-import type { AgentStatus, InventoryView } from '../engine/view.ts';
+import type { AgentStatus, InventoryView, ResourceStatus } from '../engine/view.ts';
 import type { Condition } from './conditions.ts';
 
 export const INVENTORY_GROUP = 'berth.dev';
@@ -120,7 +120,7 @@ export function inventoryObject(
         unused: counted('unused'),
         findings: findings.length,
       },
-      resources: status.resources.map(({ resource, devices, healthy, registered, reasons }) => ({
+      resources: status.resources.filter(isOffered).map(({ resource, devices, healthy, registered, reasons }) => ({
         name: resource,
         devices,
         healthy,
@@ -134,6 +134,11 @@ export function inventoryObject(
       conditions,
     },
   };
+}
+
+/** Built-in resources for which a node has no device are nobody's concern. */
+function isOffered({ devices, registered }: ResourceStatus): boolean {
+  return devices > 0 || registered;
 }
 
 function nicEntry(nic: Nic, view: InventoryView): NicEntry {

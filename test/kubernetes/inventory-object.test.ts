@@ -165,4 +165,25 @@ test('a condition that changes has a new time, the others keep theirs', () => {
   assert.match(after[1]?.message ?? '', /f:3: wrong/);
 });
 
+test('a built-in resource without a device is left out, and nothing is wrong because of it', async () => {
+  const of = (resource: string, devices: number, registered: boolean) => {
+    const problem = registered ? {} : { problem: 'not announced' };
+    return { resource, devices, healthy: devices, reasons: [], registered, ...problem };
+  };
+  const without = healthyStatus({ resources: [of('berth.dev/vf', 0, false), of('berth.dev/lan', 8, true)] });
+  const conditions = conditionsOf(without, [], NOW);
+  assert.deepEqual(
+    conditions.filter(({ status }) => status !== 'True'),
+    [],
+  );
+  assert.equal(conditions[0]?.message, 'kubelet knows 1 resource');
+  const { resources } = inventoryObject(viewOf(await inventoryOf(RICH)), without, conditions).status;
+  assert.deepEqual(
+    resources.map(({ name }) => name),
+    ['berth.dev/lan'],
+  );
+  const unknown = healthyStatus({ resources: [of('berth.dev/lan', 8, false)] });
+  assert.equal(conditionsOf(unknown, [], NOW)[0]?.reason, 'ResourcesNotRegistered');
+});
+
 test.run();
