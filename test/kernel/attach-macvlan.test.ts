@@ -224,6 +224,32 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
     opened.close();
   });
 
+  test('CHECK names a broadcast queue and neighbour announcements that were changed', async (context) => {
+    const { node, engine } = context;
+    const path = node.addSandbox('a');
+    const result = await attach(context, 'a', path, { bcQueueLength: 300 }, ipam(node, 'fd77::/64'));
+    const opened = await node.kernel.open(path);
+    assert.ok(opened);
+    const check = (): Promise<void> =>
+      engine.check(
+        {
+          key: { containerId: parseContainerId('a'), ifname: parseIfName('net1') },
+          sandbox: opened,
+          link: { kind: 'macvlan', uplink: 'up0', mode: 'bridge', bcQueueLength: 300 },
+          expected: result,
+        },
+        { requestId: 'r', signal: never },
+      );
+    await check();
+    node.ip(['link', 'set', 'net1', 'type', 'macvlan', 'bcqueuelen', '200'], 'a');
+    assert.match((await failureOf(check())).message, /net1 has bcqueuelen 200, not 300/);
+    node.ip(['link', 'set', 'net1', 'type', 'macvlan', 'bcqueuelen', '300'], 'a');
+    await check();
+    await opened.writeSysctl(['ipv6', 'conf', 'net1', 'ndisc_notify'], '0');
+    assert.match((await failureOf(check())).message, /net\.ipv6\.conf\.net1\.ndisc_notify is 0, not 1/);
+    opened.close();
+  });
+
   test('what the kernel refuses is explained, and nothing stays', async (context) => {
     const { node } = context;
     const path = node.addSandbox('a');

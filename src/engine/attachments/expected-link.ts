@@ -4,15 +4,16 @@
  * route less), and what others added to the result is theirs to check.
  */
 import { sameAddress, sameNetwork } from '../ipam/ip.ts';
+import type { LinkCheckInput } from '../links/index.ts';
 import type { CheckRequest } from './model.ts';
 import type { Route } from './port.ts';
 import type { AttachmentRecord } from './record.ts';
 
 /** A record without a result is of an attachment that something else made: what the runtime kept is all there is. */
 export function expectedLink(
-  { result: promised }: Pick<AttachmentRecord, 'result'>,
+  { result: promised, ndiscNotify }: Pick<AttachmentRecord, 'result' | 'ndiscNotify'>,
   kept: CheckRequest['expected'],
-): CheckRequest['expected'] {
+): LinkCheckInput<unknown>['expected'] {
   if (promised === undefined) return kept;
   const mac = kept.mac ?? promised.mac;
   return {
@@ -22,6 +23,7 @@ export function expectedLink(
       kept.addresses.some((entry) => sameAddress(entry.address, address)),
     ),
     routes: promised.routes.filter((route) => kept.routes.some((entry) => sameRoute(entry, route))),
+    ...(ndiscNotify === undefined ? {} : { ndiscNotify }),
   };
 }
 

@@ -190,7 +190,7 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
       lap('settle');
       checkpoint(signal, 'completing the attachment');
       const result = toResult(request, outcome, addressing);
-      this.#complete(records.get(request.key) ?? record, result);
+      this.#complete(records.get(request.key) ?? record, result, outcome);
       return result;
     } catch (error) {
       if (record !== undefined && records.get(request.key) !== undefined) await this.#undo(request, operation);
@@ -269,12 +269,13 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
     };
   }
 
-  #complete(record: AttachmentRecord, result: AttachResult): void {
+  #complete(record: AttachmentRecord, result: AttachResult, { ndiscNotify }: LinkOutcome): void {
     const attached: AttachmentRecord = {
       ...record,
       phase: 'attached',
       since: this.#context.clock.now().toISOString(),
       result: result as NonNullable<AttachmentRecord['result']>,
+      ...(ndiscNotify === undefined ? {} : { ndiscNotify }),
     };
     this.#context.records.put(attached);
     this.#context.log.info(
@@ -337,8 +338,6 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
     this.#background.add(tracked);
   }
 }
-
-/** Throws `Io` (`attachment-changed`) with every difference, if there is one. */
 
 function placeOf({ ipamPrograms }: OperationContext): Pick<OperationContext, 'ipamPrograms'> {
   return ipamPrograms === undefined ? {} : { ipamPrograms };

@@ -97,6 +97,8 @@ const record = z.object({
   /** The link is as it was and its device may be another's by now: only the addresses are left to release. */
   addressesOnly: z.literal(true).exactOptional(),
   result: result.exactOptional(),
+  /** The kernel was told to announce the IPv6 addresses (net.ipv6.conf.<ifname>.ndisc_notify). */
+  ndiscNotify: z.literal(true).exactOptional(),
   /** What the last restore could not do. */
   problem: z.object({ message: z.string(), attempts: z.number().int() }).exactOptional(),
 });

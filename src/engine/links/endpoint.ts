@@ -10,7 +10,7 @@ import { BerthError } from '../errors.ts';
 import { addressFamily, sameAddress, sameNetwork } from '../ipam/ip.ts';
 import type { IpamResult } from '../ipam/model.ts';
 import type { IfName, MacAddress } from '../values.ts';
-import type { LinkContext } from './link-driver.ts';
+import type { LinkCheckInput, LinkContext, LinkOutcome } from './link-driver.ts';
 
 /** RT_SCOPE_LINK, linux/rtnetlink.h: a route to neighbours, which has no gateway. */
 const RT_SCOPE_LINK = 253;
@@ -48,7 +48,11 @@ export interface EndpointPlan {
  * before `up`, so that the kernel announces them itself when the link comes up (arp_notify,
  * ndisc_notify): a packet socket for that would cost more than all the rest, its close waits for RCU.
  */
-export async function configureEndpoint(context: LinkContext, sandbox: Namespace, plan: EndpointPlan): Promise<void> {
+export async function configureEndpoint(
+  context: LinkContext,
+  sandbox: Namespace,
+  plan: EndpointPlan,
+): Promise<Pick<LinkOutcome, 'ndiscNotify'>> {
   const { index, ifname, addressing, isSoftware } = plan;
   const hasV6 = addressing.addresses.some((entry) => addressFamily(entry.address) === 6);
   const named: LinkOperation = {
@@ -70,10 +74,12 @@ export async function configureEndpoint(context: LinkContext, sandbox: Namespace
       await sandbox.apply([named]);
       const kernelAnnounces = await enableIpv6(context, sandbox, ifname);
       await sandbox.apply(rest);
-      if (!kernelAnnounces) await announceIpv6(context, sandbox, plan);
+      if (kernelAnnounces) return { ndiscNotify: true };
+      await announceIpv6(context, sandbox, plan);
     } else {
       await sandbox.apply([named, ...rest]);
     }
+    return {};
   } catch (error) {
     throw await explain(error, sandbox, plan);
   }
@@ -150,7 +156,7 @@ async function announce(
 export async function compareEndpoint(
   sandbox: Namespace,
   link: Link,
-  expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>,
+  expected: LinkCheckInput<unknown>['expected'],
 ): Promise<string[]> {
   return [...(await compareResult(sandbox, link, expected)), ...(await compareSysctls(sandbox, link, expected))];
 }
@@ -207,17 +213,18 @@ function describeRoute({ dst, gateway, ...fields }: Route): string {
   return [dst, ...(gateway === undefined ? [] : ['via', gateway]), ...rest].join(' ');
 }
 
-/** Values that every ADD sets; one that cannot be read is not judged. */
+/** Values that ADD set; one that cannot be read is not judged. */
 async function compareSysctls(
   sandbox: Namespace,
   { name }: Link,
-  expected: Pick<AttachResult, 'addresses'>,
+  expected: Pick<LinkCheckInput<unknown>['expected'], 'addresses' | 'ndiscNotify'>,
 ): Promise<string[]> {
   const wanted: readonly (readonly [string, string, string])[] = [
     ['ipv4', 'arp_notify', '1'],
     ...(expected.addresses.some(({ address }) => addressFamily(address) === 6)
       ? [['ipv6', 'disable_ipv6', '0'] as const]
       : []),
+    ...(expected.ndiscNotify === true ? [['ipv6', 'ndisc_notify', '1'] as const] : []),
   ];
   const values = await Promise.all(
     wanted.map(async ([family, key, value]) => {

@@ -126,7 +126,7 @@ export async function attach(
   const moved = await findIn(sandbox, made);
   if (moved === undefined) throw vanished(made);
   checkpoint(signal, `configuring ${made.device} in the sandbox`);
-  await configureEndpoint(context, sandbox, {
+  const configured = await configureEndpoint(context, sandbox, {
     index: moved.index,
     ifname: input.ifname,
     alias: made.alias,
@@ -135,7 +135,14 @@ export async function attach(
     ...(made.mac === undefined ? {} : { mac: made.mac }),
   });
   const mac = made.mac ?? moved.mac;
-  return { hasNetdev: true, index: moved.index, mtu: moved.mtu, ...pci, ...(mac === undefined ? {} : { mac }) };
+  return {
+    hasNetdev: true,
+    index: moved.index,
+    mtu: moved.mtu,
+    ...pci,
+    ...(mac === undefined ? {} : { mac }),
+    ...configured,
+  };
 }
 
 export async function check(context: LinkContext, input: LinkCheckInput<HostDeviceState>): Promise<readonly string[]> {

@@ -21,6 +21,7 @@ export function driverOf(kind: LinkKind): LinkDriver<LinkSpec, LinkState> {
 }
 
 export type {
+  LinkCheckInput,
   LinkContext,
   LinkDriver,
   LinkKinds,

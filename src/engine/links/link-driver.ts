@@ -82,13 +82,15 @@ export interface LinkOutcome {
   readonly mac?: MacAddress;
   readonly mtu?: number;
   readonly pci?: PciAddress;
+  /** The kernel was told to announce IPv6 addresses by itself; absent where /proc/sys is read-only, or there are none. */
+  readonly ndiscNotify?: true;
 }
 
 export interface LinkCheckInput<State> {
   readonly state: State;
   readonly sandbox: Namespace;
   readonly ifname: IfName;
-  readonly expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'>;
+  readonly expected: Pick<AttachResult, 'mac' | 'mtu' | 'addresses' | 'routes'> & Pick<LinkOutcome, 'ndiscNotify'>;
 }
 
 /** What is known about an attachment's sandbox at the time of a restore. */

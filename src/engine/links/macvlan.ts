@@ -29,6 +29,8 @@ export const state = z.object({
   kind: z.literal('macvlan'),
   ...uplinkState,
   mode: z.enum(['bridge', 'private', 'vepa', 'passthru']),
+  /** Asked for; the kernel has a length of its own otherwise. */
+  bcQueueLength: z.number().int().exactOptional(),
 });
 
 export type MacvlanState = z.output<typeof state>;
@@ -45,7 +47,12 @@ export async function prepare(context: LinkContext, input: PrepareInput<MacvlanL
   const made = uplinkStateOf(target, marks, on, spec.mtu);
   if (spec.mac !== undefined) requireUnicast(spec.mac);
   if (spec.mode === 'passthru') await requireMayPassThrough(target, on);
-  return { kind: 'macvlan', ...made, mode: spec.mode };
+  return {
+    kind: 'macvlan',
+    ...made,
+    mode: spec.mode,
+    ...(spec.bcQueueLength === undefined ? {} : { bcQueueLength: spec.bcQueueLength }),
+  };
 }
 
 export async function attach(
@@ -62,7 +69,7 @@ export async function attach(
     mode: spec.mode,
     ...(made.mtu === undefined ? {} : { mtu: made.mtu }),
     ...(spec.mac === undefined ? {} : { mac: spec.mac }),
-    ...(spec.bcQueueLength === undefined ? {} : { bcQueueLength: spec.bcQueueLength }),
+    ...(made.bcQueueLength === undefined ? {} : { bcQueueLength: made.bcQueueLength }),
   } as const;
   return await makeOwnLink(context, create, input);
 }
@@ -75,6 +82,11 @@ export async function check(context: LinkContext, input: LinkCheckInput<MacvlanS
   const differences = await compareEndpoint(sandbox, link, expected);
   if (link.macvlan !== undefined && link.macvlan.mode !== made.mode) {
     differences.push(`${ifname} is in mode ${link.macvlan.mode}, not ${made.mode}`);
+  }
+  // The length that this link asked for (macvlan_fill_info, drivers/net/macvlan.c); the uplink uses the longest of all.
+  const length = link.macvlan?.bcQueueLength;
+  if (made.bcQueueLength !== undefined && length !== undefined && length !== made.bcQueueLength) {
+    differences.push(`${ifname} has bcqueuelen ${length}, not ${made.bcQueueLength}`);
   }
   return [...differences, ...(await compareUplink(context, made, link))];
 }

@@ -152,7 +152,7 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
   const moved = await findVf(sandbox, made.device, made);
   if (moved === undefined) throw vanished(made);
   checkpoint(signal, `configuring VF ${made.device} in the sandbox`);
-  await configureEndpoint(context, sandbox, {
+  const configured = await configureEndpoint(context, sandbox, {
     index: moved.index,
     ifname: input.ifname,
     alias: made.alias,
@@ -171,6 +171,7 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
     mtu: moved.mtu,
     pci: made.device,
     ...(mac === undefined ? {} : { mac }),
+    ...configured,
   };
 }
 

@@ -39,7 +39,7 @@ export async function makeOwnLink(
       message: `${create.kind} ${input.ifname} is not in the sandbox it was made in`,
     });
   }
-  await configureEndpoint(context, sandbox, {
+  const configured = await configureEndpoint(context, sandbox, {
     index: born.index,
     ifname: input.ifname,
     alias: made.alias,
@@ -47,7 +47,13 @@ export async function makeOwnLink(
     addressing: input.addressing,
     isSoftware: true,
   });
-  return { hasNetdev: true, index: born.index, mtu: born.mtu, ...(born.mac === undefined ? {} : { mac: born.mac }) };
+  return {
+    hasNetdev: true,
+    index: born.index,
+    mtu: born.mtu,
+    ...(born.mac === undefined ? {} : { mac: born.mac }),
+    ...configured,
+  };
 }
 
 /** Deletes our link of that kind from the sandbox. Idempotent; a foreign link of the same name is left alone. */
