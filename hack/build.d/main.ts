@@ -19,17 +19,24 @@ const embeddedPage: Plugin = {
   name: 'embedded-page',
   setup(builder) {
     builder.onLoad({ filter: /\/src\/app\/page-assets\.ts$/ }, async () => ({
-      contents: `export const pageAssets = () => new Map(${JSON.stringify(await pageFiles())});`,
+      contents: `const files = ${JSON.stringify(await allPageFiles())};\nexport const pageAssets = (kind) => new Map(files[kind]);`,
       loader: 'js',
     }));
   },
 };
 
+type PageFile = readonly [path: string, asset: { readonly type: string; readonly body: string }];
+
+/** By the kind of page. */
+async function allPageFiles(): Promise<Readonly<Record<string, readonly PageFile[]>>> {
+  return { node: await pageFiles('node') };
+}
+
 /** As `pageAssets` answers them, with one script instead of several. */
-async function pageFiles(): Promise<readonly (readonly [string, { readonly type: string; readonly body: string }])[]> {
+async function pageFiles(kind: string): Promise<readonly PageFile[]> {
   const page = join(checkout, 'src/page');
   const { outputFiles } = await build({
-    entryPoints: [join(page, 'main.ts')],
+    entryPoints: [join(page, `${kind}.ts`)],
     bundle: true,
     write: false,
     format: 'esm',
@@ -40,9 +47,9 @@ async function pageFiles(): Promise<readonly (readonly [string, { readonly type:
   const script = outputFiles[0]?.text ?? '';
   const file = (name: string): string => readFileSync(join(page, name), 'utf8');
   return [
-    ['/', { type: 'text/html; charset=utf-8', body: file('index.html') }],
+    ['/', { type: 'text/html; charset=utf-8', body: file(`${kind}.html`) }],
     ['/icon.svg', { type: 'image/svg+xml', body: file('icon.svg') }],
-    ['/main.ts', { type: 'text/javascript; charset=utf-8', body: script }],
+    [`/${kind}.ts`, { type: 'text/javascript; charset=utf-8', body: script }],
     ['/page.css', { type: 'text/css; charset=utf-8', body: file('page.css') }],
   ];
 }

@@ -9,7 +9,7 @@ import { type CniObservation, createCniServer, createHandler, createSpool } from
 import { type AttachmentEngine, createAttachments } from '../engine/attachments/index.ts';
 import { explainMissingDevice } from '../engine/attachments/missing-device.ts';
 import { systemClock } from '../engine/clock.ts';
-import { createFeed } from '../engine/feed/feed.ts';
+import { createNodeFeed } from '../engine/feed/feed.ts';
 import { createLiveInventory, type LiveInventory } from '../engine/inventory/live.ts';
 import type { Logger } from '../engine/logger.ts';
 import { holdsOf, laterHoldsOf } from '../engine/pools/holds.ts';
@@ -17,7 +17,7 @@ import { createPoolSet, type PoolSet } from '../engine/pools/pool-set.ts';
 import { macvtapSlot } from '../engine/pools/slot.ts';
 import { createTenancy } from '../engine/pools/tenancy.ts';
 import { requireReady } from '../engine/readiness.ts';
-import { createEventStreams } from '../http/event-stream.ts';
+import { createNodeStreams } from '../http/node-stream.ts';
 import type { PageServer } from '../http/page.ts';
 import { serveApi } from '../http/server.ts';
 import { createKubeletFrontEnd, createPodResources } from '../kubelet/index.ts';
@@ -27,6 +27,7 @@ import { createDeviceInfoFiles } from '../linux/files/device-info-files.ts';
 import { createNetworkLogs } from '../linux/files/network-logs.ts';
 import { createOwnedAddresses } from '../linux/files/owned-addresses.ts';
 import { createRecordStore } from '../linux/files/record-store.ts';
+import { isRemovalUnderWay } from '../linux/files/removal-mark.ts';
 import { createReservationStore } from '../linux/files/reservation-store.ts';
 import { createSriovCniFiles } from '../linux/files/sriov-cni-files.ts';
 import { createIpamPrograms } from '../linux/ipam-programs.ts';
@@ -126,6 +127,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     podDevices: podResources,
     policy: tenancy,
     ...(observations === undefined ? {} : { observer: observations }),
+    isShimBeingRemoved: () => isRemovalUnderWay(paths.runDir),
     allocation: () => configuration.current.cni.allocation,
     offers: (device) => (pools?.plan().pools ?? []).some(({ devices }) => devices.some(({ id }) => id === device)),
     inventory: () => inventory.current,
@@ -237,9 +239,9 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   const changes = [inventory, livePools, attachments].map(
     (part) => (listener: () => void) => part.subscribe(() => listener()),
   );
-  const feed = createFeed({ view: () => view.inventory(), changes, log });
+  const feed = createNodeFeed({ view: () => view.inventory(), changes, log });
   stops.push(() => feed.stop());
-  const streams = createEventStreams({ feed, log });
+  const streams = createNodeStreams({ feed, log });
   const api = await serveApi({
     socketPath: paths.apiSocket,
     view,

@@ -15,16 +15,20 @@ const TYPES: Readonly<Record<string, string>> = {
   ts: 'text/javascript; charset=utf-8',
 };
 
-/** `/` is `index.html`; a script keeps its name, `/main.ts`. */
-export function pageAssets(): ReadonlyMap<string, PageAsset> {
+/** Of which page: that of a node, or that of the cluster. */
+export type PageKind = 'node' | 'cluster';
+
+/** `/` is `node.html` or `cluster.html`; a script keeps its name, `/node.ts`. */
+export function pageAssets(kind: PageKind): ReadonlyMap<string, PageAsset> {
   const folder = join(import.meta.dirname, '../page');
   const assets = new Map<string, PageAsset>();
   for (const name of readdirSync(folder)) {
-    const kind = name.slice(name.lastIndexOf('.') + 1);
-    const type = TYPES[kind];
-    if (type === undefined) continue;
+    const ending = name.slice(name.lastIndexOf('.') + 1);
+    const type = TYPES[ending];
+    if (type === undefined || (ending === 'html' && name !== `${kind}.html`)) continue;
     const text = readFileSync(join(folder, name), 'utf8');
-    assets.set(name === 'index.html' ? '/' : `/${name}`, { type, body: kind === 'ts' ? withoutTypes(text) : text });
+    const path = ending === 'html' ? '/' : `/${name}`;
+    assets.set(path, { type, body: ending === 'ts' ? withoutTypes(text) : text });
   }
   return assets;
 }

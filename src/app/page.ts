@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../engine/logger.ts';
 import { type PageServer, servePage } from '../http/page.ts';
-import type { ApiAnswers } from '../http/server.ts';
+import { type ApiAnswers, answerApi } from '../http/server.ts';
 import { isLoopback, parseListenAddress } from '../http/tcp-listener.ts';
 import { pageAssets } from './page-assets.ts';
 
@@ -21,7 +21,14 @@ export async function startPage(
   const at = parseListenAddress(listen);
   try {
     const token = randomBytes(32).toString('base64url');
-    const page = await servePage({ ...answers, at, token, assets: pageAssets() });
+    const page = await servePage({
+      at,
+      token,
+      tokenRemedy: 'Run `berth page` on the node, and open the address that it prints.',
+      assets: pageAssets('node'),
+      answer: (request, response) => answerApi(answers, request, response),
+      log: answers.log,
+    });
     if (!isLoopback(at))
       answers.log.warn({ listen }, 'the page can be reached from other machines, without encryption');
     return page;

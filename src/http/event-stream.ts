@@ -1,17 +1,24 @@
 /**
- * The live view as server-sent events: first the whole node in portions (`node`, then `devices` for
- * each NIC, then `ready`), then a `change` whenever something differs from what this client was last
- * sent. A client that reads slowly is sent fewer and larger changes, never a queue of them; one that
- * does not read at all is cut off. By hand: `curl -N --unix-socket /run/berth/api.sock http://berth/v1/stream`.
+ * A live document as server-sent events: first the whole in portions, then `ready`, then a `change`
+ * whenever something differs from what this client was last sent. A client that reads slowly is sent
+ * fewer and larger changes, never a queue of them; one that does not read at all is cut off. What the
+ * document is, `node-stream.ts` and `cluster-stream.ts` say. By hand:
+ * `curl -N --unix-socket /run/berth/api.sock http://berth/v1/stream`.
  */
 import type { ServerResponse } from 'node:http';
 import { BerthError } from '../engine/errors.ts';
-import { type FeedChange, type FeedDevice, type FeedDocument, feedChange } from '../engine/feed/document.ts';
 import type { Feed } from '../engine/feed/feed.ts';
 import type { Logger } from '../engine/logger.ts';
 
-export interface EventStreamOptions {
-  readonly feed: Feed;
+/** A part of the whole: the event's name and what it says. */
+export type StreamPortion = readonly [name: string, data: unknown];
+
+export interface EventStreamOptions<Document> {
+  readonly feed: Feed<Document>;
+  /** The whole, in portions of which none holds the event loop. */
+  readonly portions: (document: Document) => Iterable<StreamPortion>;
+  /** `undefined` when nothing differs. */
+  readonly change: (before: Document, now: Document) => unknown;
   readonly log: Logger;
   /** Clients at once, of all servers that share these streams. */
   readonly mostClients?: number;
@@ -34,8 +41,8 @@ export interface EventStreams {
 
 const DEFAULTS = { mostClients: 16, idleMs: 15_000, stallMs: 10_000 } as const;
 
-export function createEventStreams(options: EventStreamOptions): EventStreams {
-  const { feed, idleMs, log, mostClients, stallMs } = { ...DEFAULTS, ...options };
+export function createEventStreams<Document>(options: EventStreamOptions<Document>): EventStreams {
+  const { idleMs, log, mostClients, stallMs } = { ...DEFAULTS, ...options };
   const open = new Set<AbortController>();
   return {
     async serve(response) {
@@ -47,7 +54,7 @@ export function createEventStreams(options: EventStreamOptions): EventStreams {
       response.on('error', end);
       try {
         response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
-        await new Stream(response, ended.signal, stallMs).run(feed, idleMs);
+        await new Stream(response, ended.signal, stallMs).run(options, idleMs);
       } catch (error) {
         if (!(error instanceof Stalled)) log.error({ err: error }, 'api: a stream failed');
         else log.info({ stallMs }, 'api: a client that did not read its stream was cut off');
@@ -91,33 +98,22 @@ class Stream {
     this.#stallMs = stallMs;
   }
 
-  async run(feed: Feed, idleMs: number): Promise<void> {
+  async run<Document>(source: EventStreamOptions<Document>, idleMs: number): Promise<void> {
+    const { change, feed, portions } = source;
     let known = feed.current();
-    await this.#whole(known);
+    for (const [name, data] of portions(known)) {
+      await this.#write(event(name, data));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await this.#write(event('ready', {}));
     while (!this.#signal.aborted) {
       const idle = AbortSignal.timeout(idleMs);
       const now = await feed.next(known, AbortSignal.any([this.#signal, idle]));
       if (this.#signal.aborted) return;
-      const change: FeedChange | undefined = now === undefined ? undefined : feedChange(known, now);
+      const differs = now === undefined ? undefined : change(known, now);
       known = now ?? known;
-      await this.#write(change === undefined ? ':\n\n' : event('change', change));
+      await this.#write(differs === undefined ? ':\n\n' : event('change', differs));
     }
-  }
-
-  /** In portions of one NIC, so that a node with 2,048 VFs does not hold the event loop. */
-  async #whole({ devices, findings, node, virtual }: FeedDocument): Promise<void> {
-    await this.#write(event('node', { node, findings, virtual }));
-    let portion: FeedDevice[] = [];
-    for (const device of devices.values()) {
-      if (!('pf' in device) && portion.length > 0) {
-        await this.#write(event('devices', portion));
-        portion = [];
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-      portion.push(device);
-    }
-    if (portion.length > 0) await this.#write(event('devices', portion));
-    await this.#write(event('ready', {}));
   }
 
   async #write(text: string): Promise<void> {

@@ -1,13 +1,12 @@
 /**
- * The page of this node for a browser: static files for anybody who can connect, the API for whoever
- * has the token. The token comes in a header and never in a path or a cookie, so that it is in no log,
+ * A page for a browser, of a node or of the cluster: static files for anybody who can connect, the API
+ * for whoever has the token. The token comes in a header and never in a path or a cookie, so that it is in no log,
  * and no foreign page can make a browser send it.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ApiAnswers } from './server.ts';
-import { answerApi } from './server.ts';
+import type { Logger } from '../engine/logger.ts';
 import { listenTcp, type TcpListenerOptions } from './tcp-listener.ts';
 
 export interface PageAsset {
@@ -15,10 +14,15 @@ export interface PageAsset {
   readonly body: string;
 }
 
-export interface PageOptions extends ApiAnswers, Pick<TcpListenerOptions, 'at' | 'silentMs'> {
+export interface PageOptions extends Pick<TcpListenerOptions, 'at' | 'silentMs'> {
   /** By path, `/` is the page itself. */
   readonly assets: ReadonlyMap<string, PageAsset>;
   readonly token: string;
+  /** How to get at the token, for who has none. */
+  readonly tokenRemedy: string;
+  /** Answers what is below `/v1/` to who has the token; must not throw. */
+  readonly answer: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly log: Logger;
 }
 
 export interface PageServer {
@@ -39,7 +43,7 @@ const HEADERS = {
 
 /** @throws BerthError when the port cannot be listened on. */
 export async function servePage(options: PageOptions): Promise<PageServer> {
-  const { assets, at, log, silentMs, streams, token, view } = options;
+  const { answer, assets, at, log, silentMs, token, tokenRemedy } = options;
   const expected = digest(`Bearer ${token}`);
   const listener = await listenTcp({
     at,
@@ -49,9 +53,8 @@ export async function servePage(options: PageOptions): Promise<PageServer> {
       for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
       const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
       if (!path.startsWith('/v1/')) sendAsset(assets.get(path), request, response);
-      else if (timingSafeEqual(digest(request.headers.authorization ?? ''), expected))
-        answerApi({ log, streams, view }, request, response);
-      else refuse(response);
+      else if (timingSafeEqual(digest(request.headers.authorization ?? ''), expected)) answer(request, response);
+      else refuse(response, tokenRemedy);
     },
   });
   return { url: `${urlOf(listener.address)}/#token=${token}`, close: () => listener.close() };
@@ -62,8 +65,7 @@ function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-function refuse(response: ServerResponse): void {
-  const remedy = 'Run `berth page` on the node, and open the address that it prints.';
+function refuse(response: ServerResponse, remedy: string): void {
   response.writeHead(401, { 'content-type': 'application/json', 'www-authenticate': 'Bearer' });
   response.end(
     JSON.stringify({ code: 'Denied', reason: 'page-token', message: 'the token is missing or old', remedy }),

@@ -9,9 +9,10 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { GarbageReport } from '../engine/attachments/garbage.ts';
-import { BerthError, type ErrorCode, toBerthError } from '../engine/errors.ts';
+import { BerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import type { AgentView } from '../engine/view.ts';
+import { answerWith, noSuchPath, readingUrl } from './answer.ts';
 import type { EventStreams } from './event-stream.ts';
 
 export interface ApiServerOptions {
@@ -47,7 +48,8 @@ const MAX_CONNECTIONS = 32;
  */
 export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
   const server = createServer({ keepAlive: false, requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
-    if (request.method === 'POST' && request.url === '/v1/gc') answerWith(options, request, response, options.collect);
+    if (request.method === 'POST' && request.url === '/v1/gc')
+      answerWith(options.log, request, response, options.collect);
     else answerApi(options, request, response);
   });
   server.maxConnections = MAX_CONNECTIONS;
@@ -91,43 +93,15 @@ async function listenRootOnly(server: Server, path: string): Promise<void> {
 
 /** Answers one request; never throws. */
 export function answerApi(answers: ApiAnswers, request: IncomingMessage, response: ServerResponse): void {
-  answerWith(answers, request, response, () => answer(answers, request, response));
-}
-
-/** Sends what the work answers, when it answers something, or its error. */
-function answerWith(
-  answers: Pick<ApiAnswers, 'log'>,
-  request: IncomingMessage,
-  response: ServerResponse,
-  work: () => Promise<unknown>,
-): void {
-  const done = work().then((body) => (body === undefined ? undefined : send(response, 200, body)));
-  done.catch((thrown: unknown) => {
-    const error = toBerthError(thrown);
-    if (error.code === 'Internal') answers.log.error({ err: error, url: request.url }, 'api: request failed');
-    const { code, reason, message, remedy } = error;
-    if (response.headersSent) response.destroy();
-    else send(response, STATUS[code], { code, reason, message, remedy });
-  });
+  answerWith(answers.log, request, response, () => answer(answers, request, response));
 }
 
 /** `undefined` when the answer is sent already. */
 async function answer(answers: ApiAnswers, request: IncomingMessage, response: ServerResponse): Promise<unknown> {
-  const url = pathOf(request);
+  const url = readingUrl(request, PATHS);
   if (url.pathname !== '/v1/stream') return await route(answers.view, url);
   await answers.streams.serve(response);
   return undefined;
-}
-
-/** Throws unless the request only reads. */
-function pathOf(request: IncomingMessage): URL {
-  if (request.method === 'GET') return parseUrl(request.url ?? '/');
-  throw new BerthError({
-    code: 'Unsupported',
-    reason: 'api-method',
-    message: `${request.method} is not served here, the API only reads`,
-    remedy: 'Use GET.',
-  });
 }
 
 function route(view: AgentView, url: URL): unknown {
@@ -151,12 +125,7 @@ function route(view: AgentView, url: URL): unknown {
     case '/v1/explain':
       return view.explain(url.searchParams.get('device') ?? '');
     default:
-      throw new BerthError({
-        code: 'NotFound',
-        reason: 'api-path',
-        message: `there is nothing at ${url.pathname}`,
-        remedy: PATHS,
-      });
+      return noSuchPath(url, PATHS);
   }
 }
 
@@ -167,33 +136,4 @@ function noPage(): never {
     message: 'the agent serves no page',
     remedy: 'Start it with --page-listen 127.0.0.1:9474, and see its log if it was.',
   });
-}
-
-function parseUrl(text: string): URL {
-  const url = URL.parse(text, 'http://berth');
-  if (url !== null) return url;
-  throw new BerthError({
-    code: 'Invalid',
-    reason: 'api-path',
-    message: `${JSON.stringify(text)} is no path`,
-    remedy: PATHS,
-  });
-}
-
-const STATUS: Readonly<Record<ErrorCode, number>> = {
-  NotFound: 404,
-  Busy: 409,
-  Invalid: 400,
-  Unsupported: 405,
-  Denied: 403,
-  Exhausted: 503,
-  Io: 500,
-  Interrupted: 503,
-  Internal: 500,
-};
-
-function send(response: ServerResponse, status: number, body: unknown): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
-  response.end(text);
 }

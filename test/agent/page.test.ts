@@ -34,7 +34,7 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     const { hash, origin } = new URL(url);
     const page = await fetch(origin);
     assert.match(await page.text(), /<title>Berth<\/title>/);
-    const script = await fetch(`${origin}/main.ts`);
+    const script = await fetch(`${origin}/node.ts`);
     assert.match(script.headers.get('content-type') ?? '', /javascript/);
     assert.equal((await fetch(`${origin}/v1/status`)).status, 401);
     const authorization = `Bearer ${new URLSearchParams(hash.slice(1)).get('token')}`;

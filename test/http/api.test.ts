@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { BerthError } from '../../src/engine/errors.ts';
+import type { FeedDocument } from '../../src/engine/feed/document.ts';
 import type { Feed } from '../../src/engine/feed/feed.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import type { AgentView } from '../../src/engine/view.ts';
 import { getFromAgent } from '../../src/http/client.ts';
-import { createEventStreams } from '../../src/http/event-stream.ts';
+import { createNodeStreams } from '../../src/http/node-stream.ts';
 import { type ApiServer, serveApi } from '../../src/http/server.ts';
 
 interface Context {
@@ -36,7 +37,7 @@ const view = {
 } as unknown as AgentView;
 
 /** Nobody watches in these tests. */
-const streams = createEventStreams({ feed: {} as Feed, log: silentLogger });
+const streams = createNodeStreams({ feed: {} as Feed<FeedDocument>, log: silentLogger });
 
 test.before.each(async (context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'berth-api-'));

@@ -7,14 +7,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import type { FeedDocument } from '../../src/engine/feed/document.ts';
-import { createFeed, type Feed } from '../../src/engine/feed/feed.ts';
+import { createNodeFeed, type Feed } from '../../src/engine/feed/feed.ts';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
 import { inventoryView } from '../../src/engine/inventory-view.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import type { AgentView } from '../../src/engine/view.ts';
-import { createEventStreams, type EventStreams } from '../../src/http/event-stream.ts';
+import type { EventStreams } from '../../src/http/event-stream.ts';
+import { createNodeStreams } from '../../src/http/node-stream.ts';
 import { type PageServer, servePage } from '../../src/http/page.ts';
-import { serveApi } from '../../src/http/server.ts';
+import { answerApi, serveApi } from '../../src/http/server.ts';
 import { followAgent } from '../../src/http/stream-client.ts';
 import { isLoopback, parseListenAddress } from '../../src/http/tcp-listener.ts';
 import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
@@ -22,7 +23,7 @@ import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
 interface Context {
   now: Inventory;
   change: () => void;
-  feed: Feed;
+  feed: Feed<FeedDocument>;
   streams: EventStreams;
   page: PageServer;
   port: number;
@@ -39,7 +40,7 @@ test.before.each(async (context) => {
   context.change = () => {
     for (const listener of listeners) listener();
   };
-  context.feed = createFeed({
+  context.feed = createNodeFeed({
     view: () => inventoryView(context.now, emptyPlan, {}),
     changes: [
       (listener) => {
@@ -50,15 +51,15 @@ test.before.each(async (context) => {
     log: silentLogger,
     coalesceMs: 1,
   });
-  context.streams = createEventStreams({ feed: context.feed, log: silentLogger, mostClients: 2, stallMs: 50 });
+  context.streams = createNodeStreams({ feed: context.feed, log: silentLogger, mostClients: 2, stallMs: 50 });
   const view = { status: () => ({ node: 'n1' }) } as unknown as AgentView;
   context.page = await servePage({
     at: { host: '127.0.0.1', port: 0 },
     assets: ASSETS,
     token: TOKEN,
+    tokenRemedy: 'Ask the test.',
     silentMs: 250,
-    view,
-    streams: context.streams,
+    answer: (call, response) => answerApi({ view, streams: context.streams, log: silentLogger }, call, response),
     log: silentLogger,
   });
   context.port = Number(new URL(context.page.url).port);
@@ -333,7 +334,7 @@ test('the command line follows the stream over the socket, and keeps the whole u
 
 test('nobody watching costs nothing: the view is asked for once, when somebody comes', async ({ change }) => {
   let asked = 0;
-  const feed = createFeed({
+  const feed = createNodeFeed({
     view: () => {
       asked += 1;
       return inventoryView(inventory(), emptyPlan, {});
@@ -380,8 +381,8 @@ test('a port that is taken is told with its address', async () => {
   const taken = createTcpServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => taken.once('listening', resolve));
   const { port } = taken.address() as AddressInfo;
-  const answers = { view: {} as AgentView, streams: {} as EventStreams, log: silentLogger };
-  await assert.rejects(servePage({ ...answers, at: { host: '127.0.0.1', port }, assets: ASSETS, token: 'x' }), {
+  const rest = { tokenRemedy: 'x', answer: () => undefined, log: silentLogger };
+  await assert.rejects(servePage({ ...rest, at: { host: '127.0.0.1', port }, assets: ASSETS, token: 'x' }), {
     reason: 'listen-failed',
     code: 'Busy',
   });

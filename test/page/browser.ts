@@ -2,14 +2,15 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { pageAssets } from '../../src/app/page-assets.ts';
-import { createFeed } from '../../src/engine/feed/feed.ts';
+import { createNodeFeed } from '../../src/engine/feed/feed.ts';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
 import { inventoryView } from '../../src/engine/inventory-view.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import type { Plan } from '../../src/engine/pools/model.ts';
 import type { AgentView, DeviceOwner } from '../../src/engine/view.ts';
-import { createEventStreams } from '../../src/http/event-stream.ts';
+import { createNodeStreams } from '../../src/http/node-stream.ts';
 import { type PageServer, servePage } from '../../src/http/page.ts';
+import { answerApi } from '../../src/http/server.ts';
 
 export const CHROMIUM = '/usr/bin/chromium';
 export const hasChromium = existsSync(CHROMIUM);
@@ -36,7 +37,7 @@ export async function showNode(inventory: Inventory): Promise<ShownNode> {
     change: () => notify(),
   };
   const view = () => inventoryView(shown.inventory, shown.plan, shown.owners);
-  const feed = createFeed({
+  const feed = createNodeFeed({
     view,
     changes: [
       (listener) => {
@@ -46,13 +47,14 @@ export async function showNode(inventory: Inventory): Promise<ShownNode> {
     ],
     log: silentLogger,
   });
-  const streams = createEventStreams({ feed, log: silentLogger });
+  const streams = createNodeStreams({ feed, log: silentLogger });
+  const answers = { view: { inventory: view } as unknown as AgentView, streams, log: silentLogger };
   const page = await servePage({
     at: { host: '127.0.0.1', port: 0 },
-    assets: pageAssets(),
+    assets: pageAssets('node'),
     token: 'token-of-the-test',
-    view: { inventory: view } as unknown as AgentView,
-    streams,
+    tokenRemedy: 'Ask the test.',
+    answer: (request, response) => answerApi(answers, request, response),
     log: silentLogger,
   });
   return Object.assign(shown, {

@@ -50,7 +50,7 @@ test('the page is in the bundle, as one script and without types', () => {
   const holding = chunks.filter((text) => text.includes('<title>Berth</title>'));
   assert.equal(holding.length, 1);
   const line = holding[0]?.split('\n').find((text) => text.includes('<title>Berth</title>')) ?? '';
-  for (const path of ['"/"', '"/main.ts"', '"/page.css"', '"/icon.svg"']) assert.ok(line.includes(path), path);
+  for (const path of ['"/"', '"/node.ts"', '"/page.css"', '"/icon.svg"']) assert.ok(line.includes(path), path);
   assert.equal(/import type|from '\.\//.test(line), false);
 });
 

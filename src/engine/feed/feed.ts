@@ -1,16 +1,17 @@
 /**
- * The live document for those who watch. It is made when somebody watches and something changed,
- * once for a burst of changes and for all watchers together; nobody watching costs nothing.
+ * A live document for those who watch. It is made when somebody watches and something changed,
+ * once for a burst of changes and for all watchers together; nobody watching costs nothing. The
+ * agent's is its node; the dashboard's is the cluster (`src/engine/cluster`).
  */
 import { type Clock, systemClock } from '../clock.ts';
 import type { Logger } from '../logger.ts';
 import type { InventoryView } from '../view.ts';
 import { type FeedDocument, feedChange, feedDocument } from './document.ts';
 
-export interface FeedOptions {
-  /** The newest view; called once for each burst. */
-  readonly view: () => InventoryView;
-  /** Calls back for whatever may change the view; answers the function that ends it. */
+export interface FeedOptions<Document> {
+  /** The newest document: `previous` itself when nothing differs. Called once for each burst. */
+  readonly make: (previous: Document | undefined) => Document;
+  /** Calls back for whatever may change the document; answers the function that ends it. */
   readonly changes: readonly ((listener: () => void) => () => void)[];
   readonly log: Logger;
   readonly clock?: Clock;
@@ -18,31 +19,44 @@ export interface FeedOptions {
   readonly coalesceMs?: number;
 }
 
-/** Made by {@link createFeed}. */
-export interface Feed {
+/** Made by {@link createFeed} or {@link createNodeFeed}. */
+export interface Feed<Document> {
   /** The newest document. */
-  current(): FeedDocument;
+  current(): Document;
   /** Resolves with a document that is not `known`, or with `undefined` when the signal aborts. */
-  next(known: FeedDocument, signal: AbortSignal): Promise<FeedDocument | undefined>;
+  next(known: Document, signal: AbortSignal): Promise<Document | undefined>;
   /** Ends the subscriptions; watchers that wait are left to their signals. */
   stop(): void;
 }
 
+/** Of a node, from its newest view. */
+export function createNodeFeed(
+  options: Omit<FeedOptions<FeedDocument>, 'make'> & { readonly view: () => InventoryView },
+): Feed<FeedDocument> {
+  const { view, ...rest } = options;
+  return createFeed({
+    ...rest,
+    make: (previous) => {
+      const now = feedDocument(view(), previous);
+      // Many changes are none to those who watch.
+      return previous !== undefined && feedChange(previous, now) === undefined ? previous : now;
+    },
+  });
+}
+
 /** Subscribes at once, and makes its first document when it is asked for. */
-export function createFeed(options: FeedOptions): Feed {
-  const { changes, clock = systemClock, coalesceMs = 50, log, view } = options;
+export function createFeed<Document>(options: FeedOptions<Document>): Feed<Document> {
+  const { changes, clock = systemClock, coalesceMs = 50, log, make } = options;
   const waiting = new Set<() => void>();
   const stopped = new AbortController();
-  let document: FeedDocument | undefined;
+  let document: Document | undefined;
   let isDirty = false;
   let isGathering = false;
 
-  const current = (): FeedDocument => {
+  const current = (): Document => {
     if (document === undefined || isDirty) {
       isDirty = false;
-      const now = feedDocument(view(), document);
-      // Many changes are none to those who watch.
-      if (document === undefined || feedChange(document, now) !== undefined) document = now;
+      document = make(document);
     }
     return document;
   };
