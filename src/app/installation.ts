@@ -12,8 +12,11 @@ import { install, remove } from '../engine/installation/index.ts';
 import { openCniFolder } from '../linux/files/cni-folder.ts';
 import { errnoOf, ioError } from '../linux/files/io-error.ts';
 import { placeFile } from '../linux/files/place-file.ts';
+import { markRemoval, type RemovalMark } from '../linux/files/removal-mark.ts';
 
 const IDLE_POLL_MS = 1000;
+/** A shim that was started before its file went has reached the agent by then. */
+const LATE_ADDS_MS = 1000;
 
 /** `programFolder` is that of the program that runs: `dist` of a release, `src` of a checkout. */
 export function shimOf(programFolder: string): string {
@@ -34,15 +37,19 @@ export function createInstaller(defaultShim: string): Installer {
     uninstall: async ({ cniBinDir, runDir, shim = defaultShim }, { names, onWait }) => {
       for (;;) {
         const folder = await openCniFolder(cniBinDir, shim);
+        const live = (): Promise<number> => countRecords(join(runDir, 'attachments'));
+        let mark: RemovalMark | undefined;
         try {
-          return await remove(folder, {
-            ...(names === undefined ? {} : { names }),
-            liveAttachments: () => countRecords(join(runDir, 'attachments')),
-          });
+          // From here on no ADD succeeds. Not while pods are attached: one that waits for their end may take hours.
+          if ((await live()) === 0) mark = await markRemoval(runDir);
+          const report = await remove(folder, { ...(names === undefined ? {} : { names }), liveAttachments: live });
+          if (report.names.length > 0) await delay(LATE_ADDS_MS);
+          return report;
         } catch (error) {
           const isLive = error instanceof BerthError && error.reason === 'attachments-live';
           if (!isLive || onWait === undefined) throw error;
         } finally {
+          mark?.release();
           await folder.close();
         }
         // The folder is free while this waits: an upgrade in between is no harm.

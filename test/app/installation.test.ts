@@ -1,5 +1,6 @@
 /** The shim under the agent's care, and a removal that waits, in real folders. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   mkdirSync,
   mkdtempSync,
@@ -16,6 +17,7 @@ import { createInstaller } from '../../src/app/installation.ts';
 import { type KeptShim, keepShim } from '../../src/app/kept-shim.ts';
 import { BerthError } from '../../src/engine/errors.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
+import { isRemovalUnderWay } from '../../src/linux/files/removal-mark.ts';
 import { buildShim, temporaryFolder } from '../shim/built-shim.ts';
 import { eventually } from '../standins/eventually.ts';
 
@@ -83,6 +85,7 @@ test('a removal waits for the last attachment when it is told to, and refuses wh
     onWait: (live) => {
       waits.push(live);
       isShim('sriov');
+      assert.equal(isRemovalUnderWay(options().runDir), false, 'pods may come while it waits');
       rmSync(record);
     },
   });
@@ -93,6 +96,32 @@ test('a removal waits for the last attachment when it is told to, and refuses wh
   ]);
   assert.deepEqual(readdirSync(join(folder, 'bin')), ['sriov']);
 });
+
+test('from the look for attachments until late shims have answered no ADD may begin', async () => {
+  await installer.install(options(), ['sriov']);
+  let isOver = false;
+  const removing = installer.uninstall(options(), {}).finally(() => {
+    isOver = true;
+  });
+  await soon('the shim to be gone', () => assert.deepEqual(readdirSync(join(folder, 'bin')), []));
+  assert.deepEqual([isRemovalUnderWay(options().runDir), isOver], [true, false]);
+  await removing;
+  assert.equal(isRemovalUnderWay(options().runDir), false);
+});
+
+for (const words of [['uninstall'], ['install', '--remove']]) {
+  test(`berth ${words.join(' ')} removes every name, whatever the container is told to install under`, () => {
+    const berth = (...command: readonly string[]): string =>
+      execFileSync(join(import.meta.dirname, '../../bin/berth'), [...command, '--cni-bin-dir', join(folder, 'bin')], {
+        encoding: 'utf8',
+        env: { ...process.env, BERTH_INSTALL_AS: 'macvlan' },
+      });
+    berth('install', '--shim', shim);
+    assert.deepEqual(readdirSync(join(folder, 'bin')).sort(), ['berth', 'macvlan']);
+    berth(...words, '--run-dir', join(folder, 'run'), '--shim', shim);
+    assert.deepEqual(readdirSync(join(folder, 'bin')), []);
+  });
+}
 
 test('a configuration is put in place whole, and an unreadable one changes nothing', async () => {
   const [from, to] = [join(folder, 'mine.yaml'), join(folder, 'etc', 'config.yaml')];

@@ -59,6 +59,7 @@ export interface PodNode {
   /** Slots whose ids do not tell their uplinks. */
   readonly slots: Map<string, { uplink: string; mode?: MacvlanMode }>;
   policy: DevicePolicy | undefined;
+  isShimBeingRemoved: boolean;
   bootId: string;
   /** Drops the engine as `kill -9` does, and starts another on what it left. */
   restart(): AttachmentEngine;
@@ -134,6 +135,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       inventory: () => node.inventory ?? EMPTY_INVENTORY,
       slotNamed: (id) => node.slots.get(id),
       policy: { admit: (use) => node.policy?.admit(use) },
+      isShimBeingRemoved: () => node.isShimBeingRemoved,
       clock,
       log: silentLogger,
       bootId: node.bootId,
@@ -160,6 +162,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
     inventory: undefined,
     slots: new Map(),
     policy: undefined,
+    isShimBeingRemoved: false,
     bootId: 'boot-1',
     restart: () => {
       kernel.intercept(undefined);

@@ -19,6 +19,8 @@ export interface AttachmentContext extends LinkContext, AddressingContext {
   readonly observer: OperationObserver | undefined;
   /** Whether a pool of ours offers the device to pods. */
   readonly offers: (device: string) => boolean;
+  /** Whether the program that a DEL would come through is being taken away. */
+  readonly isShimBeingRemoved: () => boolean;
   /** What happens to an ADD whose device kubelet did not give to the pod; as it is configured now. */
   readonly allocation: () => AllocationMode;
   /** Taken in this order: an attachment's lock, its device's lock, then (inside addressing) the network's. */

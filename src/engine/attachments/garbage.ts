@@ -6,6 +6,7 @@
 import { toBerthError } from '../errors.ts';
 import { release } from '../ipam/index.ts';
 import type { AttachmentContext } from './context.ts';
+import { foreignAddresses } from './foreign-addresses.ts';
 import type { PodIdentity } from './model.ts';
 import { adoptSriovCni } from './peers/sriov-cni.ts';
 import type { AttachmentRecord } from './record.ts';
@@ -41,12 +42,15 @@ export interface GarbageReport {
 export async function collectGarbage(context: AttachmentContext, dryRun: boolean): Promise<GarbageReport> {
   // Records of what another plugin left change nothing; whatever of it is garbage is found below.
   if (!dryRun) await adoptSriovCni(context);
+  // Before anything is collected: they are looked for where Berth has attachments.
+  const foreign = await foreignAddresses(context);
   const records = context.records.all();
   const found = await Promise.all(records.map((record) => lookAt(context, record, dryRun)));
   const items = [
     ...found.filter((item) => item !== undefined),
     ...context.records.unreadable().map(({ name, problem }) => keep(name, `its record cannot be used: ${problem}`)),
     ...(await earlierBoots(context, dryRun)),
+    ...foreign,
   ];
   return { dryRun, living: found.length - found.filter((item) => item !== undefined).length, items };
 }

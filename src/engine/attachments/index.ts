@@ -41,6 +41,8 @@ export interface AttachmentOptions {
   readonly observer?: OperationObserver;
   /** Whether a pool of ours offers the device to pods; none does when absent. */
   readonly offers?: (device: string) => boolean;
+  /** Asked once for each ADD, after its record is written: the shim is being taken away, so nothing may begin. */
+  readonly isShimBeingRemoved?: () => boolean;
   /** What happens to an ADD whose device kubelet did not give to the pod; `enforce` when absent. */
   readonly allocation?: () => AllocationMode;
   /** The inventory as it is now, for uplinks that are chosen by what they are. */
@@ -84,6 +86,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     policy: options.policy,
     observer: options.observer,
     offers: options.offers ?? (() => false),
+    isShimBeingRemoved: options.isShimBeingRemoved ?? (() => false),
     allocation: options.allocation ?? (() => 'enforce'),
     inventory: options.inventory,
     slotNamed: options.slotNamed,

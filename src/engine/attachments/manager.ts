@@ -168,6 +168,7 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
           nsid,
         );
         records.put(record);
+        this.#requireShim();
         lap('prepare');
         addressing = await this.#reserve(record, request, signal);
         lap('addresses');
@@ -216,6 +217,17 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
       cause: 'same-key',
       given: request.sandbox,
       ...placeOf(operation),
+    });
+  }
+
+  /** After the record is written, which whoever removes the shim looks for: one of the two sees the other. */
+  #requireShim(): void {
+    if (!this.#context.isShimBeingRemoved()) return;
+    throw new BerthError({
+      code: 'Busy',
+      reason: 'shim-being-removed',
+      message: "Berth's CNI program is being removed from this node, so nothing new is attached",
+      remedy: 'The runtime tries again; afterwards the name belongs to the plugin that had it before, or to none.',
     });
   }
 

@@ -75,6 +75,23 @@ test('a run does it, says what failed, and leaves the living and the unknown alo
   await node.engine.stop();
 });
 
+test('addresses that another plugin reserved in a network of ours are shown and stay', async () => {
+  const node = createPodNode();
+  await node.attach('c1', macvlan());
+  const ours = node.reservations.folder(`${DATA_DIR}/net-a`);
+  ours.reserve('10.1.0.77', 'of-the-go-plugin\r\nnet1');
+  ours.reserve('10.1.0.78', '');
+  node.reservations.folder(`${DATA_DIR}/cbr0`).reserve('10.244.0.5', 'default-network\r\neth0');
+  for (const dryRun of [true, false]) {
+    const { items, living } = await node.engine.collectGarbage(dryRun);
+    assert.equal(shown(items), [['of-the-go-plugin@net1', 'keep']]);
+    assert.is(living, 1);
+    const folder = `${DATA_DIR}/net-a`;
+    assert.match(items[0]?.why ?? '', `flock ${folder}/lock rm ${folder}/10.1.0.77`);
+  }
+  assert.equal(ours.list().get('10.1.0.77'), 'of-the-go-plugin\r\nnet1');
+});
+
 test('an ADD that is under way is nobody’s garbage', async () => {
   const node = createPodNode();
   const reached = Promise.withResolvers<void>();

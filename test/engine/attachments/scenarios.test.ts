@@ -518,6 +518,23 @@ test('a record of a newer version is kept, reported, and its DEL refused', async
   assert.is(node.records.files.size, 1);
 });
 
+test('while the shim is being removed an ADD is refused for now and leaves nothing, and a DEL works', async () => {
+  const node = createPodNode();
+  await node.attach('old', macvlan());
+  node.isShimBeingRemoved = true;
+  for (const link of [macvlan(), vf(node.device(0), { vlan: 12 })]) {
+    assert.is(await reasonOf(node.attach('new', link)), 'shim-being-removed');
+    assert.equal(
+      node.engine.list().map(({ containerId }) => containerId),
+      ['old'],
+    );
+  }
+  await node.detach('old');
+  assert.equal(node.engine.list(), []);
+  node.isShimBeingRemoved = false;
+  await node.attach('new', macvlan());
+});
+
 test('CHECK accepts what ADD made and names what somebody changed', async () => {
   const node = createPodNode();
   const device = node.device(0);
