@@ -4,10 +4,12 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { type BerthError, toBerthError } from '../engine/errors.ts';
+import { addAgentOptions } from './agent-options.ts';
 import { attachmentsCommand, statusCommand } from './commands.ts';
+import { examplesText } from './examples.ts';
 import { explainCommand } from './explain.ts';
 import { gcCommand } from './gc.ts';
-import { addInstallCommands, namesOf } from './install.ts';
+import { addInstallCommands } from './install.ts';
 import { captureCommand, inventoryCommand } from './inventory.ts';
 import { inventoryDiffCommand } from './inventory-diff.ts';
 import { lintCommand } from './lint.ts';
@@ -15,9 +17,14 @@ import { pageCommand } from './page.ts';
 import { planCommand } from './plan.ts';
 import type { AgentOptions, ProgramDeps } from './port.ts';
 import { topologyCommand } from './topology/command.ts';
+import { readVariables } from './variables.ts';
 import { watchCommand } from './watch/command.ts';
 
 const RUN_DIR = '/run/berth';
+
+const PROGRAM_NOTES = `
+Data goes to stdout, words about it to stderr. Exit status: 0, 1 for a failure, 2 for wrong usage.
+berth help COMMAND shows the options of a command and examples.`;
 
 /** Parses `argv` (without node and script) and runs one command; resolves with the exit status. */
 export async function runProgram(argv: readonly string[], deps: ProgramDeps): Promise<number> {
@@ -39,99 +46,32 @@ export async function runProgram(argv: readonly string[], deps: ProgramDeps): Pr
 function describe(error: BerthError): string {
   const kernel = error.extack === undefined ? '' : ` (kernel: ${error.extack})`;
   const remedy = error.remedy === undefined ? '' : `\n  ${error.remedy}`;
+  const page = `\n  See docs/troubleshooting.md#${error.reason}`;
   const trace = error.code === 'Internal' && error.stack !== undefined ? `\n${error.stack}` : '';
-  return `berth: ${error.message}${kernel} [${error.reason}]${remedy}${trace}\n`;
+  return `berth: ${error.message}${kernel} [${error.reason}]${remedy}${page}${trace}\n`;
 }
 
-function buildProgram(deps: ProgramDeps, done: (status: number) => void): Command {
+/** The whole command line; `done` is told the exit status of the command that ran. */
+export function buildProgram(deps: ProgramDeps, done: (status: number) => void): Command {
   const program = new Command('berth')
     .description('Puts SR-IOV virtual functions, macvlan and ipvlan links into pods, and shows what a node has.')
     .version(deps.version)
     .exitOverride()
     .configureOutput({ writeOut: (text) => deps.output.out(text), writeErr: (text) => deps.output.err(text) })
-    .showHelpAfterError('(berth help lists the commands)');
+    .showHelpAfterError('(berth help lists the commands)')
+    .addHelpText('after', PROGRAM_NOTES)
+    .hook('preAction', (_, command) => readVariables(command));
   const run =
     <T extends unknown[]>(body: (...args: T) => Promise<number>) =>
     async (...args: T) =>
       done(await body(...args));
 
-  program
-    .command('agent')
-    .description('run the agent: device plugin, CNI and inventory of this node')
-    .addOption(
-      new Option('--config <file>', 'pools and settings (/etc/berth/config.yaml, if it exists)').env('BERTH_CONFIG'),
-    )
-    .addOption(new Option('--run-dir <dir>', 'sockets and records (/run/berth)').env('BERTH_RUN_DIR'))
-    .addOption(new Option('--state-dir <dir>', 'what survives a reboot (/var/lib/berth)').env('BERTH_STATE_DIR'))
-    .addOption(new Option('--kubelet-dir <dir>', "kubelet's root (/var/lib/kubelet)").env('BERTH_KUBELET_DIR'))
-    .addOption(
-      new Option('--device-info-dir <dir>', 'device-info files for Multus (/var/run/k8s.cni.cncf.io/devinfo)').env(
-        'BERTH_DEVICE_INFO_DIR',
-      ),
-    )
-    .addOption(
-      new Option('--use-cdi', 'give device nodes by the Container Device Interface, as the file may say').env(
-        'BERTH_USE_CDI',
-      ),
-    )
-    .addOption(new Option('--cdi-dir <dir>', 'CDI specifications (/var/run/cdi)').env('BERTH_CDI_DIR'))
-    .addOption(
-      new Option('--resource-prefix <domain>', "first part of resource names, before the file's own default").env(
-        'BERTH_RESOURCE_PREFIX',
-      ),
-    )
-    .addOption(
-      new Option('--page-listen <address>', 'address and port of the page (127.0.0.1:9474), or off').env(
-        'BERTH_PAGE_LISTEN',
-      ),
-    )
-    .addOption(new Option('--node-name <name>', 'name of this node (the host name)').env('NODE_NAME'))
-    .addOption(
-      new Option('--proc-root <dir>', 'where sys/net of /proc is writable, if it is not in /proc').env(
-        'BERTH_PROC_ROOT',
-      ),
-    )
-    .addOption(
-      new Option('--listen <host:port>', 'serve /healthz, /readyz and /metrics there (over HTTP, without secrets)').env(
-        'BERTH_LISTEN',
-      ),
-    )
-    .addOption(
-      new Option(
-        '--install-into <dir>',
-        "keep the CNI shim in the runtime's plugin folder (as berth install does)",
-      ).env('BERTH_INSTALL_INTO'),
-    )
-    .addOption(
-      new Option('--install-as <names>', 'with --install-into: also under these names (comma-separated)')
-        .env('BERTH_INSTALL_AS')
-        .argParser(namesOf),
-    )
-    .addOption(
-      new Option('--publish-inventory', "keep the node's NodeNetworkInventory in the cluster").env(
-        'BERTH_PUBLISH_INVENTORY',
-      ),
-    )
-    .addOption(
-      new Option('--publish-events', 'events on the node and on pods for what goes wrong').env('BERTH_PUBLISH_EVENTS'),
-    )
-    .addOption(new Option('--label-node', 'facts of the NICs as labels of the node').env('BERTH_LABEL_NODE'))
-    .addOption(
-      new Option('--remove-startup-taint', 'take berth.dev/agent-not-ready off the node when the agent serves').env(
-        'BERTH_REMOVE_STARTUP_TAINT',
-      ),
-    )
-    .addOption(
-      new Option('--kubeconfig <file>', "for these, instead of the pod's service account").env('BERTH_KUBECONFIG'),
-    )
-    .addOption(
-      new Option('--log-level <level>', 'least important line that is logged')
-        .env('BERTH_LOG_LEVEL')
-        .choices(['debug', 'info', 'warn', 'error'])
-        .default('info'),
-    )
-    .action(run((options: AgentOptions) => deps.runAgent(options)));
+  program.commandsGroup('Run:');
+  addAgentOptions(
+    program.command('agent').description('run the agent: device plugin, CNI and inventory of this node'),
+  ).action(run((options: AgentOptions) => deps.runAgent(options)));
 
+  program.commandsGroup('See what the node has:');
   const inventory = program
     .command('inventory')
     .description('list NICs, virtual functions and uplinks, who has them, and what is wrong with them')
@@ -141,7 +81,9 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .addOption(runDirOption())
     .action(run(inventoryCommand(deps)));
   inventory
-    .command('diff <before> <after>')
+    .command('diff')
+    .argument('<before>', 'a file of berth inventory -o json or yaml, or a captured tree')
+    .argument('<after>', 'the same, of later')
     .description('compare two saved inventories (JSON or YAML) or captured trees')
     .addOption(formatOption(['text', 'json']))
     .option('--exit-code', 'exit with 1 when something differs')
@@ -168,13 +110,19 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .action(run(pageCommand(deps)));
 
   program
-    .command('capture <directory>')
+    .command('capture')
+    .argument('<directory>', 'where to; new or empty')
     .description('write what is read of this node as a tree of files, for --root')
     .addOption(rootOption())
     .action(run(captureCommand(deps)));
 
+  program.commandsGroup('Configure:');
   program
-    .command('explain <device>')
+    .command('explain')
+    .argument(
+      '<device>',
+      'interface or alternative name, PCI or hardware address, PF#VF, serial number, or a slot such as eth0-3',
+    )
     .description("tell for one device, by any name it has, each pool's verdict")
     .option('-f, --file <file>', 'a configuration to judge by, instead of the running one')
     .addOption(prefixOption())
@@ -203,6 +151,7 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .addOption(formatOption(['text', 'json']))
     .action(run(lintCommand(deps)));
 
+  program.commandsGroup('See what the agent does:');
   program
     .command('attachments')
     .description('list what is in which pod')
@@ -225,8 +174,18 @@ function buildProgram(deps: ProgramDeps, done: (status: number) => void): Comman
     .addOption(runDirOption())
     .action(run(statusCommand(deps)));
 
+  program.commandsGroup('Install:');
   addInstallCommands(program, deps, done);
+  addExamples(program, '');
   return program;
+}
+
+function addExamples(command: Command, words: string): void {
+  for (const inner of command.commands) {
+    const name = words === '' ? inner.name() : `${words} ${inner.name()}`;
+    inner.addHelpText('after', examplesText(name));
+    addExamples(inner, name);
+  }
 }
 
 function runDirOption(): Option {

@@ -253,7 +253,7 @@ test('a failure prints what, why and what to do on stderr, and nothing on stdout
   const { exit, out, err } = await run(['status'], { agent: away });
   assert.equal(exit, 1);
   assert.equal(out, '');
-  assert.equal(err, 'berth: no agent answers [agent-away]\n  Start it.\n');
+  assert.equal(err, 'berth: no agent answers [agent-away]\n  Start it.\n  See docs/troubleshooting.md#agent-away\n');
 });
 
 for (const argv of [

@@ -1,0 +1,100 @@
+/** What `--help` says of each command, and variables of options. */
+import assert from 'node:assert/strict';
+import type { Command } from 'commander';
+import { test } from 'uvu';
+import { EXAMPLES } from '../../src/cli/examples.ts';
+import type { AgentOptions, ProgramDeps } from '../../src/cli/port.ts';
+import { buildProgram, runProgram } from '../../src/cli/program.ts';
+
+test('the help of every command says what it is for, what each argument and option is, and shows an example', () => {
+  const visit = (command: Command, words: string): void => {
+    for (const inner of command.commands) {
+      const name = `${words}${inner.name()}`;
+      assert.match(inner.description(), /^[a-z]/, name);
+      for (const { description } of [...inner.registeredArguments, ...inner.options]) assert.notEqual(description, '');
+      const [example] = EXAMPLES[name] ?? [];
+      assert.ok(example?.line.startsWith(`berth ${name}`), name);
+      visit(inner, `${name} `);
+    }
+  };
+  const program = buildProgram(
+    depsOf(() => undefined),
+    () => undefined,
+  );
+  assert.ok(program.commands.length > 12);
+  visit(program, '');
+});
+
+test('no example is of a command that is not there', async () => {
+  for (const name of Object.keys(EXAMPLES)) {
+    const { exit, out } = await run([...name.split(' '), '--help']);
+    assert.equal(exit, 0);
+    assert.ok(out.includes(`$ ${EXAMPLES[name]?.[0]?.line}`), name);
+  }
+});
+
+for (const [text, expected] of [
+  ['true', { useCdi: true }],
+  ['1', { useCdi: true }],
+  ['Yes', { useCdi: true }],
+  ['false', {}],
+  ['0', {}],
+  ['', {}],
+] as const) {
+  test(`the variable of a switch with the value ${JSON.stringify(text)}`, async () => {
+    const { agentOptions } = await withVariable('BERTH_USE_CDI', text, () => run(['agent']));
+    assert.deepEqual(agentOptions, { ...expected, logLevel: 'info' });
+  });
+}
+
+test('a switch is not switched by a text that is neither true nor false', async () => {
+  const { agentOptions, err, exit } = await withVariable('BERTH_USE_CDI', 'maybe', () => run(['agent']));
+  assert.deepEqual([agentOptions, exit], [undefined, 2]);
+  assert.match(err, /^error: BERTH_USE_CDI is "maybe", and has to be true or false/);
+});
+
+test('an empty variable says nothing, and an option comes before its variable', async () => {
+  const empty = await withVariable('BERTH_CONFIG', '', () => run(['agent']));
+  assert.deepEqual(empty.agentOptions, { logLevel: 'info' });
+  const both = await withVariable('BERTH_CONFIG', '/a', () => run(['agent', '--config', '/b']));
+  assert.deepEqual(both.agentOptions, { config: '/b', logLevel: 'info' });
+});
+
+test.run();
+
+async function run(argv: readonly string[]) {
+  const told = { out: '', err: '' };
+  let agentOptions: AgentOptions | undefined;
+  const deps = {
+    ...depsOf((stream, text) => {
+      told[stream] += text;
+    }),
+    runAgent: (options: AgentOptions) => {
+      agentOptions = options;
+      return Promise.resolve(0);
+    },
+  };
+  return { exit: await runProgram(argv, deps), ...told, agentOptions };
+}
+
+/** Help needs nothing else of a program's surroundings. */
+function depsOf(print: (stream: 'out' | 'err', text: string) => void): ProgramDeps {
+  const output = {
+    out: (text: string) => print('out', text),
+    err: (text: string) => print('err', text),
+    color: false,
+    now: () => new Date(),
+  };
+  return { version: '1.2.3', output } as unknown as ProgramDeps;
+}
+
+async function withVariable<T>(name: string, value: string, body: () => Promise<T>): Promise<T> {
+  const before = process.env[name];
+  process.env[name] = value;
+  try {
+    return await body();
+  } finally {
+    if (before === undefined) delete process.env[name];
+    else process.env[name] = before;
+  }
+}
