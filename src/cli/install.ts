@@ -39,7 +39,11 @@ export function addInstallCommands(program: Command, deps: ProgramDeps, done: (s
     .command('install')
     .description("put the CNI shim into the runtime's plugin folder, and a configuration in place")
     .addOption(binDirOption())
-    .addOption(asOption('also under the names of plugins that it stands in for; their programs are kept'))
+    .addOption(
+      asOption('also under the names of plugins that it stands in for; their programs are kept').env(
+        'BERTH_INSTALL_AS',
+      ),
+    )
     .addOption(shimOption())
     .option('--config <file>', 'a configuration for the agent, which is checked and put in place')
     .addOption(configPathOption())
@@ -47,9 +51,12 @@ export function addInstallCommands(program: Command, deps: ProgramDeps, done: (s
     .option('--when-idle', 'with --remove: wait until no pod is attached')
     .addOption(runDirOption())
     .addOption(formatOption())
-    .action(async (options: InstallOptions) =>
-      done(await (options.remove === true ? uninstall : install)(deps, options)),
-    );
+    .action(async (options: InstallOptions, command: Command) => {
+      if (options.remove !== true) return done(await install(deps, options));
+      // What the agent's container is to install under is no wish to remove these names only.
+      const as = command.getOptionValueSource('as') === 'env' ? [] : options.as;
+      done(await uninstall(deps, { ...options, as }));
+    });
   program
     .command('uninstall')
     .description("remove the CNI shim and put other plugins' programs back; refuses while pods are attached")
@@ -120,7 +127,6 @@ function binDirOption(): Option {
 
 function asOption(description: string): Option {
   return new Option('--as <names>', `${description} (comma-separated)`)
-    .env('BERTH_INSTALL_AS')
     .argParser(namesOf)
     .default([] as readonly string[], 'none');
 }
