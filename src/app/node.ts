@@ -1,5 +1,5 @@
 /** Reading a node: live, or from a captured tree. For the agent, and for commands without one. */
-import { inventoryDocument } from '../cli/inventory-output.ts';
+import { inventoryDocument } from '../cli/inventory-document.ts';
 import type { CaptureReport, NodeAccess } from '../cli/port.ts';
 import {
   type Config,

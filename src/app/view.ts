@@ -6,13 +6,15 @@ import type { PodDevices } from '../engine/attachments/pod-devices.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
 import type { NodeReader } from '../engine/inventory/port.ts';
 import { inventoryView } from '../engine/inventory-view.ts';
+import { isScalableName } from '../engine/pools/holds.ts';
 import type { PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import type { Refusals, Tenancy } from '../engine/pools/tenancy.ts';
-import { asPciAddress, type PciAddress } from '../engine/values.ts';
+import { asPciAddress } from '../engine/values.ts';
 import {
   type AgentStatus,
   type AgentView,
+  type ByDevice,
   type ClusterStatus,
   type DeviceAllocation,
   type DeviceOwner,
@@ -58,7 +60,7 @@ export function createAgentView(parts: AgentParts): AgentView {
     explain: (name) => {
       const explanation = pools.explain(name);
       if (explanation === undefined) throw unknownDevice(name);
-      const owner = ownersOf(attachments.list())[explanation.device as PciAddress];
+      const owner = ownersOf(attachments.list())[explanation.device];
       return owner === undefined ? explanation : { ...explanation, owner };
     },
   };
@@ -69,12 +71,12 @@ async function allocationsOf(podDevices: Pick<PodDevices, 'holders'>): Promise<r
   return [...(holders ?? [])].flatMap(([device, list]) => list.map((holder) => ({ device, ...holder })));
 }
 
-function ownersOf(list: readonly AttachmentSummary[]): Readonly<Record<PciAddress, DeviceOwner>> {
+function ownersOf(list: readonly AttachmentSummary[]): ByDevice<DeviceOwner> {
   const entries = list.flatMap(({ device, pod, containerId, ifname, since }) => {
-    const address = asPciAddress(device);
-    if (address === undefined) return [];
+    const id = asPciAddress(device) ?? (isScalableName(device) ? device : undefined);
+    if (id === undefined) return [];
     const named = pod === undefined ? {} : { pod: `${pod.namespace}/${pod.name}` };
-    return [[address, { ...named, containerId, ifname, since }] as const];
+    return [[id, { ...named, containerId, ifname, since }] as const];
   });
   return Object.fromEntries(entries);
 }

@@ -1,7 +1,8 @@
 /** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
 import type { CountersView, InventoryView } from '../engine/view.ts';
 import { fromRunningAgent } from './commands.ts';
-import { inventoryDocument, renderCounters, renderInventory, renderUnread } from './inventory-output.ts';
+import { inventoryDocument } from './inventory-document.ts';
+import { renderCounters, renderInventory, renderUnread } from './inventory-output.ts';
 import type { Output, ProgramDeps } from './port.ts';
 import { printable } from './table.ts';
 
@@ -45,7 +46,7 @@ async function textOf(
     const { stringify } = await import('yaml');
     return stringify(inventoryDocument(view, counters), { aliasDuplicateObjects: false });
   }
-  const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color);
+  const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color, output.now());
   return counters === undefined ? table : `${table}\n${renderCounters(view, counters)}`;
 }
 

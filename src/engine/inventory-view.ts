@@ -3,10 +3,9 @@
  * its findings. Pure; the agent and the commands without one make it from what they have.
  */
 import { findingsOf } from './findings/index.ts';
-import type { Inventory, Nic, Vf } from './inventory/model.ts';
+import type { Inventory } from './inventory/model.ts';
 import type { Plan } from './pools/model.ts';
-import type { PciAddress } from './values.ts';
-import type { DeviceOwner, InventoryView } from './view.ts';
+import type { ByDevice, DeviceOwner, InventoryView } from './view.ts';
 
 /**
  * - `taken`: a pod has it.
@@ -17,30 +16,49 @@ import type { DeviceOwner, InventoryView } from './view.ts';
 export type DeviceState = 'taken' | 'broken' | 'free' | 'unused';
 
 /** Joins what the parts of the agent know. */
-export function inventoryView(
-  inventory: Inventory,
-  plan: Plan,
-  owners: Readonly<Record<PciAddress, DeviceOwner>>,
-): InventoryView {
-  const pools: Record<PciAddress, string> = {};
-  const unhealthy: Record<PciAddress, string> = {};
+export function inventoryView(inventory: Inventory, plan: Plan, owners: ByDevice<DeviceOwner>): InventoryView {
+  const pools: Record<string, string> = {};
+  const unhealthy: Record<string, string> = {};
   for (const { spec, devices } of plan.pools) {
-    for (const { pci, healthy, reason } of devices) {
-      if (pci === undefined) continue;
-      pools[pci] = spec.resource;
-      if (!healthy) unhealthy[pci] = reason ?? 'unknown';
+    for (const { id, pci, parent, healthy, reason } of devices) {
+      // Slots share an uplink, and are no devices of the inventory.
+      if (pci === undefined && parent === undefined) continue;
+      pools[id] = spec.resource;
+      if (!healthy) unhealthy[id] = reason ?? 'unknown';
     }
   }
   const unused = new Map(
-    plan.unused.flatMap(({ address, reasons }) => (address === undefined ? [] : [[address, reasons] as const])),
+    plan.unused.flatMap(({ address, scalable, reasons }) => {
+      const id = address ?? scalable;
+      return id === undefined ? [] : [[id, reasons] as const];
+    }),
   );
   const findings = findingsOf({ inventory, pools, owners, unused });
   return { inventory: { ...inventory, findings }, pools, owners, unhealthy };
 }
 
-/** How a NIC or VF stands; for a NIC whose VFs are offered instead, `unused`. */
-export function stateOf({ address }: Nic | Vf, { owners, pools, unhealthy = {} }: InventoryView): DeviceState {
-  if (owners[address] !== undefined) return 'taken';
-  if (unhealthy[address] !== undefined) return 'broken';
-  return pools[address] === undefined ? 'unused' : 'free';
+/** Who offers a device and who has it; what does not apply is absent. */
+export interface Standing {
+  readonly state: DeviceState;
+  readonly pool?: string;
+  /** Why it is unhealthy, which it may be in a pod as well. */
+  readonly problem?: string;
+  readonly owner?: DeviceOwner;
+}
+
+/** How a device stands, by PCI address or name of a scalable function. A NIC whose VFs are offered instead is `unused`. */
+export function standingOf(id: string, { owners, pools, unhealthy = {} }: InventoryView): Standing {
+  const [pool, problem, owner] = [pools[id], unhealthy[id], owners[id]];
+  return {
+    state: stateOf(pool, problem, owner),
+    ...(pool === undefined ? {} : { pool }),
+    ...(problem === undefined ? {} : { problem }),
+    ...(owner === undefined ? {} : { owner }),
+  };
+}
+
+function stateOf(pool: string | undefined, problem: string | undefined, owner: DeviceOwner | undefined): DeviceState {
+  if (owner !== undefined) return 'taken';
+  if (problem !== undefined) return 'broken';
+  return pool === undefined ? 'unused' : 'free';
 }

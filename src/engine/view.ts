@@ -91,12 +91,15 @@ export interface ResourceStatus {
 /** `berth inventory` of a node whose agent runs: who has what. */
 export interface InventoryView {
   readonly inventory: Inventory;
-  readonly owners: Readonly<Record<PciAddress, DeviceOwner>>;
-  /** Resource by PCI address. */
-  readonly pools: Readonly<Record<PciAddress, string>>;
+  readonly owners: ByDevice<DeviceOwner>;
+  /** Resource that offers the device. */
+  readonly pools: ByDevice<string>;
   /** Why an offered device is unhealthy; absent in answers of older agents. */
-  readonly unhealthy?: Readonly<Record<PciAddress, string>>;
+  readonly unhealthy?: ByDevice<string>;
 }
+
+/** By PCI address, or by the name of a scalable function (`mlx5_core.sf.4`): as kubelet knows devices. */
+export type ByDevice<T> = Readonly<Record<string, T>>;
 
 export interface DeviceOwner {
   /** `namespace/name`, when the runtime told. */

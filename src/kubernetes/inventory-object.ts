@@ -5,7 +5,7 @@
  */
 
 import type { Nic, Vf } from '../engine/inventory/model.ts';
-import { type DeviceState, stateOf } from '../engine/inventory-view.ts';
+import { type DeviceState, standingOf } from '../engine/inventory-view.ts';
 import type { AgentStatus, InventoryView, ResourceStatus } from '../engine/view.ts';
 import type { Condition } from './conditions.ts';
 
@@ -96,7 +96,7 @@ export function inventoryObject(
   conditions: readonly Condition[],
 ): NodeNetworkInventory {
   const { node, nics, findings } = view.inventory;
-  const states = [...nics, ...nics.flatMap(({ vfs }) => vfs)].map((device) => stateOf(device, view));
+  const states = [...nics, ...nics.flatMap(({ vfs }) => vfs)].map(({ address }) => standingOf(address, view).state);
   const counted = (state: DeviceState): number => states.filter((each) => each === state).length;
   return {
     apiVersion: `${INVENTORY_GROUP}/${INVENTORY_VERSION}`,
@@ -164,17 +164,17 @@ function nicEntry(nic: Nic, view: InventoryView): NicEntry {
 
 function deviceEntry(device: Nic | Vf, view: InventoryView): DeviceEntry {
   const { address } = device;
-  const owner = view.owners[address];
+  const { owner, pool, problem, state } = standingOf(address, view);
   return {
     address,
-    state: stateOf(device, view),
+    state,
     ...present({
       ifname: device.ifname,
       driver: device.driver,
-      resource: view.pools[address],
+      resource: pool,
       pod: owner?.pod,
       podIfname: owner?.ifname,
-      reason: view.unhealthy?.[address],
+      reason: problem,
     }),
   };
 }

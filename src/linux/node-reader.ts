@@ -99,7 +99,7 @@ class TreeReader implements NodeReader {
     );
     const virtual = await this.#virtual(scan, links, known);
     const node = await this.#node(scan);
-    const groupmates = await readGroupmates(scan, groupsOf(found.nics), new Set(functions.keys()));
+    const groupmates = await readGroupmates(scan, groupsOf([...found.nics, ...(found.accelerators ?? [])]), new Set(functions.keys()));
     this.#tree.forget();
     return await this.#named({
       node,

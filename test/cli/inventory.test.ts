@@ -2,16 +2,19 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { parse } from 'yaml';
 import { captureCommand, inventoryCommand } from '../../src/cli/inventory.ts';
-import { inventoryDocument, renderCounters, renderInventory } from '../../src/cli/inventory-output.ts';
+import { inventoryDocument } from '../../src/cli/inventory-document.ts';
+import { renderCounters, renderInventory } from '../../src/cli/inventory-output.ts';
 import type { ProgramDeps } from '../../src/cli/port.ts';
 import { BerthError } from '../../src/engine/errors.ts';
-import { parseMacAddress, parsePciAddress } from '../../src/engine/values.ts';
+import { parseIfName, parseMacAddress, parsePciAddress } from '../../src/engine/values.ts';
 import type { InventoryView } from '../../src/engine/view.ts';
-import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
+import { inventory, netdev, nic, vf, virtualLink } from '../engine/inventory/fixtures.ts';
 import { notAsked } from './no-installer.ts';
 import { noTerminal } from './no-terminal.ts';
 
 const HELD = parsePciAddress('0000:10:02.0');
+const MAC = parseMacAddress('02:00:00:00:00:fd');
+const NOW = new Date('2026-01-03T04:00:00Z');
 
 function view(more: Partial<InventoryView> = {}): InventoryView {
   return {
@@ -28,7 +31,7 @@ test('accelerators have a table of their own, and a list in JSON', () => {
   const fpga = { ...nic('0000:3b:00.0', netdev('eth9', 9)), class: '120000', driver: 'vfio-pci' };
   const { ifname: _ifname, netdev: _netdev, ...accelerator } = { ...fpga, vfs: [vf('0000:3b:00.0', 0)] };
   const shown = view({ inventory: inventory({ accelerators: [accelerator] }) });
-  const text = renderInventory(shown, 'table', false);
+  const text = renderInventory(shown, 'table', false, NOW);
   assert.match(text, /\nACCELERATOR +IFNAME .*\n0000:3b:00\.0 +- +vfio-pci .*\n {2}0000:3b:02\.0 /);
   assert.deepEqual(
     inventoryDocument(shown).accelerators?.map(({ address, vfs }) => [address, vfs.length]),
@@ -39,7 +42,7 @@ test('accelerators have a table of their own, and a list in JSON', () => {
 
 test('the table shows NICs with their VFs, who has them, and virtual links', () => {
   assert.equal(
-    renderInventory(view(), 'table', false),
+    renderInventory(view(), 'table', false, NOW),
     [
       'ADDRESS          IFNAME   DRIVER     STATE   NUMA   VFS   POOL           OWNER',
       '0000:10:00.0     eth0     i40e       up      -      2/8   -              -',
@@ -62,13 +65,13 @@ test('a table fits 100 columns, at the cost of the middle of long names', () => 
     driver: 'mlx5_core',
     numaNode: 1,
   });
-  const text = renderInventory(view({ inventory: inventory({ nics: [wide] }), owners }), 'table', false);
+  const text = renderInventory(view({ inventory: inventory({ nics: [wide] }), owners }), 'table', false, NOW);
   for (const line of text.split('\n')) assert.ok(line.length <= 100, `${line.length}: ${line}`);
   assert.match(text, /default\/.*….*x7z net1/);
 });
 
 test('without pools and owners there are no columns for them', () => {
-  assert.equal(renderInventory(view({ pools: {}, owners: {} }), 'table', false).includes('OWNER'), false);
+  assert.equal(renderInventory(view({ pools: {}, owners: {} }), 'table', false, NOW).includes('OWNER'), false);
 });
 
 test('the wide table leaves nothing out', () => {
@@ -109,7 +112,7 @@ test('the wide table leaves nothing out', () => {
       partNumber: 'P-77',
     },
   );
-  const text = renderInventory(view({ inventory: inventory({ nics: [facts] }) }), 'wide', false);
+  const text = renderInventory(view({ inventory: inventory({ nics: [facts] }) }), 'wide', false, NOW);
   for (const shown of [
     'alt0',
     '02:00:00:00:00:ff',
@@ -136,9 +139,56 @@ test('the wide table leaves nothing out', () => {
 });
 
 test('the wide table tells how each device stands, and since when a pod has it', () => {
-  const text = renderInventory(view(), 'wide', false);
-  assert.match(text, /taken +berth\.dev\/vf +default\/web-0 net1 +cccccccccccc +2026-01-01T00:00:00Z/);
+  const text = renderInventory(view(), 'wide', false, NOW);
+  assert.match(text, /taken +berth\.dev\/vf +default\/web-0 net1 +cccccccccccc +2d +-\n/);
   assert.match(text, /0000:10:02\.1.* unused +-/);
+});
+
+test('scalable functions stand below their NIC, and who offers and has them', () => {
+  const parent = parsePciAddress('0000:10:00.0');
+  const scalable = [
+    { name: 'mlx5_core.sf.2', sfnum: 88, parent, driver: 'mlx5_core.sf', ifname: parseIfName('enp1s88') },
+    { name: 'mlx5_core.sf.3', sfnum: 89, parent },
+  ];
+  const eth0 = nic(parent, netdev('eth0', 2), [], { scalable });
+  const owner = { pod: 'default/web-1', containerId: 'd', ifname: 'net1', since: '2026-01-03T03:00:00Z' };
+  const shown = view({
+    inventory: inventory({ nics: [eth0], virtual: [virtualLink('enp1s88', 9, 'sf', { mac: MAC })] }),
+    pools: { 'mlx5_core.sf.2': 'berth.dev/sf', 'mlx5_core.sf.3': 'berth.dev/sf' },
+    owners: { 'mlx5_core.sf.2': owner },
+    unhealthy: { 'mlx5_core.sf.3': 'it has no driver' },
+  });
+  const text = renderInventory(shown, 'wide', false, NOW);
+  assert.match(text, /\n {2}mlx5_core\.sf\.2 +enp1s88 +mlx5_core\.sf +up +- +sf 88 +- +02:00:00:00:00:fd .* 1h +-\n/);
+  assert.match(text, /\n {2}mlx5_core\.sf\.3 .* broken +berth\.dev\/sf +- +- +- +it has no driver\n/);
+  assert.deepEqual(
+    inventoryDocument(shown).nics[0]?.scalable?.map(({ name, state, pool, owner: who, problem }) => [
+      name,
+      state,
+      pool,
+      who?.pod,
+      problem,
+    ]),
+    [
+      ['mlx5_core.sf.2', 'taken', 'berth.dev/sf', 'default/web-1', undefined],
+      ['mlx5_core.sf.3', 'broken', 'berth.dev/sf', undefined, 'it has no driver'],
+    ],
+  );
+});
+
+test('who shares an IOMMU group is in the wide table and in the document', () => {
+  const mates = ['0000:00:1f.3', '0000:00:1f.4', '0000:00:1f.5'].map((address) => ({
+    address: parsePciAddress(address),
+    class: '040300',
+    iommuGroup: 7,
+  }));
+  const eth0 = nic('0000:10:00.0', netdev('eth0', 2), [], { iommuGroup: 7 });
+  const eth1 = nic('0000:11:00.0', netdev('eth1', 3), [], { iommuGroup: 8 });
+  const shown = view({ inventory: inventory({ nics: [eth0, eth1], groupmates: mates }) });
+  const text = renderInventory(shown, 'wide', false, NOW);
+  assert.match(text, /0000:10:00\.0 .* 7 +0000:00:1f\.3, 0000:00:1f\.4, 1 more /);
+  assert.match(text, /0000:11:00\.0 .* 8 +- /);
+  assert.deepEqual(inventoryDocument(shown).groupmates, mates);
 });
 
 test('findings stand below the tables, each with what to do', () => {
@@ -151,12 +201,12 @@ test('findings stand below the tables, each with what to do', () => {
     reference: 'docs/inventory.md#pf-down',
   } as const;
   const found = view({ inventory: inventory({ findings: [finding] }) });
-  const text = renderInventory(found, 'table', false);
+  const text = renderInventory(found, 'table', false, NOW);
   assert.ok(
     text.endsWith('\nFINDINGS (1)\nwarning pf-down: eth0? is down\n  Set it up. (docs/inventory.md#pf-down)\n'),
     text,
   );
-  assert.ok(renderInventory(found, 'table', true).includes('\u001b[33mwarning\u001b[0m pf-down'));
+  assert.ok(renderInventory(found, 'table', true, NOW).includes('\u001b[33mwarning\u001b[0m pf-down'));
 });
 
 test('counters stand in a table of their own and in the document, for VFs that have some', () => {
@@ -190,14 +240,15 @@ for (const [name, device, state] of [
       view({ inventory: inventory({ nics: [nic('0000:10:00.0', netdev('eth0', 2, device))] }) }),
       'table',
       false,
+      NOW,
     );
     assert.ok(text.includes(` ${state} `), text);
   });
 }
 
 test('colour marks the header and devices in pods, and is off unless asked for', () => {
-  const plain = renderInventory(view(), 'table', false);
-  const colored = renderInventory(view(), 'table', true);
+  const plain = renderInventory(view(), 'table', false, NOW);
+  const colored = renderInventory(view(), 'table', true, NOW);
   assert.equal(plain.includes('\u001b'), false);
   assert.ok(colored.includes('\u001b[36m  0000:10:02.0'));
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape sequences are what is taken out
@@ -209,7 +260,7 @@ test('control characters of names do not reach the terminal', () => {
     virtual: [],
     nics: [nic('0000:10:00.0', netdev('eth0', 2, {}), [], { driver: '\u001b[2J\nx' })],
   });
-  const text = renderInventory(view({ inventory: evil }), 'wide', false);
+  const text = renderInventory(view({ inventory: evil }), 'wide', false, NOW);
   assert.ok(text.includes('?[2J?x'));
 });
 
@@ -247,6 +298,7 @@ function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: 
     follow: async () => undefined,
     terminal: noTerminal,
     installer: notAsked,
+    runDashboard: async () => 0,
     runAgent: async () => 0,
   } as ProgramDeps;
   return { deps, out, err };

@@ -60,6 +60,27 @@ test('the text is a tree of what is on what, with runs of VFs', () => {
   );
 });
 
+test('scalable functions are drawn below their NIC, in the text and in the picture', () => {
+  const parent = parsePciAddress(PF);
+  const scalable = [
+    { name: 'mlx5_core.sf.2', sfnum: 88, parent, driver: 'mlx5_core.sf' },
+    { name: 'mlx5_core.sf.3', sfnum: 89, parent },
+  ];
+  const drawn = topologyOf({
+    inventory: inventory({ nics: [nic(PF, netdev('eth0', 2), [vf(PF, 0)], { scalable })], virtual: [] }),
+    pools: { 'mlx5_core.sf.2': 'berth.dev/sf' },
+    owners: { 'mlx5_core.sf.2': { pod: 'default/web-1', containerId: 'c', ifname: 'net1', since: '' } },
+  });
+  const text = renderTopologyText(drawn);
+  assert.match(text, / · 2 SFs\n/);
+  assert.match(text, /├─ VF 0 .*\n.*├─ SF 88 mlx5_core\.sf\.2 {2}taken by default\/web-1 as net1\n/);
+  assert.match(text, /└─ SF 89 mlx5_core\.sf\.3 {2}unused \(no driver\)\n$/);
+  const svg = renderTopologySvg(drawn);
+  assert.equal((svg.match(/<rect class="place (free|taken|broken|unused)"[^>]*><title>/g) ?? []).length, 3);
+  assert.match(svg, /<text [^>]*>SF 88 mlx5_core\.sf\.2 taken by default\/web-1 as net1<\/text>/);
+  assert.match(svg, /<desc id="description">[^<]*SF 89 mlx5_core\.sf\.3 unused/);
+});
+
 test('the picture needs nothing else, and says what it shows', () => {
   const svg = renderTopologySvg(topologyOf(view()));
   assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);

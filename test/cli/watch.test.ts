@@ -8,7 +8,7 @@ import { afterKey, FIRST_STATE, rowsOf, type WatchState } from '../../src/cli/wa
 import { BerthError } from '../../src/engine/errors.ts';
 import { type FeedDocument, feedDocument } from '../../src/engine/feed/document.ts';
 import { parsePciAddress } from '../../src/engine/values.ts';
-import { inventory } from '../engine/inventory/fixtures.ts';
+import { inventory, netdev, nic } from '../engine/inventory/fixtures.ts';
 import { noTerminal } from './no-terminal.ts';
 
 const HELD = parsePciAddress('0000:10:02.0');
@@ -39,6 +39,22 @@ test('keys are told apart, several in one chunk too, and unknown sequences are l
     keysIn('a\u001b[A\u001b[5~\u001b[1;5C\u001bOPö\u001b').map((key) => (key.kind === 'text' ? key.text : key.kind)),
     ['a', 'up', 'page-up', 'ö', 'escape'],
   );
+});
+
+test('scalable functions stand below their NIC, follow the pools and can be searched', () => {
+  const parent = parsePciAddress('0000:10:00.0');
+  const scalable = [{ name: 'mlx5_core.sf.2', sfnum: 88, parent, driver: 'mlx5_core.sf' }];
+  const view = { inventory: inventory({ nics: [nic(parent, netdev('eth0', 2), [], { scalable })] }), owners: {} };
+  const before = feedDocument({ ...view, pools: {} });
+  assert.equal(feedDocument({ ...view, pools: {} }, before).devices.get(parent), before.devices.get(parent));
+  const offered = feedDocument({ ...view, pools: { 'mlx5_core.sf.2': 'berth.dev/sf' } }, before);
+  const rows = (document: FeedDocument, filter = '') =>
+    rowsOf({ ...LIVE, document, filter }).map(({ address, ifname, pool, state }) => [address, ifname, state, pool]);
+  assert.deepEqual(rows(before), [
+    ['0000:10:00.0', 'eth0', 'unused', ''],
+    ['  mlx5_core.sf.2', 'sf 88', 'unused', ''],
+  ]);
+  assert.deepEqual(rows(offered, 'SF.2'), [['  mlx5_core.sf.2', 'sf 88', 'free', 'berth.dev/sf']]);
 });
 
 test('the screen has exactly the lines of the terminal, none wider than it', () => {

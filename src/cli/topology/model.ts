@@ -1,8 +1,10 @@
-/** The node as a tree to draw: NUMA nodes, PCIe roots, NICs and accelerators, runs of VFs that stand alike, pods. Pure. */
-
-import type { Nic, Vf, VirtualLink } from '../../engine/inventory/model.ts';
-import { type DeviceState, stateOf } from '../../engine/inventory-view.ts';
-import type { DeviceOwner, InventoryView } from '../../engine/view.ts';
+/**
+ * The node as a tree to draw: NUMA nodes, PCIe roots, NICs and accelerators, runs of VFs that stand
+ * alike, scalable functions, pods. Pure.
+ */
+import type { Nic, ScalableFunction, Vf, VirtualLink } from '../../engine/inventory/model.ts';
+import { type Standing, standingOf } from '../../engine/inventory-view.ts';
+import type { InventoryView } from '../../engine/view.ts';
 
 export interface Topology {
   readonly name: string;
@@ -21,16 +23,15 @@ export interface Socket {
 export interface DrawnNic {
   readonly nic: Nic;
   readonly runs: readonly VfRun[];
+  readonly scalable: readonly DrawnScalable[];
 }
 
+export type DrawnScalable = ScalableFunction & Standing;
+
 /** Consecutive VFs of which the same is to be said; one with an owner stands alone. */
-export interface VfRun {
+export interface VfRun extends Standing {
   readonly vfs: readonly Vf[];
-  readonly state: DeviceState;
-  readonly pool: string | undefined;
   readonly driver: string | undefined;
-  readonly problem: string | undefined;
-  readonly owner: DeviceOwner | undefined;
 }
 
 export function topologyOf(view: InventoryView): Topology {
@@ -42,7 +43,7 @@ export function topologyOf(view: InventoryView): Topology {
       numaNode,
       roots: [...Map.groupBy(members, (nic) => nic.pcieRoot)].map(([name, under]) => ({
         name,
-        nics: under.map((nic) => ({ nic, runs: runsOf(nic, view) })),
+        nics: under.map((nic) => drawnNic(nic, view)),
       })),
     }));
   const names = new Set(nics.flatMap((nic) => nic.ifname ?? []).map(String));
@@ -50,18 +51,16 @@ export function topologyOf(view: InventoryView): Topology {
   return { name: node.name, machine: node.machine, sockets, joins };
 }
 
+function drawnNic(nic: Nic, view: InventoryView): DrawnNic {
+  const scalable = (nic.scalable ?? []).map((sf) => ({ ...sf, ...standingOf(sf.name, view) }));
+  return { nic, runs: runsOf(nic, view), scalable };
+}
+
 function runsOf(nic: Nic, view: InventoryView): readonly VfRun[] {
   const runs: VfRun[] = [];
   for (const vf of nic.vfs) {
     const last = runs.at(-1);
-    const run: VfRun = {
-      vfs: [vf],
-      state: stateOf(vf, view),
-      pool: view.pools[vf.address],
-      driver: vf.driver,
-      problem: view.unhealthy?.[vf.address],
-      owner: view.owners[vf.address],
-    };
+    const run: VfRun = { vfs: [vf], driver: vf.driver, ...standingOf(vf.address, view) };
     if (last !== undefined && isAlike(last, run)) runs[runs.length - 1] = { ...last, vfs: [...last.vfs, vf] };
     else runs.push(run);
   }

@@ -2,9 +2,11 @@
  * `berth topology -o svg`: one picture that needs nothing else, in the colours of whoever looks at
  * it (light or dark), with a text for each thing for those who cannot see it.
  */
+
+import type { DeviceState } from '../../engine/inventory-view.ts';
 import { printable } from '../table.ts';
-import type { DrawnNic, Topology, VfRun } from './model.ts';
-import { nicText, runName, runText } from './words.ts';
+import type { DrawnNic, Topology } from './model.ts';
+import { nicText, runName, scalableName, standingText } from './words.ts';
 
 const WIDTH = 960;
 const PAD = 16;
@@ -71,21 +73,28 @@ function socketOf({ numaNode, roots }: Topology['sockets'][number]): Drawn {
 }
 
 function nicBox(drawn: DrawnNic): Drawn {
-  const { nic, runs } = drawn;
-  const count = nic.vfs.length;
-  const rows = Math.ceil(count / PER_ROW);
-  const owned = runs.filter((run) => run.owner !== undefined || run.state === 'broken');
+  const { nic, runs, scalable } = drawn;
+  const functions = [
+    ...runs.flatMap((run) =>
+      run.vfs.map((vf) => ({ state: run.state, what: `VF ${vf.index} ${vf.address}: ${standingText(run)}` })),
+    ),
+    ...scalable.map((sf) => ({ state: sf.state, what: `${scalableName(sf)}: ${standingText(sf)}` })),
+  ];
+  const rows = Math.ceil(functions.length / PER_ROW);
   let y = 2 * LINE + PAD / 2;
-  const places = runs
-    .flatMap((run) => run.vfs.map((vf) => ({ run, vf })))
-    .map(({ run, vf }, index) => {
-      const [x, row] = [index % PER_ROW, Math.floor(index / PER_ROW)];
-      return vfPlace(PAD + x * PLACE, y + row * PLACE, run, `VF ${vf.index} ${vf.address}: ${runText(run)}`);
-    });
+  const places = functions.map(({ state, what }, index) => {
+    const [x, row] = [index % PER_ROW, Math.floor(index / PER_ROW)];
+    return functionPlace(PAD + x * PLACE, y + row * PLACE, state, what);
+  });
   y += rows * PLACE + (rows === 0 ? 0 : PAD / 2);
-  const lines = owned.map((run) => {
+  const isTold = ({ state }: { readonly state: DeviceState }): boolean => state === 'taken' || state === 'broken';
+  const told = [
+    ...runs.filter(isTold).map((run) => `${runName(run)} ${standingText(run)}`),
+    ...scalable.filter(isTold).map((sf) => `${scalableName(sf)} ${standingText(sf)}`),
+  ];
+  const lines = told.map((line) => {
     y += LINE;
-    return text(PAD, y - 6, `${runName(run)} ${runText(run)}`);
+    return text(PAD, y - 6, line);
   });
   const height = y + PAD / 2;
   const width = WIDTH - 4 * PAD;
@@ -101,7 +110,7 @@ function nicBox(drawn: DrawnNic): Drawn {
   };
 }
 
-function vfPlace(x: number, y: number, { state }: VfRun, what: string): string {
+function functionPlace(x: number, y: number, state: DeviceState, what: string): string {
   const size = PLACE - 5;
   return `<rect class="place ${state}" x="${x}" y="${y}" width="${size}" height="${size}" rx="3"><title>${escaped(what)}</title></rect>`;
 }
@@ -119,8 +128,11 @@ function legend(): string {
 function described({ sockets }: Topology): string {
   const nics = sockets.flatMap((socket) => socket.roots.flatMap((root) => root.nics));
   const told = nics.map((drawn) => {
-    const runs = drawn.runs.map((run) => `${runName(run)} ${runText(run)}`).join('; ');
-    return `${drawn.nic.ifname ?? drawn.nic.address}: ${nicText(drawn)}${runs === '' ? '' : `; ${runs}`}.`;
+    const functions = [
+      ...drawn.runs.map((run) => `${runName(run)} ${standingText(run)}`),
+      ...drawn.scalable.map((sf) => `${scalableName(sf)} ${standingText(sf)}`),
+    ];
+    return `${[`${drawn.nic.ifname ?? drawn.nic.address}: ${nicText(drawn)}`, ...functions].join('; ')}.`;
   });
   return told.length === 0 ? 'No PCI network functions.' : told.join(' ');
 }

@@ -1,7 +1,7 @@
 /** `berth topology`: the node as a tree of lines. */
 import { printable } from '../table.ts';
 import type { DrawnNic, Topology } from './model.ts';
-import { nicText, runName, runText } from './words.ts';
+import { nicText, runName, scalableName, standingText } from './words.ts';
 
 interface Branch {
   readonly line: string;
@@ -22,11 +22,14 @@ export function renderTopologyText(topology: Topology): string {
 }
 
 function nicBranch(drawn: DrawnNic): Branch {
-  const { nic, runs } = drawn;
+  const { nic, runs, scalable } = drawn;
   const names = nic.ifname === undefined ? nic.address : `${nic.ifname} ${nic.address}`;
   return {
     line: `${names}  ${nicText(drawn)}`,
-    below: runs.map((run) => ({ line: `${runName(run)}  ${runText(run)}`, below: [] })),
+    below: [
+      ...runs.map((run) => ({ line: `${runName(run)}  ${standingText(run)}`, below: [] })),
+      ...scalable.map((sf) => ({ line: `${scalableName(sf)}  ${standingText(sf)}`, below: [] })),
+    ],
   };
 }
 

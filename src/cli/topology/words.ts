@@ -1,15 +1,16 @@
 /** What both drawings say of a NIC and of its VFs. */
 import type { Netdev, PcieLink } from '../../engine/inventory/model.ts';
-import { linkText } from '../inventory-output.ts';
-import type { DrawnNic, VfRun } from './model.ts';
+import { linkState, pcieLinkText } from '../link-words.ts';
+import type { DrawnNic, DrawnScalable, VfRun } from './model.ts';
 
 /** `igb · up 25G · 6 of 7 VFs · PCIe 16GT x8`. */
-export function nicText({ nic }: DrawnNic): string {
+export function nicText({ nic, scalable }: DrawnNic): string {
   return [
     nic.deviceName ?? nic.vendorName ?? `${nic.vendor}:${nic.device}`,
     nic.driver ?? 'no driver',
-    linkState(nic.netdev),
+    here(nic.netdev),
     nic.sriov === undefined ? '' : `${nic.sriov.numVfs} of ${nic.sriov.totalVfs} VFs`,
+    scalable.length === 0 ? '' : `${scalable.length} SF${scalable.length === 1 ? '' : 's'}`,
     pcie(nic.pcieNow, nic.pcieBest),
   ]
     .filter((part) => part !== '')
@@ -22,8 +23,13 @@ export function runName({ vfs }: VfRun): string {
   return first === last ? `VF ${first}` : `VFs ${first}-${last}`;
 }
 
+/** `SF 88 mlx5_core.sf.4`. */
+export function scalableName({ name, sfnum }: DrawnScalable): string {
+  return `SF ${sfnum} ${name}`;
+}
+
 /** `taken by default/web-0 as net1`, `free in berth.dev/vf`. */
-export function runText({ driver, owner, pool, problem, state }: VfRun): string {
+export function standingText({ driver, owner, pool, problem, state }: VfRun | DrawnScalable): string {
   if (owner !== undefined) {
     return `taken by ${owner.pod ?? `container ${owner.containerId.slice(0, 12)}`} as ${owner.ifname}`;
   }
@@ -31,15 +37,12 @@ export function runText({ driver, owner, pool, problem, state }: VfRun): string 
   return `${state} ${state === 'unused' ? `(${where})` : where}${problem === undefined ? '' : `: ${problem}`}`;
 }
 
-function linkState(netdev: Netdev | undefined): string {
-  if (netdev === undefined) return 'no interface here';
-  if (netdev.adminUp === false) return 'down';
-  if (netdev.carrier === false) return 'no carrier';
-  return netdev.speedMbps === undefined ? 'up' : `up ${netdev.speedMbps / 1000}G`;
+function here(netdev: Netdev | undefined): string {
+  return netdev === undefined ? 'no interface here' : linkState(netdev);
 }
 
 function pcie(now: PcieLink | undefined, best: PcieLink | undefined): string {
   if (now === undefined) return '';
   const isLess = (now.width ?? 0) < (best?.width ?? 0) || (now.gtps ?? 0) < (best?.gtps ?? 0);
-  return `PCIe ${linkText(now)}${isLess ? ` of ${linkText(best)}` : ''}`;
+  return `PCIe ${pcieLinkText(now)}${isLess ? ` of ${pcieLinkText(best)}` : ''}`;
 }

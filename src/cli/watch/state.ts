@@ -1,5 +1,7 @@
 /** What the live view shows and how keys change it. Pure: a state and a key make the next state. */
 import type { FeedDevice, FeedDocument } from '../../engine/feed/document.ts';
+import type { Standing } from '../../engine/inventory-view.ts';
+import { linkState } from '../link-words.ts';
 import type { Key } from './keys.ts';
 
 export const COLUMNS = ['address', 'ifname', 'driver', 'link', 'numa', 'state', 'pool', 'owner'] as const;
@@ -109,9 +111,12 @@ export type Row = Readonly<Record<Column, string>>;
 export function rowsOf({ document, filter, isReversed, sort }: WatchState): readonly Row[] {
   const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
   const rows = [...(document?.devices.values() ?? [])]
-    .map((device) => ({ device, row: rowOf(device) }))
-    .filter(({ device, row }) => {
-      const text = `${Object.values(row).join('\n')}\n${device.netdev?.mac ?? ''}`.toLowerCase();
+    .flatMap((device) => [
+      { row: rowOf(device), mac: device.netdev?.mac ?? '' },
+      ...scalableRowsOf(device).map((row) => ({ row, mac: '' })),
+    ])
+    .filter(({ mac, row }) => {
+      const text = `${Object.values(row).join('\n')}\n${mac}`.toLowerCase();
       return words.every((word) => text.includes(word));
     })
     .map(({ row }) => row);
@@ -124,23 +129,32 @@ export function rowsOf({ document, filter, isReversed, sort }: WatchState): read
 }
 
 function rowOf(device: FeedDevice): Row {
-  const { netdev, owner } = device;
   return {
     address: 'pf' in device ? `  ${device.address}` : device.address,
     ifname: device.ifname ?? ('pf' in device ? `#${device.index}` : ''),
     driver: device.driver ?? '',
-    link: linkOf(netdev),
+    link: linkState(device.netdev),
     numa: device.numaNode === undefined ? '' : String(device.numaNode),
-    state: device.state,
-    pool: device.pool ?? '',
-    owner:
-      owner === undefined ? (device.problem ?? '') : `${owner.pod ?? owner.containerId.slice(0, 12)} ${owner.ifname}`,
+    ...standingCells(device),
   };
 }
 
-function linkOf(netdev: FeedDevice['netdev']): string {
-  if (netdev === undefined) return '';
-  if (netdev.adminUp === false) return 'down';
-  if (netdev.carrier === false) return 'no carrier';
-  return netdev.speedMbps === undefined ? 'up' : `up ${netdev.speedMbps / 1000}G`;
+function scalableRowsOf(device: FeedDevice): readonly Row[] {
+  if ('pf' in device) return [];
+  return (device.scalable ?? []).map((sf) => ({
+    address: `  ${sf.name}`,
+    ifname: sf.ifname ?? `sf ${sf.sfnum}`,
+    driver: sf.driver ?? '',
+    link: '',
+    numa: '',
+    ...standingCells(sf),
+  }));
+}
+
+function standingCells({ owner, pool, problem, state }: Standing): Pick<Row, 'state' | 'pool' | 'owner'> {
+  return {
+    state,
+    pool: pool ?? '',
+    owner: owner === undefined ? (problem ?? '') : `${owner.pod ?? owner.containerId.slice(0, 12)} ${owner.ifname}`,
+  };
 }

@@ -2,20 +2,19 @@
  * The node as a live view shows it: one flat entry for each device, so that a change is a handful
  * of entries and not a node of two thousand. Entries that did not change keep their identity.
  */
-import type { Finding, Inventory, Nic, Vf } from '../inventory/model.ts';
+import type { Finding, Inventory, Nic, ScalableFunction, Vf } from '../inventory/model.ts';
 import { isSame } from '../inventory/share.ts';
-import { type DeviceState, stateOf } from '../inventory-view.ts';
+import { type Standing, standingOf } from '../inventory-view.ts';
 import type { PciAddress } from '../values.ts';
-import type { DeviceOwner, InventoryView } from '../view.ts';
+import type { InventoryView } from '../view.ts';
 
 /** A NIC (without its VFs) or a VF, as `inventory -o json` has it. */
-export type FeedDevice = (Omit<Nic, 'vfs'> | Vf) & {
-  readonly state: DeviceState;
-  readonly pool?: string;
-  /** Why it is `broken`. */
-  readonly problem?: string;
-  readonly owner?: DeviceOwner;
-};
+export type FeedDevice = (FlatNic | Vf) & Standing;
+
+type FlatNic = Omit<Nic, 'vfs' | 'scalable'> & { readonly scalable?: readonly FeedScalable[] };
+
+/** A scalable function: an entry of its NIC's. */
+export type FeedScalable = ScalableFunction & Standing;
 
 /** All that a live view shows. */
 export interface FeedDocument {
@@ -88,33 +87,23 @@ export function applyChange(document: FeedDocument, change: FeedChange): FeedDoc
 const sources = new WeakMap<FeedDevice, Nic | Vf>();
 
 function shared(before: FeedDevice | undefined, device: Nic | Vf, view: InventoryView): FeedDevice {
-  const { pools, owners, unhealthy = {} } = view;
-  const pool = pools[device.address];
-  const owner = owners[device.address];
-  const problem = unhealthy[device.address];
-  const isUnchanged =
-    before !== undefined &&
-    sources.get(before) === device &&
-    before.pool === pool &&
-    before.problem === problem &&
-    before.owner?.containerId === owner?.containerId &&
-    before.owner?.ifname === owner?.ifname &&
-    before.owner?.since === owner?.since;
-  if (isUnchanged) return before;
-  const entry: FeedDevice = {
-    ...withoutVfs(device),
-    state: stateOf(device, view),
-    ...(pool === undefined ? {} : { pool }),
-    ...(problem === undefined ? {} : { problem }),
-    ...(owner === undefined ? {} : { owner }),
-  };
+  const standing = standingOf(device.address, view);
+  const hasScalable = 'scalable' in device && device.scalable !== undefined;
+  if (before !== undefined && sources.get(before) === device && !hasScalable && isStanding(before, standing)) {
+    return before;
+  }
+  const entry: FeedDevice = { ...('pf' in device ? device : flatNic(device, view)), ...standing };
   const result = before !== undefined && isSame(before, entry) ? before : entry;
   sources.set(result, device);
   return result;
 }
 
-function withoutVfs(device: Nic | Vf): Omit<Nic, 'vfs'> | Vf {
-  if ('pf' in device) return device;
-  const { vfs: _, ...nic } = device;
-  return nic;
+/** The same without a look at all facts of the device. */
+function isStanding(before: FeedDevice, { owner, pool, problem }: Standing): boolean {
+  return before.pool === pool && before.problem === problem && isSame(before.owner, owner);
+}
+
+function flatNic({ vfs: _, scalable, ...nic }: Nic, view: InventoryView): FlatNic {
+  if (scalable === undefined) return nic;
+  return { ...nic, scalable: scalable.map((sf) => ({ ...sf, ...standingOf(sf.name, view) })) };
 }

@@ -9,6 +9,7 @@ import { LINK_RULES } from './links.ts';
 import { NODE_RULES } from './node.ts';
 import { PCIE_RULES } from './pcie.ts';
 import type { FindingContext, FindingRule } from './rule.ts';
+import { SCALABLE_RULES } from './scalable.ts';
 import { SRIOV_RULES } from './sriov.ts';
 import { VF_SETTINGS_RULES } from './vf-settings.ts';
 
@@ -22,6 +23,7 @@ export const FINDING_RULES: readonly FindingRule[] = [
   ...IOMMU_RULES,
   ...LINK_RULES,
   ...SRIOV_RULES,
+  ...SCALABLE_RULES,
   ...VF_SETTINGS_RULES,
   ...PCIE_RULES,
   ...NODE_RULES,

@@ -1,19 +1,21 @@
 /** Who can reach whose memory: IOMMU and its groups. */
 import type { Nic, PciFacts, Vf } from '../inventory/model.ts';
-import { type FindingRule, nameOf, vfNames } from './rule.ts';
+import { countText, type FindingRule, functionsOf, nameOf, vfNames } from './rule.ts';
 
 /** Without an IOMMU a device reads and writes all memory, and vfio-pci does not bind. */
 const off: FindingRule = {
   id: 'iommu-off',
-  find: ({ inventory: { node, nics } }) => {
-    const capable = nics.filter((nic) => nic.sriov !== undefined);
-    if (node.iommu !== false || capable.length === 0) return [];
-    const isUsed = nics.some((nic) => [nic, ...nic.vfs].some(({ driver }) => driver === 'vfio-pci'));
+  find: ({ inventory }) => {
+    const { node, nics, accelerators = [] } = inventory;
+    const isCapable = ({ sriov }: Nic): boolean => sriov !== undefined;
+    if (node.iommu !== false || !functionsOf(inventory).some(isCapable)) return [];
+    const capable = countText({ nics: nics.filter(isCapable), accelerators: accelerators.filter(isCapable) });
+    const isUsed = functionsOf(inventory).some((nic) => [nic, ...nic.vfs].some(({ driver }) => driver === 'vfio-pci'));
     return [
       {
         severity: isUsed ? 'error' : 'warning',
         subject: node.name,
-        evidence: `the kernel made no IOMMU groups; ${capable.length} NIC${capable.length === 1 ? '' : 's'} can have VFs`,
+        evidence: `the kernel made no IOMMU groups; ${capable} can have VFs`,
         remedy:
           'Switch VT-d or AMD-Vi on in the BIOS and start the kernel with intel_iommu=on or amd_iommu=on iommu=pt.',
       },
@@ -24,8 +26,9 @@ const off: FindingRule = {
 /** A group goes to one owner as a whole. */
 const shared: FindingRule = {
   id: 'iommu-group-shared',
-  find: ({ inventory: { nics, groupmates = [] } }) => {
-    const devices = nics.flatMap((nic): readonly (Nic | Vf)[] => [nic, ...nic.vfs]);
+  find: ({ inventory }) => {
+    const { groupmates = [] } = inventory;
+    const devices = functionsOf(inventory).flatMap((nic): readonly (Nic | Vf)[] => [nic, ...nic.vfs]);
     const grouped = devices.filter((device) => device.iommuGroup !== undefined);
     const others = Map.groupBy(groupmates, (mate) => mate.iommuGroup);
     return [...Map.groupBy(grouped, (device) => device.iommuGroup)].flatMap(([group, members]) => {
@@ -49,8 +52,8 @@ const shared: FindingRule = {
 /** Groups that VFIO makes up by itself protect nothing. */
 const unprotected: FindingRule = {
   id: 'vfio-without-iommu',
-  find: ({ inventory: { nics } }) =>
-    nics.flatMap((nic) => {
+  find: ({ inventory }) =>
+    functionsOf(inventory).flatMap((nic) => {
       const vfs = nic.vfs.filter(isUnprotected);
       const own = isUnprotected(nic) ? [nameOf(nic)] : [];
       const found = [...own, ...(vfs.length === 0 ? [] : [`${vfNames(vfs)} of ${nameOf(nic)}`])];

@@ -1,11 +1,10 @@
 /** Drivers, firmware, and what Berth itself could not see. */
-import type { PciAddress } from '../values.ts';
-import { type FindingRule, nameOf } from './rule.ts';
+import { type FindingRule, functionsOf, nameOf } from './rule.ts';
 
 const firmwareMixed: FindingRule = {
   id: 'firmware-mixed',
   find: ({ inventory }) => {
-    const models = Map.groupBy(inventory.nics, ({ vendor, device, subsystemVendor, subsystemDevice }) =>
+    const models = Map.groupBy(functionsOf(inventory), ({ vendor, device, subsystemVendor, subsystemDevice }) =>
       [vendor, device, subsystemVendor, subsystemDevice].join(':'),
     );
     return [...models.values()].flatMap((twins) => {
@@ -29,7 +28,7 @@ const firmwareMixed: FindingRule = {
 const firmwarePending: FindingRule = {
   id: 'firmware-pending',
   find: ({ inventory }) =>
-    inventory.nics
+    functionsOf(inventory)
       .filter((nic) => nic.firmwareStored !== undefined)
       .map((nic) => ({
         severity: 'info',
@@ -42,7 +41,7 @@ const firmwarePending: FindingRule = {
 const noDriver: FindingRule = {
   id: 'nic-without-driver',
   find: ({ inventory }) =>
-    inventory.nics
+    functionsOf(inventory)
       .filter((nic) => nic.driver === undefined)
       .map((nic) => ({
         severity: 'warning',
@@ -56,7 +55,7 @@ const noDriver: FindingRule = {
 const resetting: FindingRule = {
   id: 'nic-resetting',
   find: ({ inventory }) =>
-    inventory.nics
+    functionsOf(inventory)
       .filter((nic) => nic.resetting !== undefined)
       .map((nic) => ({
         severity: 'error',
@@ -70,11 +69,15 @@ const resetting: FindingRule = {
 const heldAndGone: FindingRule = {
   id: 'device-gone-in-use',
   find: ({ inventory, owners }) => {
-    const present = new Set(inventory.nics.flatMap((nic) => [nic.address, ...nic.vfs.map((vf) => vf.address)]));
-    const accelerators = inventory.accelerators ?? [];
-    for (const nic of accelerators) for (const device of [nic, ...nic.vfs]) present.add(device.address);
+    const present = new Set<string>(
+      functionsOf(inventory).flatMap((nic) => [
+        nic.address,
+        ...nic.vfs.map((vf) => vf.address),
+        ...(nic.scalable ?? []).map((sf) => sf.name),
+      ]),
+    );
     return Object.entries(owners).flatMap(([address, owner]) =>
-      present.has(address as PciAddress)
+      present.has(address)
         ? []
         : [
             {

@@ -1,6 +1,6 @@
 /** The way from the card to the memory: PCIe links and NUMA. */
 import type { Nic, PcieLink } from '../inventory/model.ts';
-import { cardsOf, type FindingRule, gbpsOf, linkText, nameOf } from './rule.ts';
+import { cardsOf, type FindingRule, functionsOf, gbpsOf, linkText, nameOf } from './rule.ts';
 
 /** Correctable errors are normal in small numbers; a bad contact makes thousands. */
 const MANY_CORRECTABLE = 1000;
@@ -9,7 +9,7 @@ const MANY_CORRECTABLE = 1000;
 const linkDegraded: FindingRule = {
   id: 'pcie-link-degraded',
   find: ({ inventory }) =>
-    inventory.nics.flatMap((nic) => {
+    functionsOf(inventory).flatMap((nic) => {
       const { pcieNow: now, pcieSlot: slot } = nic;
       const possible = lesser(nic.pcieBest, slot);
       if (now === undefined || possible === undefined || !isBelow(now, possible)) return [];
@@ -29,7 +29,7 @@ const linkDegraded: FindingRule = {
 const slotLimits: FindingRule = {
   id: 'pcie-slot-limits',
   find: ({ inventory }) =>
-    inventory.nics.flatMap((nic) => {
+    functionsOf(inventory).flatMap((nic) => {
       const { pcieBest: best, pcieSlot: slot } = nic;
       if (best === undefined || slot === undefined || !isBelow(slot, best)) return [];
       return [
@@ -66,7 +66,7 @@ const tooSlowForPorts: FindingRule = {
 const linkErrors: FindingRule = {
   id: 'pcie-errors',
   find: ({ inventory }) =>
-    inventory.nics.flatMap((nic) => {
+    functionsOf(inventory).flatMap((nic) => {
       const errors = nic.pcieErrors;
       if (errors === undefined) return [];
       const { correctable, nonfatal, fatal } = errors;
@@ -85,10 +85,10 @@ const linkErrors: FindingRule = {
 /** Kubelet can align devices with CPUs and memory only where the firmware tells the node. */
 const numaUnknown: FindingRule = {
   id: 'numa-unknown',
-  find: ({ inventory: { node, nics } }) => {
-    const count = node.numaNodes?.length ?? 1;
+  find: ({ inventory }) => {
+    const count = inventory.node.numaNodes?.length ?? 1;
     if (count < 2) return [];
-    return nics
+    return functionsOf(inventory)
       .filter((nic) => nic.numaNode === undefined)
       .map((nic) => ({
         severity: 'warning',

@@ -1,17 +1,16 @@
 /** What a rule is, and the words that all rules need. A rule is pure: the same node gives the same findings. */
 import type { Finding, Inventory, Nic, PcieLink, Vf } from '../inventory/model.ts';
-import type { PciAddress } from '../values.ts';
-import type { DeviceOwner } from '../view.ts';
+import type { ByDevice, DeviceOwner } from '../view.ts';
 
 /** What a rule may look at. */
 export interface FindingContext {
   readonly inventory: Inventory;
   /** Resource that offers a device. */
-  readonly pools: Readonly<Record<PciAddress, string>>;
+  readonly pools: ByDevice<string>;
   /** Empty where nobody knows the pods. */
-  readonly owners: Readonly<Record<PciAddress, DeviceOwner>>;
+  readonly owners: ByDevice<DeviceOwner>;
   /** Why no pool takes a device; absent where no pools were evaluated. */
-  readonly unused?: ReadonlyMap<PciAddress, readonly string[]>;
+  readonly unused?: ReadonlyMap<string, readonly string[]>;
 }
 
 /** A finding without what its rule adds. */
@@ -41,13 +40,27 @@ export function vfNames(vfs: readonly Vf[]): string {
   return `${vfs.length === 1 ? 'VF' : 'VFs'} ${text}`;
 }
 
-/** One finding for each NIC with VFs that `matches`; `describe` gets those VFs. */
+/** NICs and accelerators: whatever is a PCI function and no VF. */
+export function functionsOf({ nics, accelerators = [] }: Inventory): readonly Nic[] {
+  return accelerators.length === 0 ? nics : [...nics, ...accelerators];
+}
+
+/** `2 NICs`, `1 NIC and 2 accelerators`. */
+export function countText({ nics, accelerators = [] }: Pick<Inventory, 'nics' | 'accelerators'>): string {
+  const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
+  return [
+    ...(nics.length === 0 && accelerators.length > 0 ? [] : [counted(nics.length, 'NIC')]),
+    ...(accelerators.length === 0 ? [] : [counted(accelerators.length, 'accelerator')]),
+  ].join(' and ');
+}
+
+/** One finding for each NIC or accelerator with VFs that `matches`; `describe` gets those VFs. */
 export function perNic(
   { inventory }: FindingContext,
   matches: (vf: Vf, nic: Nic) => boolean,
   describe: (vfs: readonly Vf[], nic: Nic) => Omit<Noticed, 'subject'>,
 ): readonly Noticed[] {
-  return inventory.nics.flatMap((nic) => {
+  return functionsOf(inventory).flatMap((nic) => {
     const vfs = nic.vfs.filter((vf) => matches(vf, nic));
     return vfs.length === 0 ? [] : [{ subject: nic.address, ...describe(vfs, nic) }];
   });

@@ -1,11 +1,11 @@
 /** PFs and their VFs: made, bound, described and offered. */
 import { lacksVfStatistics } from './drivers.ts';
-import { type FindingRule, nameOf, perNic, vfNames } from './rule.ts';
+import { type FindingRule, functionsOf, nameOf, perNic, vfNames } from './rule.ts';
 
 const autoprobeOff: FindingRule = {
   id: 'sriov-autoprobe-off',
   find: ({ inventory }) =>
-    inventory.nics
+    functionsOf(inventory)
       .filter((nic) => nic.sriov?.autoprobe === false)
       .map((nic) => {
         const unbound = nic.vfs.filter((vf) => vf.driver === undefined);
@@ -21,7 +21,7 @@ const autoprobeOff: FindingRule = {
 const noVfs: FindingRule = {
   id: 'sriov-no-vfs',
   find: ({ inventory }) =>
-    inventory.nics.flatMap((nic) =>
+    functionsOf(inventory).flatMap((nic) =>
       nic.sriov === undefined || nic.sriov.numVfs > 0
         ? []
         : [
@@ -39,7 +39,7 @@ const noVfs: FindingRule = {
 const vfsMissing: FindingRule = {
   id: 'sriov-vfs-missing',
   find: ({ inventory }) =>
-    inventory.nics.flatMap((nic) =>
+    functionsOf(inventory).flatMap((nic) =>
       nic.sriov === undefined || nic.sriov.numVfs <= nic.vfs.length
         ? []
         : [

@@ -17,7 +17,7 @@ export interface Inventory {
   readonly virtual: readonly VirtualLink[];
   /** What an expert would notice; empty as it is read, filled in by who shows it (`src/engine/findings`). */
   readonly findings: readonly Finding[];
-  /** Functions that are no NICs and share an IOMMU group with one; absent when there are none. */
+  /** Functions that are neither NICs nor accelerators and share an IOMMU group with one; absent when there are none. */
   readonly groupmates?: readonly PciNeighbor[];
   /** What could not be read, and why. */
   readonly unread: readonly Unread[];

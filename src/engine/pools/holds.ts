@@ -45,7 +45,7 @@ export function holdsOf(
     if (kind === 'macvlan' || kind === 'ipvlan') uplinks.set(device, kind);
     // Both are ports of macvlan on their uplink (drivers/net/macvtap.c).
     if (kind === 'macvtap') uplinks.set(device, 'macvlan');
-    const id = asPciAddress(device) ?? (isAuxiliary(device) ? device : undefined);
+    const id = asPciAddress(device) ?? (isScalableName(device) ? device : undefined);
     if (id === undefined) continue;
     const resource = resourceOf(id);
     devices.set(id, { ...(resource === undefined ? {} : { resource }), ...attachedTo(attachment) });
@@ -54,7 +54,7 @@ export function holdsOf(
 }
 
 /** A scalable function goes by its name on the auxiliary bus; all else that is no PCI address is a name of links. */
-function isAuxiliary(device: string): boolean {
+export function isScalableName(device: string): boolean {
   return /^[A-Za-z0-9_-]+\.sf\.[0-9]+$/.test(device);
 }
 

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { FINDING_RULES, type FindingContext, findingsOf } from '../../../src/engine/findings/index.ts';
 import { vfNames } from '../../../src/engine/findings/rule.ts';
-import type { Finding } from '../../../src/engine/inventory/model.ts';
+import type { Finding, Inventory, Nic, Vf } from '../../../src/engine/inventory/model.ts';
 import { parsePciAddress } from '../../../src/engine/values.ts';
 import { createNodeReader } from '../../../src/linux/node-reader.ts';
 import type { PfSpec, TreeSpec } from '../../trees/generate.ts';
 import { withTree } from '../../trees/temporary.ts';
-import { vf } from '../inventory/fixtures.ts';
+import { inventory as inventoryOf, netdev, nic, vf } from '../inventory/fixtures.ts';
 
 /** Indexes in a tree with one PF: lo 1, eth0 2, its VFs from 3 on. */
 const ETH0 = 2;
@@ -425,6 +425,141 @@ test('functions that are no NICs count in an IOMMU group', async () => {
   });
 });
 
+/** QuickAssist in a machine with two NUMA nodes, about which there is much to say. */
+function accelerator(more: Partial<Nic> = {}): Nic {
+  const {
+    ifname: _ifname,
+    netdev: _netdev,
+    ...device
+  } = nic('0000:3b:00.0', netdev('none', 9), [], {
+    class: '0b4000',
+    driver: 'c6xx',
+    sriov: { totalVfs: 16, numVfs: 0, autoprobe: false },
+    numaNode: 0,
+    ...more,
+  });
+  return device;
+}
+
+const OF_ACCELERATORS: readonly { readonly id: string; readonly device: Nic; readonly evidence: RegExp }[] = [
+  { id: 'sriov-no-vfs', device: accelerator(), evidence: /^0000:3b:00\.0 can have 16 VFs and has none$/ },
+  { id: 'sriov-autoprobe-off', device: accelerator(), evidence: /sriov_drivers_autoprobe is 0/ },
+  {
+    id: 'sriov-vfs-missing',
+    device: accelerator({ sriov: { totalVfs: 16, numVfs: 4 } }),
+    evidence: /says 4 VFs, 0 can be seen/,
+  },
+  { id: 'iommu-off', device: accelerator(), evidence: /; 1 accelerator can have VFs$/ },
+  {
+    id: 'iommu-group-shared',
+    device: accelerator({ vfs: [0, 1].map((index) => vf('0000:3b:00.0', index, { iommuGroup: 9 })) }),
+    evidence: /^IOMMU group 9 holds 0000:3b:02\.0, 0000:3b:02\.1$/,
+  },
+  {
+    id: 'vfio-without-iommu',
+    device: accelerator({ deviceNodes: { vfio: '/dev/vfio/noiommu-0' } }),
+    evidence: /^0000:3b:00\.0: on vfio-pci in no-IOMMU mode/,
+  },
+  {
+    id: 'vf-without-driver',
+    device: accelerator({
+      sriov: { totalVfs: 16, numVfs: 1, autoprobe: true },
+      vfs: [withoutDriverOf(vf('0000:3b:00.0', 0))],
+    }),
+    evidence: /^0000:3b:00\.0: VF 0 without a driver$/,
+  },
+  { id: 'nic-without-driver', device: withoutDriverOf(accelerator()), evidence: /has no driver$/ },
+  { id: 'nic-resetting', device: accelerator({ resetting: 'it is being reset' }), evidence: /it is being reset$/ },
+  { id: 'numa-unknown', device: withoutNumaOf(accelerator()), evidence: /is on no NUMA node, the machine has 2$/ },
+  {
+    id: 'pcie-link-degraded',
+    device: accelerator({ pcieNow: { gtps: 8, width: 4 }, pcieBest: { gtps: 8, width: 8 } }),
+    evidence: /runs at 8 GT\/s x4/,
+  },
+  {
+    id: 'pcie-slot-limits',
+    device: accelerator({ pcieSlot: { gtps: 8, width: 4 }, pcieBest: { gtps: 8, width: 8 } }),
+    evidence: /the slot only 8 GT\/s x4$/,
+  },
+  {
+    id: 'pcie-errors',
+    device: accelerator({ pcieErrors: { correctable: 0, nonfatal: 0, fatal: 1 } }),
+    evidence: /1 fatal/,
+  },
+  {
+    id: 'firmware-pending',
+    device: accelerator({ firmware: '4.1', firmwareStored: 'fw 4.2' }),
+    evidence: /fw 4\.2 in its flash, 4\.1 runs$/,
+  },
+];
+
+function withoutDriverOf<T extends Nic | Vf>(device: T): T {
+  const { driver: _driver, ...rest } = device;
+  return rest as T;
+}
+
+function withoutNumaOf(device: Nic): Nic {
+  const { numaNode: _numaNode, ...rest } = device;
+  return rest;
+}
+
+for (const { id, device, evidence } of OF_ACCELERATORS) {
+  test(`${id} is told of accelerators, too`, () => {
+    const node = { name: 'node-1', numaNodes: [0, 1], iommu: false };
+    const found = findingsOf({
+      inventory: inventoryOf({ node, nics: [], virtual: [], accelerators: [device] }),
+      pools: {},
+      owners: {},
+    });
+    assert.match(found.find((finding) => finding.id === id)?.evidence ?? '', evidence);
+  });
+}
+
+function scalableNode(): Inventory {
+  const parent = parsePciAddress('0000:10:00.0');
+  const scalable = [1, 2, 3, 4, 5, 6].map((number) => ({
+    name: `mlx5_core.sf.${number}`,
+    sfnum: 80 + number,
+    parent,
+    ...(number === 6 ? {} : { driver: 'mlx5_core.sf' }),
+  }));
+  const { sriov: _sriov, ...card } = nic(parent, netdev('eth0', 2), [], { scalable });
+  return inventoryOf({ nics: [card], virtual: [] });
+}
+
+test('sf-without-driver: a scalable function that nothing drives', () => {
+  const found = findingsOf({ inventory: scalableNode(), pools: {}, owners: {} });
+  assert.deepEqual(
+    found.map(({ id, severity, evidence }) => [id, severity, evidence]),
+    [['sf-without-driver', 'warning', 'eth0 (0000:10:00.0): SF 86 (mlx5_core.sf.6) without a driver']],
+  );
+});
+
+test('sf-unselected: scalable functions that a pool is about and does not take', () => {
+  const names = [1, 2, 3, 4, 5].map((number) => `mlx5_core.sf.${number}`);
+  const found = findingsOf({
+    inventory: scalableNode(),
+    pools: { 'mlx5_core.sf.1': 'berth.dev/sf' },
+    owners: { 'mlx5_core.sf.2': OWNER },
+    unused: new Map(names.map((name) => [name, ['sfnum: not in 1-5']])),
+  });
+  const evidence = found.filter(({ id }) => id === 'sf-unselected').map((finding) => finding.evidence);
+  assert.deepEqual(evidence, [
+    'eth0 (0000:10:00.0): SFs 83 (mlx5_core.sf.3), 84 (mlx5_core.sf.4), 85 (mlx5_core.sf.5) in no pool (sfnum: not in 1-5)',
+  ]);
+});
+
+test('a scalable function in a pod is not taken for one that is gone', () => {
+  const owners = { 'mlx5_core.sf.2': OWNER, 'mlx5_core.sf.9': OWNER };
+  const gone = findingsOf({ inventory: scalableNode(), pools: {}, owners }).filter(
+    ({ id }) => id === 'device-gone-in-use',
+  );
+  assert.deepEqual(
+    gone.map(({ subject }) => subject),
+    ['mlx5_core.sf.9'],
+  );
+});
+
 test('the worst comes first', async () => {
   const found = await find(
     one({ vfNetdev: { mtu: 9000 }, pcieErrors: { correctable: 0, nonfatal: 0, fatal: 1 }, driver: 'igb' }),
@@ -439,7 +574,10 @@ test('every rule has a case, and ids are kebab-case and unique', () => {
   const ids = FINDING_RULES.map((rule) => rule.id);
   assert.equal(new Set(ids).size, ids.length);
   for (const id of ids) assert.match(id, /^[a-z]+(-[a-z]+)+$/);
-  const covered = new Set([...CASES.map((entry) => entry.id), 'vfio-without-iommu', 'nic-resetting']);
+  const covered = new Set([
+    ...CASES.map((entry) => entry.id),
+    ...['vfio-without-iommu', 'nic-resetting', 'sf-without-driver', 'sf-unselected'],
+  ]);
   assert.deepEqual(
     ids.filter((id) => !covered.has(id)),
     [],
