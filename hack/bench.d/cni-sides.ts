@@ -36,7 +36,7 @@ export function cniJob(bench: Bench, side: Side, command: CniCommand, place: Pla
   if (side === 'limit') {
     const facts =
       command === 'ADD'
-        ? ['add', UPLINK, netns, ifname, `${SUBNET.limit}.0.${sandbox + 2}/16`, `${SUBNET.limit}.0.1`]
+        ? ['add', 'macvlan', UPLINK, netns, ifname, `${SUBNET.limit}.0.${sandbox + 2}/16`, `${SUBNET.limit}.0.1`]
         : ['del', netns, ifname];
     return { argv: [bench.programs.kernelWork, ...facts], ...gone };
   }

@@ -9,7 +9,7 @@ import { mkdirSync } from 'node:fs';
 import type { Bench, Benchmark, Programs } from './bench.ts';
 import type { Measurement, Side } from './measurement.ts';
 import type { BenchmarkName } from './names.ts';
-import { furnishNode, WORK_DIR } from './private-node.ts';
+import { furnishNode } from './private-node.ts';
 import { Spawner } from './spawner.ts';
 
 export interface InsideOptions {
@@ -17,9 +17,13 @@ export interface InsideOptions {
   readonly runs: number;
   readonly sides: readonly Side[];
   readonly programs: Programs;
+  /** It runs in the lab's machine: its first NIC has VFs, and ipvlan is there. */
+  readonly lab: boolean;
 }
 
 const SANDBOXES = 64;
+/** Where `ip netns` has them, so that `ip -n 3` finds the fourth. */
+const SANDBOX_DIR = '/run/netns';
 
 /** Loaded when they are run, so that no benchmark carries another's modules. */
 const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
@@ -34,22 +38,28 @@ const BENCHMARKS: Record<BenchmarkName, () => Promise<Benchmark>> = {
   kubelet: async () => (await import('./kubelet.ts')).benchKubelet,
 };
 
+/** The same names' other parts, for the lab. */
+const LAB_BENCHMARKS: Partial<Record<BenchmarkName, () => Promise<Benchmark>>> = {
+  cni: async () => (await import('./cni-lab.ts')).benchCniLab,
+};
+
 async function main(options: InsideOptions): Promise<Measurement[]> {
-  furnishNode();
-  const folder = `${WORK_DIR}/sandboxes`;
-  mkdirSync(folder);
-  execFileSync(options.programs.sandboxes, [folder, String(SANDBOXES)]);
+  furnishNode({ hasOwnSysfs: options.lab });
+  mkdirSync(SANDBOX_DIR);
+  execFileSync(options.programs.sandboxes, [SANDBOX_DIR, String(SANDBOXES)]);
   const spawner = new Spawner(options.programs.spawn);
   const bench: Bench = {
     spawner,
     runs: options.runs,
     sides: options.sides,
     programs: options.programs,
-    sandboxes: Array.from({ length: SANDBOXES }, (_, i) => `${folder}/${i}`),
+    sandboxes: Array.from({ length: SANDBOXES }, (_, i) => `${SANDBOX_DIR}/${i}`),
     say: (line) => process.stderr.write(`${line}\n`),
   };
   try {
-    const run = await BENCHMARKS[options.name]();
+    const load = options.lab ? LAB_BENCHMARKS[options.name] : BENCHMARKS[options.name];
+    if (load === undefined) throw new Error(`${options.name} has no part for the lab`);
+    const run = await load();
     return await run(bench);
   } finally {
     await spawner.close();

@@ -1,12 +1,13 @@
 /*
- * kernel-work: the limit. What the kernel is asked for in a macvlan ADD or DEL, and nothing else:
- * no agent, no configuration, no address management, no record.
+ * kernel-work: the limit. What the kernel is asked for in a macvlan or ipvlan ADD or DEL, and nothing
+ * else: no agent, no configuration, no address management, no record.
  *
- *   kernel-work add UPLINK NETNS IFNAME ADDRESS/PREFIX GATEWAY
+ *   kernel-work add KIND UPLINK NETNS IFNAME ADDRESS/PREFIX GATEWAY
  *   kernel-work del NETNS IFNAME
  *
- * add creates a bridge-mode macvlan on UPLINK in NETNS under a temporary name, then renames it,
- * gives it its address, takes it up and adds the default route. del deletes it by name. Every
+ * add creates a macvlan in bridge mode or an ipvlan in l2 mode (KIND) on UPLINK in NETNS under a
+ * temporary name, then renames it, gives it its address, takes it up and adds the default route.
+ * del deletes it by name. Every
  * request waits for the kernel's acknowledgement; the first refusal ends the program with status 1
  * and the error's name. IPv4 only.
  *
@@ -107,7 +108,17 @@ static unsigned index_of(const char *ifname)
 	return index;
 }
 
-static void add(const char *uplink, const char *netns_path, const char *ifname, char *cidr, const char *gateway_text)
+static void mode_of(const char *kind)
+{
+	unsigned bridge = MACVLAN_MODE_BRIDGE;
+	unsigned short l2 = IPVLAN_MODE_L2;
+	if (strcmp(kind, "macvlan") == 0) attribute(IFLA_MACVLAN_MODE, &bridge, sizeof bridge);
+	else if (strcmp(kind, "ipvlan") == 0) attribute(IFLA_IPVLAN_MODE, &l2, sizeof l2);
+	else fail(kind, EINVAL);
+}
+
+static void add(const char *kind, const char *uplink, const char *netns_path, const char *ifname, char *cidr,
+                const char *gateway_text)
 {
 	struct in_addr address, gateway;
 	char *slash = strchr(cidr, '/');
@@ -117,7 +128,6 @@ static void add(const char *uplink, const char *netns_path, const char *ifname, 
 
 	int netns = open_netns(netns_path);
 	unsigned uplink_index = index_of(uplink);
-	unsigned mode = MACVLAN_MODE_BRIDGE;
 	char temporary[IFNAMSIZ];
 	snprintf(temporary, sizeof temporary, "kw%d", getpid());
 
@@ -126,12 +136,12 @@ static void add(const char *uplink, const char *netns_path, const char *ifname, 
 	attribute(IFLA_LINK, &uplink_index, sizeof uplink_index);
 	attribute(IFLA_NET_NS_FD, &netns, sizeof netns);
 	struct rtattr *info = attribute(IFLA_LINKINFO, NULL, 0);
-	attribute(IFLA_INFO_KIND, "macvlan", strlen("macvlan"));
+	attribute(IFLA_INFO_KIND, kind, strlen(kind));
 	struct rtattr *data = attribute(IFLA_INFO_DATA, NULL, 0);
-	attribute(IFLA_MACVLAN_MODE, &mode, sizeof mode);
+	mode_of(kind);
 	end_nest(data);
 	end_nest(info);
-	send_all("creating the macvlan");
+	send_all("creating the link");
 
 	enter(netns);
 	unsigned index = index_of(temporary);
@@ -164,10 +174,10 @@ static void del(const char *netns_path, const char *ifname)
 
 int main(int argc, char **argv)
 {
-	if (argc == 7 && strcmp(argv[1], "add") == 0) add(argv[2], argv[3], argv[4], argv[5], argv[6]);
+	if (argc == 8 && strcmp(argv[1], "add") == 0) add(argv[2], argv[3], argv[4], argv[5], argv[6], argv[7]);
 	else if (argc == 4 && strcmp(argv[1], "del") == 0) del(argv[2], argv[3]);
 	else {
-		fputs("usage: kernel-work add UPLINK NETNS IFNAME ADDRESS/PREFIX GATEWAY | del NETNS IFNAME\n", stderr);
+		fputs("usage: kernel-work add KIND UPLINK NETNS IFNAME ADDRESS/PREFIX GATEWAY | del NETNS IFNAME\n", stderr);
 		return 2;
 	}
 	return 0;

@@ -5,18 +5,20 @@
 import { parseArgs } from 'node:util';
 import type { Programs } from './bench.ts';
 import type { InsideOptions } from './inside.ts';
+import { runInLab } from './lab-node.ts';
 import { type Measurement, parseMeasurements, SIDES, type Side } from './measurement.ts';
-import { ALL, BENCHMARK_NAMES, type BenchmarkName } from './names.ts';
+import { ALL, BENCHMARK_NAMES, type BenchmarkName, LAB_NAMES } from './names.ts';
 import { table } from './output.ts';
 import { runInPrivateNode } from './private-node.ts';
 import { cacheFolder, compiled } from './programs.ts';
 
-const USAGE = `usage: hack/bench NAME... [--json] [--runs N] [--sides LIST] [--sources]
+const USAGE = `usage: hack/bench NAME... [--json] [--runs N] [--sides LIST] [--sources] [--lab]
   NAME          ${BENCHMARK_NAMES.join(', ')}, or all
   --json        print the measurements as JSON, and nothing else, on stdout
   --runs N      samples of each value (40)
   --sides LIST  who is measured, of ${SIDES.join(',')} (all of them)
   --sources     run the agent from the checkout's sources and not from the release
+  --lab         boot the lab and measure in it what needs its devices (${LAB_NAMES.join(', ')})
 What they measure, and how to read it: docs/benchmarks.md`;
 
 const ROOT = `${import.meta.dirname}/../..`;
@@ -31,6 +33,7 @@ interface Options {
   readonly runs: number;
   readonly sides: readonly Side[];
   readonly sources: boolean;
+  readonly lab: boolean;
 }
 
 function parse(argv: readonly string[]): Options | 'help' {
@@ -43,6 +46,7 @@ function parse(argv: readonly string[]): Options | 'help' {
       runs: { type: 'string', default: DEFAULT_RUNS },
       sides: { type: 'string', default: SIDES.join(',') },
       sources: { type: 'boolean', default: false },
+      lab: { type: 'boolean', default: false },
     },
   });
   if (values.help === true) return 'help';
@@ -51,9 +55,12 @@ function parse(argv: readonly string[]): Options | 'help' {
   if (!Number.isInteger(runs) || runs < 1 || runs > MOST_RUNS) {
     throw new UsageError(`--runs ${values.runs}: not a number from 1 to ${MOST_RUNS}`);
   }
-  const names = positionals.includes('all') ? ALL : positionals;
-  const { json, sources } = values;
-  return { names: names.map(benchmarkName), json, runs, sides: values.sides.split(',').map(side), sources };
+  const { json, sources, lab } = values;
+  const all = lab ? LAB_NAMES : ALL;
+  const names = (positionals.includes('all') ? all : positionals).map(benchmarkName);
+  const elsewhere = lab ? names.find((name) => !LAB_NAMES.includes(name)) : undefined;
+  if (elsewhere !== undefined) throw new UsageError(`--lab: ${elsewhere} has no part for the lab`);
+  return { names, json, runs, sides: values.sides.split(',').map(side), sources, lab };
 }
 
 function benchmarkName(text: string): BenchmarkName {
@@ -85,12 +92,13 @@ function programs(sources: boolean): Programs {
 
 /** Each benchmark has a node of its own, so that none meets what another has left. */
 async function run(options: Options, signal: AbortSignal): Promise<void> {
-  const { runs, sides } = options;
+  const { runs, sides, lab } = options;
   const measurements: Measurement[] = [];
   for (const name of options.names) {
-    const inside: InsideOptions = { name, runs, sides, programs: programs(options.sources) };
+    const inside: InsideOptions = { name, runs, sides, lab, programs: programs(options.sources) };
     const argv = [process.execPath, `${import.meta.dirname}/inside.ts`, JSON.stringify(inside)];
-    measurements.push(...parseMeasurements(await runInPrivateNode(argv, signal)));
+    const output = lab ? await runInLab(argv, signal) : await runInPrivateNode(argv, signal);
+    measurements.push(...parseMeasurements(output));
   }
   process.stdout.write(options.json ? `${JSON.stringify(measurements, null, 2)}\n` : table(measurements));
 }

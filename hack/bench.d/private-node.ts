@@ -45,12 +45,15 @@ export async function runInPrivateNode(argv: readonly string[], signal: AbortSig
   return Buffer.concat(chunks).toString();
 }
 
-/** Furnishes the private node from inside: empty state folders, its own /sys, loopback and the uplink. */
-export function furnishNode(): void {
+/**
+ * Furnishes the private node from inside: empty state folders, its own /sys, loopback and the uplink.
+ * `hasOwnSysfs` where the /sys that is mounted shows the node's links already.
+ */
+export function furnishNode({ hasOwnSysfs = false } = {}): void {
   // -n: mount would keep a list of its own in /run.
   for (const dir of PRIVATE_DIRS) execFileSync('mount', ['-n', '-t', 'tmpfs', '-o', 'mode=0755', 'bench', dir]);
   // A sysfs shows the links of the namespace in which it was mounted.
-  execFileSync('mount', ['-n', '-t', 'sysfs', 'sysfs', '/sys']);
+  if (!hasOwnSysfs) execFileSync('mount', ['-n', '-t', 'sysfs', 'sysfs', '/sys']);
   mkdirSync(WORK_DIR);
   ip('link', 'set', 'lo', 'up');
   ip('link', 'add', UPLINK, 'type', 'veth', 'peer', 'name', `${UPLINK}-peer`);

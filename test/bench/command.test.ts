@@ -18,6 +18,7 @@ const WRONG: readonly { args: string[]; message: RegExp }[] = [
   { args: ['cni', '--runs', '0'], message: /--runs 0/ },
   { args: ['cni', '--sides', 'berth,go'], message: /no side "go"/ },
   { args: ['cni', '--fast'], message: /--fast/ },
+  { args: ['discovery', '--lab'], message: /discovery has no part for the lab/ },
 ];
 
 for (const { args, message } of WRONG) {

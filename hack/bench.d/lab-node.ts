@@ -1,0 +1,37 @@
+/**
+ * The lab's machine as the place of a benchmark: what `private-node.ts` is for this machine. It is
+ * booted for one benchmark and ends with it. One NIC with a VF for each side; the programs are those
+ * of this machine, which the lab sees under the same paths.
+ *
+ * Without hardware virtualisation the machine is emulated, about twenty times slower, and evenly so
+ * for none of its parts: only the ratios of one run say something.
+ */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { SIDES } from './measurement.ts';
+
+const LAB = join(import.meta.dirname, '../lab');
+
+/**
+ * Runs a program as root of a freshly booted machine, in a mount namespace of its own, and resolves
+ * with its standard output. Rejects when it exits with anything but 0, or when `signal` ended it; the
+ * machine ends with it in any case.
+ */
+export async function runInLab(argv: readonly string[], signal: AbortSignal): Promise<string> {
+  const machine = ['run', '--nics', '1', '--numa', '1', '--vfs', String(SIDES.length)];
+  const child = spawn(LAB, [...machine, '--', 'unshare', '--mount', '--', ...argv], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    signal,
+  });
+  const chunks: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const failure = await new Promise<string | undefined>((resolve) => {
+    let problem: string | undefined;
+    child.once('error', (error) => {
+      problem = error.message;
+    });
+    child.once('close', (code, by) => resolve(code === 0 ? undefined : (problem ?? by ?? `exit status ${code}`)));
+  });
+  if (failure !== undefined) throw new Error(`the lab's machine ended: ${failure}`);
+  return Buffer.concat(chunks).toString();
+}
