@@ -37,6 +37,8 @@ export interface EndpointPlan {
   readonly alias: string;
   /** It was born under its name; the group that it was born in ends with the alias. */
   readonly isNamed?: boolean;
+  /** It has its name and its alias. */
+  readonly isMarked?: boolean;
   readonly mac?: MacAddress;
   readonly addressing: IpamResult;
   /** As in {@link LinkOperation}. */
@@ -58,8 +60,9 @@ export async function configureEndpoint(
   const named: LinkOperation = {
     op: 'link.set',
     index,
-    ...(plan.isNamed === true ? { group: 0 } : { name: ifname }),
-    alias: plan.alias,
+    ...(plan.isMarked === true
+      ? {}
+      : { ...(plan.isNamed === true ? { group: 0 } : { name: ifname }), alias: plan.alias }),
     arpNotify: true,
     isSoftware,
     ...(plan.mac === undefined ? {} : { mac: plan.mac }),

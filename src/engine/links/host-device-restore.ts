@@ -20,6 +20,7 @@ export async function restoreHostDevice(
   const moved: MovedNetdev = {
     label: made.named,
     marks: made,
+    homeName: was.ifname,
     findIn: (namespace) => findIn(namespace, made),
     findHome: async () => {
       const link = await findOwn(context, made);

@@ -5,6 +5,7 @@
  */
 import type { Link, Namespace } from '../attachments/port.ts';
 import { toBerthError } from '../errors.ts';
+import type { IfName } from '../values.ts';
 import type { LinkContext, OwnershipMarks, SandboxView } from './link-driver.ts';
 
 /** A dying namespace hands its devices back within some milliseconds; on a loaded machine within seconds. */
@@ -16,6 +17,8 @@ export interface MovedNetdev {
   /** For messages: `VF 0000:41:10.0`. */
   readonly label: string;
   readonly marks: Pick<OwnershipMarks, 'tempName'>;
+  /** What it was called on the node. */
+  readonly homeName: IfName;
   findIn(sandbox: Namespace): Promise<Link | undefined>;
   /** `gone`: it exists no more, so there is nothing to bring home. */
   findHome(): Promise<Link | 'gone' | undefined>;
@@ -36,8 +39,6 @@ export async function bringHome(
   sandbox: SandboxView,
   signal: AbortSignal,
 ): Promise<Homecoming> {
-  const here = await moved.findHome();
-  if (here !== undefined) return arrived(here);
   const problems: string[] = [];
   if (sandbox.state === 'open') {
     try {
@@ -71,11 +72,17 @@ function arrived(found: Link | 'gone'): Homecoming {
 async function moveOut(context: LinkContext, moved: MovedNetdev, sandbox: Namespace): Promise<void> {
   const link = await moved.findIn(sandbox);
   if (link === undefined) return;
-  if (link.up) await sandbox.apply([{ op: 'link.set', index: link.index, up: false }]);
-  // Under a name that nobody else has: pods call their interface net1, and so does the next one.
-  const { tempName } = moved.marks;
-  const taken = (await context.kernel.host.link({ name: tempName })) !== undefined;
+  const { host } = context.kernel;
+  const isFree = async (name: IfName): Promise<boolean> => (await host.link({ name })) === undefined;
+  // Its own name, or one that nobody else has: pods call their interface net1, and so does the next one.
+  const name = (await isFree(moved.homeName))
+    ? moved.homeName
+    : (await isFree(moved.marks.tempName))
+      ? moved.marks.tempName
+      : undefined;
+  const { index } = link;
   await sandbox.apply([
-    { op: 'link.set', index: link.index, moveTo: context.kernel.host, ...(taken ? {} : { name: tempName }) },
+    ...(link.up ? [{ op: 'link.set', index, up: false } as const] : []),
+    { op: 'link.set', index, moveTo: host, ...(name === undefined ? {} : { name }) },
   ]);
 }

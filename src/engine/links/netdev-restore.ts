@@ -55,7 +55,7 @@ function anotherName(ifname: IfName): IfName {
 export async function restoreIdentity(context: LinkContext, link: Link, was: NetdevBaseline): Promise<string[]> {
   const { host } = context.kernel;
   const problems: string[] = [];
-  const nameIsTaken = await isNameTaken(context, link, was.ifname);
+  const nameIsTaken = link.name !== was.ifname && (await isNameTaken(context, link, was.ifname));
   const touched = link.name !== was.ifname || link.mtu !== was.mtu;
   if (link.up && (touched || link.mac !== was.mac)) {
     problems.push(
@@ -103,7 +103,7 @@ export async function restoreState(context: LinkContext, index: number, was: Net
         host.apply([{ op: 'link.set', index, up: was.up }]),
       )),
     );
-  const after = await host.link({ index });
+  const after = now.up === was.up ? now : await host.link({ index });
   if (after === undefined) return [...problems, `${was.ifname} vanished while it was restored`];
   const left = [
     ...(after.name === was.ifname || (await isNameTaken(context, after, was.ifname))

@@ -1,8 +1,8 @@
 /**
  * Proof that a link is ours. The kernel ignores an alias when a link is created (IFLA_IFALIAS), so a
  * link that Berth makes is born in a group of its own, whose number is derived from the attachment and
- * known before; one that exists already moves under a temporary name, derived in the same way. Both
- * end when the alias is set.
+ * known before; a host device moves under a temporary name, derived in the same way. Both end when the
+ * alias is set. A VF, whose PCI address says which it is, has its alias before it moves.
  */
 import { createHash } from 'node:crypto';
 import type { AttachmentKey } from '../attachments/model.ts';

@@ -4,16 +4,19 @@
  */
 
 import type { Link, Namespace, PciFunction } from '../attachments/port.ts';
-import type { PciAddress } from '../values.ts';
+import type { IfName, PciAddress } from '../values.ts';
 import type { LinkContext, OwnershipMarks } from './link-driver.ts';
 import type { MovedNetdev } from './netdev-home.ts';
 
-/** The VF's link in a namespace: by PCI address, or by our alias where the kernel does not tell one. */
+/** The VF's link in a namespace: by PCI address, or by our alias where the kernel does not tell one. Most often it is `expected`. */
 export async function findVf(
   namespace: Namespace,
   device: PciAddress,
   marks: OwnershipMarks,
+  expected: IfName,
 ): Promise<Link | undefined> {
+  const likely = await namespace.link({ name: expected });
+  if (likely?.pci === device) return likely;
   const links = await namespace.links();
   return (
     links.find((link) => link.pci === device) ??
@@ -27,11 +30,17 @@ export async function findVf(
 }
 
 /** How `bringHome` finds a VF. */
-export function movedVf(context: LinkContext, device: PciAddress, marks: OwnershipMarks): MovedNetdev {
+export function movedVf(
+  context: LinkContext,
+  device: PciAddress,
+  marks: OwnershipMarks,
+  names: { readonly inside: IfName; readonly home: IfName },
+): MovedNetdev {
   return {
     label: `VF ${device}`,
     marks,
-    findIn: (sandbox) => findVf(sandbox, device, marks),
+    homeName: names.home,
+    findIn: (sandbox) => findVf(sandbox, device, marks, names.inside),
     findHome: async () => {
       const current = await context.kernel.pciFunction(device);
       return current === undefined ? 'gone' : await hostLink(context, current);

@@ -40,7 +40,12 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
   let detached = true;
   let link: Link | undefined;
   if (expectsNetdev) {
-    const home = await bringHome(context, movedVf(context, fn.address, made), sandbox, signal);
+    const home = await bringHome(
+      context,
+      movedVf(context, fn.address, made, { inside: input.ifname, home: netdev.ifname }),
+      sandbox,
+      signal,
+    );
     ({ detached, link } = home);
     problems.push(...home.problems);
     if (link !== undefined) problems.push(...(await restoreIdentity(context, link, netdev)));
@@ -48,7 +53,7 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
   // As long as the VF can be in a living pod its VLAN stays: untagged, the pod would be in another network.
   if (!detached) return { detached, problems };
   const hadGuid = link !== undefined && (await hasOurGuid(context, made, fn, link));
-  problems.push(...(await restoreSide(context, made, link)));
+  problems.push(...(await restoreSide(context, made, fn, link)));
   if (hadGuid && netdev !== undefined) {
     problems.push(
       ...(await step(`binding VF ${made.device} anew`, async () => {
@@ -79,11 +84,14 @@ async function hasOurGuid(context: LinkContext, made: VfState, fn: PciFunction, 
 }
 
 /** PF-side settings and both MACs, then read back. */
-async function restoreSide(context: LinkContext, made: VfState, link: Link | undefined): Promise<string[]> {
+async function restoreSide(
+  context: LinkContext,
+  made: VfState,
+  fn: PciFunction,
+  link: Link | undefined,
+): Promise<string[]> {
   const { settings, netdev } = made.baseline;
   const problems: string[] = [];
-  const fn = await context.kernel.pciFunction(made.device);
-  if (fn === undefined) return problems;
   const place = await findPlace(context, fn);
   if (place === undefined) return [`the PF of VF ${made.device} has no network interface on the node`];
   const current = settings === undefined ? undefined : await readSettings(context, place, problems);
