@@ -1,8 +1,8 @@
 /** Berth's own configuration file: from a document to a {@link Config}, with every problem at once. */
 import { DEFAULT_PREFIX, zeroConfigPools } from '../engine/pools/zero-config.ts';
-import { DEFAULT_CNI } from './cni.ts';
 import type { Config, ConfigResult } from './config.ts';
 import type { LocatedDocument } from './document.ts';
+import { nodeSettings } from './node-settings.ts';
 import { poolProblems } from './pool-problems.ts';
 import { poolSpec } from './pool-spec.ts';
 import { configSchema } from './schema.ts';
@@ -16,7 +16,7 @@ export function readBerthDocument(document: LocatedDocument, name: string, prefi
     ...poolProblems(document),
   ].toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
   if (!parsed.success || problems.length > 0) return { problems };
-  const { pools, uplinkGroups, keepBack, cni, kubelet, paths } = parsed.data;
+  const { pools, uplinkGroups, keepBack } = parsed.data;
   const resourcePrefix = prefix ?? parsed.data.resourcePrefix ?? DEFAULT_PREFIX;
   const config: Config = {
     pools:
@@ -24,20 +24,7 @@ export function readBerthDocument(document: LocatedDocument, name: string, prefi
         const origin = `${name}:${document.problem(['pools', at], '').line}`;
         return poolSpec(pool, { prefix: resourcePrefix, origin, uplinkGroups, keepBack });
       }) ?? zeroConfigPools(resourcePrefix),
-    registration: kubelet?.registration ?? 'auto',
-    cdi: kubelet?.cdi ?? false,
-    cni: {
-      allocation: cni?.allocation ?? DEFAULT_CNI.allocation,
-      statusFailsOn: cni?.statusFailsOn ?? DEFAULT_CNI.statusFailsOn,
-      ...(cni?.logDir === undefined ? {} : { logDir: cni.logDir }),
-    },
-    paths: {
-      ...(paths?.kubeletDir === undefined ? {} : { kubeletDir: paths.kubeletDir }),
-      ...(paths?.deviceInfoDir === undefined ? {} : { deviceInfoDir: paths.deviceInfoDir }),
-      ...(paths?.cdiDir === undefined ? {} : { cdiDir: paths.cdiDir }),
-      ...(paths?.runDir === undefined ? {} : { runDir: paths.runDir }),
-      ...(paths?.stateDir === undefined ? {} : { stateDir: paths.stateDir }),
-    },
+    ...nodeSettings(parsed.data),
   };
   return { config, problems };
 }

@@ -1,5 +1,6 @@
 /**
  * The SR-IOV network device plugin's configuration file, as it is: a document with `resourceList`.
+ * Beside it the sections of Berth that are not about pools may stand, which the plugin ignores.
  * What the plugin accepts is accepted; what it ignores is a warning; what it refuses, crashes on or
  * can match nothing with is an error. What users of the plugin notice: docs/migrating.md.
  */
@@ -7,10 +8,10 @@ import { FOREIGN_CNI_HEALTH } from '../engine/pools/health.ts';
 import type { VfPoolSpec, VfSelector } from '../engine/pools/model.ts';
 import { asPciAddress } from '../engine/values.ts';
 import { isError } from '../engine/view.ts';
-import { DEFAULT_CNI } from './cni.ts';
 import { compact } from './compact.ts';
 import type { ConfigResult } from './config.ts';
 import type { LocatedDocument } from './document.ts';
+import { nodeSchema, nodeSettings } from './node-settings.ts';
 import type { ConfigProblem } from './problem.ts';
 import { configSchema } from './schema.ts';
 import { schemaProblems, valueAt } from './schema-problems.ts';
@@ -31,17 +32,19 @@ export function isSdpDocument(document: LocatedDocument): boolean {
 export function readSdpDocument(document: LocatedDocument, name: string, prefix: string): ConfigResult {
   const tidy = tidySdp(document);
   const parsed = sdpSchema.safeParse(tidy.document.value);
+  const settings = nodeSchema.safeParse(document.value);
   const problems = [
     ...otherKeys(document),
     ...tidy.problems,
+    ...(settings.success ? [] : schemaProblems(nodeSchema, document, settings.error.issues)),
     ...(parsed.success ? [] : schemaProblems(sdpSchema, tidy.document, parsed.error.issues)),
     ...resourcesTogether(tidy.document, prefix),
   ].toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0));
-  if (!parsed.success || problems.some(isError)) return { problems };
+  if (!parsed.success || !settings.success || problems.some(isError)) return { problems };
   const pools = parsed.data.resourceList.map((resource, at) =>
     specOf(resource, prefix, `${name}:${document.problem(['resourceList', at], '').line}`),
   );
-  return { config: { pools, registration: 'auto', cdi: false, cni: DEFAULT_CNI, paths: {} }, problems };
+  return { config: { pools, ...nodeSettings(settings.data) }, problems };
 }
 
 function specOf(resource: SdpResource, prefix: string, origin: string): VfPoolSpec {
@@ -75,9 +78,9 @@ function selectorOf(
 function otherKeys(document: LocatedDocument): readonly ConfigProblem[] {
   const own = Object.keys(configSchema.shape);
   return Object.keys(document.value ?? {}).flatMap((key): readonly ConfigProblem[] => {
-    if (key === 'resourceList') return [];
+    if (key === 'resourceList' || key === '$schema' || key in nodeSchema.shape) return [];
     if (own.includes(key)) {
-      const message = `${key} belongs to Berth's own form of the file, which has no resourceList`;
+      const message = `${key} is about pools, which Berth's own form of the file has instead of resourceList`;
       return [document.problem([key], message, 'write pools instead of resourceList to use it', true)];
     }
     const message = `unknown key ${JSON.stringify(key)}, which is ignored`;

@@ -145,10 +145,30 @@ const broken: readonly (readonly [string, string, readonly string[]])[] = [
     "Berth's own pools beside the list",
     '{"resourceList": [],\n"pools": []}',
     [
-      "f:2: pools: pools belongs to Berth's own form of the file, which has no resourceList (write pools instead of resourceList to use it)",
+      "f:2: pools: pools is about pools, which Berth's own form of the file has instead of resourceList (write pools instead of resourceList to use it)",
     ],
   ],
+  [
+    "a mistake in Berth's own options beside the list",
+    '{"resourceList": [],\n"cni": {"alocation": "warn"}}',
+    ['f:2: cni.alocation: unknown key "alocation" (did you mean allocation?)'],
+  ],
 ];
+test("Berth's options that are not about pools may stand beside the list, which the plugin still reads", () => {
+  const { config, problems } = parseConfig(
+    '{"resourceList": [], "cni": {"allocation": "warn", "statusFailsOn": []}, "kubelet": {"registration": "legacy", "cdi": true}, "paths": {"kubeletDir": "/k"}}',
+    'f',
+  );
+  assert.deepEqual(problems, []);
+  assert.deepEqual(config, {
+    pools: [],
+    registration: 'legacy',
+    cdi: true,
+    cni: { allocation: 'warn', statusFailsOn: [] },
+    paths: { kubeletDir: '/k' },
+  });
+});
+
 for (const [name, text, expected] of broken) {
   test(`${name} is told with its place, and refuses the file`, () => {
     const { config, problems } = parseConfig(text, 'f');

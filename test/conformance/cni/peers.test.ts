@@ -4,71 +4,22 @@
  * and chains in which Go plugins follow Berth's link go through ADD, CHECK and DEL.
  */
 import * as assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { suite } from 'uvu';
-import { ip, leaveMachine, makeNamedNamespace } from '../../kernel/own-namespace.ts';
+import { ip, leaveMachine } from '../../kernel/own-namespace.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../../runner/features.ts';
 import { type AgentNode, createAgentNode } from '../../standins/agent-node.ts';
-import { executeProcess } from '../../standins/runtime/execute.ts';
+import { type ChainSandbox, executePlugin, inSandbox, type Json, peer, runChain } from '../../standins/plugin-chain.ts';
 
-type Json = Readonly<Record<string, unknown>>;
-type Command = 'ADD' | 'CHECK' | 'DEL' | 'VERSION';
-
-const PLUGINS = '/usr/lib/cni';
 /** What Debian's release of the plugins serves. */
 const VERSIONS = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0'] as const;
 const MAC = '02:5e:00:00:00:77';
 
 const test = suite<{ node: AgentNode }>('beside the Go plugins');
 
-interface Sandbox {
-  readonly path: string;
-  readonly container: string;
-}
-
-class Failure extends Error {}
-
-/** Executes one plugin as libcni does. Throws its error. */
-async function execute(
-  node: AgentNode,
-  program: string,
-  command: Command,
-  config: Json,
-  sandbox: Sandbox,
-): Promise<Json> {
-  const { exitCode, stdout } = await executeProcess({
-    path: program,
-    argv0: join(PLUGINS, String(config.type)),
-    env: {
-      PATH: process.env.PATH ?? '',
-      BERTH_CNI_SOCKET: join(node.folder, 'run', 'cni.sock'),
-      BERTH_SPOOL_FOLDER: join(node.folder, 'state', 'spool'),
-      CNI_COMMAND: command,
-      CNI_CONTAINERID: sandbox.container,
-      CNI_IFNAME: 'net1',
-      CNI_NETNS: sandbox.path,
-      CNI_PATH: PLUGINS,
-    },
-    stdin: JSON.stringify(config),
-  });
-  if (exitCode !== 0) throw new Failure(`${program} ${command}: ${stdout}`);
-  return stdout.trim() === '' ? {} : JSON.parse(stdout);
-}
-
-const peer = (type: string): string => join(PLUGINS, type);
-
-async function inSandbox<T>(container: string, work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
-  const namespace = makeNamedNamespace();
-  try {
-    return await work({ path: namespace.path, container });
-  } finally {
-    namespace.remove();
-  }
-}
-
 /** As both may write it: without what is empty, and with one name for the sandbox. */
-function comparable(result: Json, sandbox: Sandbox): unknown {
+function comparable(result: Json, sandbox: ChainSandbox): unknown {
   return JSON.parse(JSON.stringify(result).replaceAll(sandbox.path, 'SANDBOX'), (_key, value: unknown) => {
     const isEmpty = typeof value === 'object' && value !== null && Object.keys(value).length === 0;
     return isEmpty ? undefined : value;
@@ -76,7 +27,7 @@ function comparable(result: Json, sandbox: Sandbox): unknown {
 }
 
 /** Addresses, routes and the link, without what differs from link to link. */
-function kernelView({ path }: Sandbox): unknown {
+function kernelView({ path }: ChainSandbox): unknown {
   const name = basename(path);
   const [link] = JSON.parse(ip('-n', name, '-j', '-d', 'address', 'show', 'dev', 'net1')) as readonly {
     mtu: number;
@@ -183,12 +134,12 @@ if (
             runtimeConfig,
           };
           await inSandbox(`${side}-c1`, async (sandbox) => {
-            const result = await execute(node, program, 'ADD', full, sandbox);
+            const result = await executePlugin(node, program, 'ADD', full, sandbox);
             sides.push({ result: comparable(withoutNewFields(result), sandbox), view: kernelView(sandbox) });
             // The Go plugin's CHECK does not find its own routes without a gateway.
             if (side === 'berth' && ['0.4.0', '1.0.0'].includes(version))
-              await execute(node, program, 'CHECK', { ...full, prevResult: result }, sandbox);
-            await execute(node, program, 'DEL', full, sandbox);
+              await executePlugin(node, program, 'CHECK', { ...full, prevResult: result }, sandbox);
+            await executePlugin(node, program, 'DEL', full, sandbox);
           });
         }
         assert.deepEqual(sides[1]?.result, sides[0]?.result);
@@ -200,8 +151,8 @@ if (
       const none = { path: '', container: '' };
       const config = { cniVersion: version, type: 'macvlan' };
       const [go, berth] = [
-        await execute(node, peer('macvlan'), 'VERSION', config, none),
-        await execute(node, node.shimPath, 'VERSION', config, none),
+        await executePlugin(node, peer('macvlan'), 'VERSION', config, none),
+        await executePlugin(node, node.shimPath, 'VERSION', config, none),
       ];
       assert.deepEqual(Object.keys(berth).sort(), Object.keys(go).sort());
       const served = berth.supportedVersions as readonly string[];
@@ -244,45 +195,32 @@ if (
       assert.equal(outcomes[1], 'done', `${outcomes[1]}; behind the Go plugin: ${outcomes[0]}`);
     });
   }
-}
 
-/** ADD forwards, CHECK forwards with the last result, DEL backwards, as libcni does; tells where it ended. */
-async function runChain(node: AgentNode, first: string, plugins: readonly Json[]): Promise<string> {
-  return inSandbox(`chain-${basename(first)}`, async (sandbox) => {
-    const call = (command: Command, plugin: Json, at: number, prevResult: Json | undefined): Promise<Json> =>
-      execute(
-        node,
-        at === 0 ? first : peer(String(plugin.type)),
-        command,
-        { cniVersion: '1.0.0', name: 'chain', ...plugin, ...(prevResult === undefined ? {} : { prevResult }) },
-        sandbox,
-      );
-    let result: Json | undefined;
-    let outcome = 'done';
-    try {
-      for (const [at, plugin] of plugins.entries()) result = await step('ADD', () => call('ADD', plugin, at, result));
-      for (const [at, plugin] of plugins.entries()) await step('CHECK', () => call('CHECK', plugin, at, result));
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      outcome = error.message;
-    }
-    for (const [at, plugin] of [...plugins.entries()].reverse())
-      await step('DEL', () => call('DEL', plugin, at, result)).catch((error: unknown) => {
-        if (outcome === 'done') outcome = String(error);
-      });
-    const left = (JSON.parse(ip('-n', basename(sandbox.path), '-j', 'link', 'show')) as readonly { ifname: string }[])
-      .map(({ ifname }) => ifname)
-      .filter((name) => name !== 'lo');
-    return outcome === 'done' && left.length > 0 ? `DEL left ${left.join(', ')}` : outcome;
-  });
-}
-
-async function step(command: Command, work: () => Promise<Json>): Promise<Json> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    throw new Failure(`${command} ${error.message}`);
+  // It looks for the node's end of a veth pair, at CHECK whether or not there is a limit.
+  for (const [what, follower, end] of [
+    [
+      'without a limit, as a pod without the annotation has it, goes through ADD and DEL',
+      {},
+      /bandwidth CHECK: .*veth/s,
+    ],
+    ['with a limit refuses the pod', { ingressRate: 1_000_000, ingressBurst: 1_000_000 }, /bandwidth ADD: .*veth/s],
+  ] as const) {
+    test(`bandwidth ${what}, as it does behind the Go plugin, and nothing stays`, async ({ node }) => {
+      for (const program of [peer('macvlan'), node.shimPath]) {
+        const dataDir = join(node.folder, `bandwidth-${basename(program)}`);
+        const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet: '10.88.0.0/24' }]] };
+        const plugins = [
+          { type: 'macvlan', master: 'up0', ipam },
+          { type: 'bandwidth', ...follower },
+        ];
+        assert.match(await runChain(node, program, plugins), end, program);
+        assert.deepEqual(
+          readdirSync(join(dataDir, 'chain')).filter((name) => name.startsWith('10.')),
+          [],
+        );
+      }
+      assert.equal((await node.status()).attachments.total, 0);
+    });
   }
 }
 
