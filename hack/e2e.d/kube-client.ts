@@ -1,6 +1,7 @@
 /**
- * The few requests of this test to an API server: get, server-side apply, delete, and a pod's log. Every
- * request has a deadline; answers that say "later" (429, 500, 503, a closed connection) are asked again.
+ * The few requests of this test to an API server: get, list, server-side apply, patch, delete, a pod's
+ * log, and whether its user may do something. Every request has a deadline; answers that say "later"
+ * (409, 429, 5xx, a closed connection) are asked again.
  */
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
@@ -14,9 +15,11 @@ export interface KubeObject {
     readonly name: string;
     readonly namespace?: string;
     readonly uid?: string;
+    readonly generation?: number;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly deletionTimestamp?: string;
+    readonly managedFields?: readonly { readonly manager: string; readonly operation: string }[];
   };
   // biome-ignore lint/suspicious/noExplicitAny: the server's objects are looked into by their path
   readonly [field: string]: any;
@@ -34,12 +37,18 @@ const RESOURCES: Readonly<Record<string, { readonly plural: string; readonly nam
   DaemonSet: { plural: 'daemonsets', namespaced: true },
   ClusterRole: { plural: 'clusterroles', namespaced: false },
   ClusterRoleBinding: { plural: 'clusterrolebindings', namespaced: false },
+  CustomResourceDefinition: { plural: 'customresourcedefinitions', namespaced: false },
+  NodeNetworkInventory: { plural: 'nodenetworkinventories', namespaced: false },
   NetworkAttachmentDefinition: { plural: 'network-attachment-definitions', namespaced: true },
 };
 
 const ATTEMPTS = 6;
 const TIMEOUT_MS = 30_000;
 const FIELD_MANAGER = 'berth-e2e';
+
+const LATER = [409, 429, 500, 502, 503, 504];
+/** Errors that go by without anybody's doing. */
+const PASSING = ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'];
 
 export interface Reference {
   readonly apiVersion: string;
@@ -48,11 +57,50 @@ export interface Reference {
   readonly namespace?: string;
 }
 
+export interface JsonPatch {
+  readonly op: 'add' | 'remove' | 'test';
+  readonly path: string;
+  readonly value?: unknown;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** What the server refused, with its own words. */
+export class RefusedError extends Error {
+  readonly status: number;
+
+  constructor(method: string, path: string, { status, body }: Answer) {
+    super(`${method} ${path}: ${status} ${messageOf(body)}${adviceFor(status)}`);
+    this.status = status;
+  }
+}
+
 export class KubeClient {
   readonly #access: ApiAccess;
 
   constructor(access: ApiAccess) {
     this.#access = access;
+  }
+
+  get server(): URL {
+    return this.#access.server;
+  }
+
+  /** Whether there is anybody: one attempt, since a wrong address will not become right. Throws what is in the way. */
+  async reach(): Promise<void> {
+    try {
+      await this.#once('GET', '/version');
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      throw new Error(
+        `${this.#access.server.origin} does not answer: ${message}${message.includes(code) ? '' : ` (${code})`}. ` +
+          'Compare with `kubectl --kubeconfig FILE version` on this machine.',
+      );
+    }
+    await this.#request('GET', '/version');
   }
 
   /** `undefined` when there is no such object (or no such kind). */
@@ -76,15 +124,20 @@ export class KubeClient {
     const { apiVersion, kind, metadata } = object;
     const { name, namespace } = metadata;
     const path = pathOf({ apiVersion, kind, name, ...(namespace === undefined ? {} : { namespace }) });
-    const { status, body } = await this.#request('PATCH', `${path}?fieldManager=${FIELD_MANAGER}&force=true`, object);
+    const query = `?fieldManager=${FIELD_MANAGER}&force=true`;
+    const { status, body } = await this.#request('PATCH', `${path}${query}`, 'apply-patch+yaml', object);
     if (status === 404) throw new Error(`apply ${kind} ${name}: the server has no such kind or namespace: ${body}`);
     return JSON.parse(body) as KubeObject;
   }
 
+  /** Throws {@link RefusedError} 422 when a `test` of the patch fails. */
+  async patch(reference: Reference & { readonly name: string }, changes: readonly JsonPatch[]): Promise<void> {
+    await this.#request('PATCH', `${pathOf(reference)}?fieldManager=${FIELD_MANAGER}`, 'json-patch+json', changes);
+  }
+
   /** What is gone already is fine. */
-  async delete(reference: Reference & { readonly name: string }, graceSeconds?: number): Promise<void> {
-    const grace = graceSeconds === undefined ? '' : `?gracePeriodSeconds=${graceSeconds}`;
-    await this.#request('DELETE', `${pathOf(reference)}${grace}`);
+  async delete(reference: Reference & { readonly name: string }): Promise<void> {
+    await this.#request('DELETE', pathOf(reference));
   }
 
   async log(namespace: string, pod: string): Promise<string> {
@@ -92,26 +145,42 @@ export class KubeClient {
     return body;
   }
 
-  async #request(method: string, path: string, body?: object): Promise<{ status: number; body: string }> {
+  /** Whether the user of the kubeconfig may do that everywhere. */
+  async may(verb: string, group: string, resource: string): Promise<boolean> {
+    const [name, subresource] = resource.split('/');
+    const review = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectAccessReview',
+      spec: { resourceAttributes: { verb, group, resource: name, ...(subresource && { subresource }) } },
+    };
+    const { body } = await this.#request(
+      'POST',
+      '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+      'json',
+      review,
+    );
+    return (JSON.parse(body) as KubeObject).status?.allowed === true;
+  }
+
+  async #request(method: string, path: string, type?: string, body?: object): Promise<Answer> {
     for (let attempt = 1; ; attempt++) {
       try {
-        const answer = await this.#once(method, path, body);
+        const answer = await this.#once(method, path, type, body);
         const { status } = answer;
         if (status < 300 || status === 404) return answer;
-        const error = new Error(`${method} ${path}: ${status} ${answer.body.slice(0, 500)}`);
-        if (![409, 429, 500, 502, 503, 504].includes(status) || attempt === ATTEMPTS) throw error;
+        if (!LATER.includes(status) || attempt === ATTEMPTS) throw new RefusedError(method, path, answer);
       } catch (error) {
-        if (!isPassing(error) || attempt === ATTEMPTS) throw error;
+        const isPassing = PASSING.includes((error as NodeJS.ErrnoException).code ?? '');
+        if (!isPassing || attempt === ATTEMPTS) throw error;
       }
       await delay(250 * 2 ** attempt);
     }
   }
 
-  #once(method: string, path: string, body?: object): Promise<{ status: number; body: string }> {
+  #once(method: string, path: string, type?: string, body?: object): Promise<Answer> {
     const { server, ca, cert, key, token, insecure } = this.#access;
     const start = server.protocol === 'https:' ? httpsRequest : httpRequest;
     const text = body === undefined ? '' : JSON.stringify(body);
-    const type = method === 'PATCH' ? 'application/apply-patch+yaml' : 'application/json';
     return new Promise((resolve, reject) => {
       const outgoing = start(
         new URL(`${server.pathname.replace(/\/$/, '')}${path}`, server),
@@ -124,7 +193,9 @@ export class KubeClient {
           timeout: TIMEOUT_MS,
           headers: {
             accept: 'application/json',
-            ...(text === '' ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(text) }),
+            ...(text === ''
+              ? {}
+              : { 'content-type': `application/${type}`, 'content-length': Buffer.byteLength(text) }),
             ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           },
         },
@@ -146,9 +217,21 @@ export class KubeClient {
   }
 }
 
-function isPassing(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  return ['ECONNRESET', 'ECONNREFUSED', 'EPIPE', 'ETIMEDOUT', 'EAI_AGAIN'].includes(code);
+/** What a `Status` of the API server says, or the beginning of whatever else answered. */
+function messageOf(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown };
+    if (typeof message === 'string') return message;
+  } catch {
+    // A proxy's page, for example.
+  }
+  return body.trim().slice(0, 300);
+}
+
+function adviceFor(status: number): string {
+  if (status === 401) return '. The server does not accept the credentials of the kubeconfig.';
+  if (status === 403) return '. The user of the kubeconfig has not the right for it.';
+  return '';
 }
 
 function pathOf({ apiVersion, kind, name, namespace }: Reference): string {

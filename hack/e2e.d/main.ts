@@ -1,18 +1,23 @@
 /** `hack/e2e`: its options, this machine's side, and the story. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { KubeClient } from './kube-client.ts';
 import { readKubeConfig } from './kube-config.ts';
 import * as node from './node.ts';
-import { NETWORK } from './objects.ts';
+import { NETWORK, REFUSED_NETWORK } from './objects.ts';
+import type { Found } from './removal.ts';
+import type { NodeSide } from './scene.ts';
 import { Steps } from './steps.ts';
-import { type NodeSide, tellStory } from './story.ts';
+import { tellStory } from './story.ts';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 /** Made by the agent; removed afterwards unless they were there before. */
 const STATE = ['/run/berth', '/var/lib/berth', '/var/cache/berth'];
+
+/** Gone with a reboot, as everything that the test makes on the node. */
+const MEMORY = '/run/berth-e2e.json';
 
 const USAGE = `hack/e2e --kubeconfig FILE --node NAME [options]
   --kubeconfig FILE           who asks which API server (certificate or token)
@@ -31,28 +36,43 @@ if (values.help === true) {
   process.stdout.write(USAGE);
   process.exit(0);
 }
-if (values.kubeconfig === undefined || values.node === undefined) wrongUsage('--kubeconfig and --node are needed');
-const timeoutMs = Number(values.timeout ?? '180') * 1000;
-if (!(timeoutMs > 0)) wrongUsage('--timeout is a number of seconds');
+const { kubeconfig, node: nodeName } = values;
+if (kubeconfig === undefined || nodeName === undefined) wrongUsage('--kubeconfig and --node are needed');
+const timeoutSeconds = Number(values.timeout ?? '180');
+if (!(timeoutSeconds > 0)) wrongUsage(`--timeout is a number of seconds, not ${JSON.stringify(values.timeout)}`);
 
-const steps = new Steps((text) => void process.stdout.write(text));
+const steps = new Steps((text) => void process.stdout.write(text), timeoutSeconds * 1000);
+followSignals();
 try {
-  if (process.geteuid?.() !== 0)
+  const api = new KubeClient(readKubeConfig(resolve(kubeconfig)));
+  if (process.geteuid?.() !== 0) {
     throw new Error('this has to be root on the node: it loads an image and looks at records');
-  const api = new KubeClient(readKubeConfig(resolve(values.kubeconfig ?? '')));
+  }
+  if (!node.hasProgram('ip')) throw new Error('this needs `ip` (iproute2) on the node, for an uplink of its own');
   const archive = await image();
   const version = /berth-(.+)-(?:x64|arm64)\.tar$/.exec(archive ?? '')?.[1] ?? packageVersion();
-  await tellStory(steps, api, nodeSide(archive), {
-    node: values.node ?? '',
-    image: `berth.dev/berth:${version}`,
-    keep: values.keep === true,
-    timeoutMs,
-  });
+  const name = `berth.dev/berth:${version}`;
+  await tellStory(steps, api, nodeSide(archive, name), { node: nodeName, image: name, keep: values.keep === true });
 } catch (error) {
   process.stderr.write(`e2e: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }
 process.exitCode = steps.end() || process.exitCode || 0;
+
+/** The first one ends the story and takes everything away; a second one leaves all as it is. */
+function followSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (!steps.isInterrupted && !steps.isCleaning) {
+        steps.note(`${signal}: everything is taken away now; a second time leaves all as it is`);
+        steps.interrupt(signal);
+        return;
+      }
+      steps.note('left as it is; running the test again takes everything away');
+      process.exit(130);
+    });
+  }
+}
 
 function options() {
   try {
@@ -97,34 +117,57 @@ function packageVersion(): string {
   return execFileSync(resolve(CHECKOUT, 'bin/berth'), ['--version'], { encoding: 'utf8' }).trim();
 }
 
-function nodeSide(archive: string | undefined): NodeSide {
-  if (!node.hasProgram('ip')) throw new Error('this needs `ip` (iproute2) on the node, for an uplink of its own');
+function nodeSide(archive: string | undefined, imageName: string): NodeSide {
   const folders = node.runtimeFolders();
   const address = values['containerd-address'] ?? folders.address;
   const cniBin = values['cni-bin-dir'] ?? folders.bin;
   const cniConf = values['cni-conf-dir'] ?? folders.conf;
-  const fresh = STATE.filter((path) => !existsSync(path));
+  const without = (kept: readonly string[]) => STATE.filter((path) => !kept.includes(path));
+  const addresses = `/var/lib/cni/networks/${NETWORK}`;
   return {
     bootId: node.bootId(),
     place: { cniBin, cniConf, kubelet: folders.kubelet, sharedMounts: node.hasSharedMounts() },
-    loadImage: (runtime) => (archive === undefined ? 'somebody before' : node.loadImage(runtime, archive, address)),
+    answers: node.answers,
+    loadImage: (runtime) =>
+      archive === undefined
+        ? { by: 'somebody before', remove: () => undefined }
+        : node.loadImage(runtime, archive, imageName, address),
     makeUplink: node.makeUplink,
     removeUplink: node.removeUplink,
     takeDefaultNetwork: (config) => node.takeDefaultNetwork(cniConf, config),
-    reservations: () => node.reservations(NETWORK),
+    reservations: () => [...node.reservations(NETWORK), ...node.reservations(REFUSED_NETWORK)],
     askAgent: node.askAgent,
     fetch: async (path) => {
-      const answer = await fetch(`http://127.0.0.1:9717${path}`);
+      const answer = await fetch(`http://127.0.0.1:9717${path}`, { signal: AbortSignal.timeout(10_000) });
       return { status: answer.status, body: await answer.text() };
     },
-    uninstall: () => {
+    killAgent: (podUid) => {
+      const id = node.agentProcess(podUid);
+      if (id === undefined) throw new Error('the process of its pod cannot be found in /proc');
+      process.kill(id, 'SIGKILL');
+    },
+    spooled: node.spooled,
+    folders: () => STATE.filter((path) => existsSync(path)),
+    uninstall: (kept) => {
       node.leaveDefaultNetwork(cniConf);
       // Where the run ended before the agent began there may be nothing.
       if (existsSync(cniBin)) {
         execFileSync(resolve(CHECKOUT, 'bin/berth'), ['uninstall', '--cni-bin-dir', cniBin], { stdio: 'pipe' });
       }
-      rmSync(`/var/lib/cni/networks/${NETWORK}`, { recursive: true, force: true });
-      for (const path of fresh) rmSync(path, { recursive: true, force: true });
+      for (const name of [NETWORK, REFUSED_NETWORK]) {
+        rmSync(`/var/lib/cni/networks/${name}`, { recursive: true, force: true });
+      }
+      for (const path of without(kept)) rmSync(path, { recursive: true, force: true });
+    },
+    left: (kept) => [
+      ...node.strayLinks().map((name) => `link ${name}`),
+      ...node.strayPrograms(cniBin).map((name) => join(cniBin, name)),
+      ...[...without(kept), addresses, join(cniConf, node.OWN_NETWORK)].filter((path) => existsSync(path)),
+    ],
+    memory: {
+      read: () => (existsSync(MEMORY) ? (JSON.parse(readFileSync(MEMORY, 'utf8')) as Found) : undefined),
+      write: (found) => writeFileSync(MEMORY, JSON.stringify(found)),
+      clear: () => rmSync(MEMORY, { force: true }),
     },
   };
 }

@@ -1,17 +1,20 @@
-/** What the test applies: deploy/berth.yaml for this node, a configuration, networks and pods. */
-import { readFileSync } from 'node:fs';
+/** What the test applies: deploy/ for this node, a configuration and networks. Its pods are in pods.ts. */
 import { resolve } from 'node:path';
-import { parseAllDocuments } from 'yaml';
+import { render } from '../manifests.d/render.ts';
 import type { KubeObject } from './kube-client.ts';
 import { UPLINK } from './node.ts';
 
 export { UPLINK } from './node.ts';
 
-const CHECKOUT = resolve(import.meta.dirname, '../..');
+const KUSTOMIZATION = resolve(import.meta.dirname, 'kustomization');
 
 export const AGENT_NAMESPACE = 'berth-system';
 export const NAMESPACE = 'berth-e2e';
 export const NETWORK = 'berth-e2e';
+/** Of a configuration that Berth has to refuse. */
+export const REFUSED_NETWORK = 'berth-e2e-refused';
+export const STARTUP_TAINT = { key: 'berth.dev/agent-not-ready', effect: 'NoSchedule' } as const;
+export const LABEL_PREFIX = 'network.berth.dev/';
 export const RESOURCE = 'berth.dev/e2e';
 export const CAPACITY = 8;
 const SUBNET = '10.249.77.0/24';
@@ -26,23 +29,52 @@ export interface Place {
   /** Kubelet's root folder. */
   readonly kubelet: string;
   readonly sharedMounts: boolean;
+  /** For a node that does not reach the API server's service. */
+  readonly apiServer?: URL;
 }
 
-/** The manifest as it is shipped, on this node only, with the image that was loaded here. */
+/** The manifests as they are shipped, on this node only, with the image that was loaded here. */
 export function agentObjects(place: Place): readonly KubeObject[] {
-  const text = readFileSync(resolve(CHECKOUT, 'deploy/berth.yaml'), 'utf8');
-  const objects = parseAllDocuments(text).map((document) => document.toJS() as KubeObject);
+  const objects = render(KUSTOMIZATION) as unknown as readonly KubeObject[];
   const ours = objects.map((object) => ({ ...placed(object, place), ...labelled(object) }));
   // The configuration before the pod that reads it: kubelet brings a later one after a minute only.
   const isAgent = ({ kind }: KubeObject): boolean => kind === 'DaemonSet';
   return [...ours.filter((object) => !isAgent(object)), configMap(), ...ours.filter(isAgent)];
 }
 
+/** Of the same, what lies in no namespace, and the namespace. */
+export function clusterWide(): readonly KubeObject[] {
+  const objects = render(KUSTOMIZATION) as unknown as readonly KubeObject[];
+  return objects.filter(({ metadata }) => metadata.namespace === undefined);
+}
+
+export function isOurs({ metadata }: KubeObject): boolean {
+  return Object.entries(OWNER).every(([key, value]) => metadata.labels?.[key] === value);
+}
+
+/** The same DaemonSet as somebody updates it: its pods are made anew. */
+export function updated(daemonSet: KubeObject): KubeObject {
+  const copy = structuredClone(daemonSet);
+  const { metadata } = copy.spec.template;
+  metadata.annotations = { ...metadata.annotations, 'berth.dev/e2e': 'updated' };
+  return copy;
+}
+
+/** The same DaemonSet, for no node at all. */
+export function withoutNodes(daemonSet: KubeObject): KubeObject {
+  const copy = structuredClone(daemonSet);
+  copy.spec.template.spec.nodeSelector['berth.dev/e2e'] = 'nowhere';
+  return copy;
+}
+
 function labelled({ metadata }: KubeObject): Pick<KubeObject, 'metadata'> {
   return { metadata: { ...metadata, labels: { ...metadata.labels, ...OWNER } } };
 }
 
-function placed(object: KubeObject, { hostname, cniBin, cniConf, kubelet, sharedMounts }: Place): KubeObject {
+function placed(
+  object: KubeObject,
+  { apiServer, hostname, cniBin, cniConf, kubelet, sharedMounts }: Place,
+): KubeObject {
   if (object.kind !== 'DaemonSet') return object;
   const copy = structuredClone(object);
   const pod = copy.spec.template.spec;
@@ -59,6 +91,10 @@ function placed(object: KubeObject, { hostname, cniBin, cniConf, kubelet, shared
   for (const volume of pod.volumes) if (volume.hostPath !== undefined) volume.hostPath.path = own(volume.hostPath.path);
   for (const mount of container.volumeMounts) mount.mountPath = own(mount.mountPath);
   container.env.push({ name: 'BERTH_KUBELET_DIR', value: kubelet });
+  if (apiServer !== undefined) {
+    container.env.push({ name: 'KUBERNETES_SERVICE_HOST', value: apiServer.hostname.replace(/^\[|\]$/g, '') });
+    container.env.push({ name: 'KUBERNETES_SERVICE_PORT', value: apiServer.port === '' ? '443' : apiServer.port });
+  }
   if (!sharedMounts) for (const mount of container.volumeMounts) delete mount.mountPropagation;
   return copy;
 }
@@ -83,80 +119,32 @@ export function testNamespace(): KubeObject {
 
 const IPAM = { type: 'host-local', ranges: [[{ subnet: SUBNET }]] };
 
-export function networkDefinition(): KubeObject {
+/** More than any uplink takes. */
+const REFUSED = { mtu: 1_000_000 };
+
+export function networkDefinition(name: typeof NETWORK | typeof REFUSED_NETWORK): KubeObject {
+  const more = name === REFUSED_NETWORK ? REFUSED : {};
   return {
     apiVersion: 'k8s.cni.cncf.io/v1',
     kind: 'NetworkAttachmentDefinition',
     metadata: {
-      name: NETWORK,
+      name,
       namespace: NAMESPACE,
       labels: OWNER,
       annotations: { 'k8s.v1.cni.cncf.io/resourceName': RESOURCE },
     },
     spec: {
-      config: JSON.stringify({ cniVersion: '1.0.0', name: NETWORK, type: 'berth', link: 'macvlan', ipam: IPAM }),
+      config: JSON.stringify({ cniVersion: '1.0.0', name, type: 'berth', link: 'macvlan', ...more, ipam: IPAM }),
     },
   };
 }
 
 /** For nodes without Multus: Berth as the network that every new pod gets. */
-export function defaultNetwork(): object {
+export function defaultNetwork(name: typeof NETWORK | typeof REFUSED_NETWORK): object {
+  const more = name === REFUSED_NETWORK ? REFUSED : {};
   return {
     cniVersion: '1.0.0',
-    name: NETWORK,
-    plugins: [{ type: 'berth', link: 'macvlan', master: UPLINK, ipam: IPAM }],
-  };
-}
-
-const SERVER = "require('net').createServer((s) => s.end('reached')).listen(7000, () => console.log('listening'));";
-const CLIENT = `
-const net = require('net');
-const end = Date.now() + 60000;
-const attempt = () => {
-  const socket = net.connect({ host: process.env.TARGET, port: 7000, timeout: 2000 });
-  const again = (why) => { socket.destroy(); if (Date.now() > end) { console.log(why); process.exit(1); } setTimeout(attempt, 500); };
-  let text = '';
-  socket.on('data', (bytes) => { text += bytes; });
-  socket.on('end', () => { console.log(text); process.exit(text === 'reached' ? 0 : 1); });
-  socket.on('timeout', () => again('no answer from ' + process.env.TARGET));
-  socket.on('error', (error) => again(error.message));
-};
-attempt();`;
-
-export interface PodRequest {
-  readonly name: string;
-  readonly image: string;
-  readonly hostname: string;
-  readonly throughMultus: boolean;
-  /** Connects to that address and ends; serves when absent. */
-  readonly target?: string;
-}
-
-/** A pod out of Berth's own image, which has Node.js: nothing has to be pulled. */
-export function pod({ name, image, hostname, throughMultus, target }: PodRequest): KubeObject {
-  const annotations = throughMultus ? { 'k8s.v1.cni.cncf.io/networks': NETWORK } : {};
-  const script = target === undefined ? SERVER : CLIENT;
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace: NAMESPACE, labels: OWNER, annotations },
-    spec: {
-      restartPolicy: 'Never',
-      terminationGracePeriodSeconds: 1,
-      automountServiceAccountToken: false,
-      enableServiceLinks: false,
-      nodeSelector: { 'kubernetes.io/hostname': hostname },
-      tolerations: [{ operator: 'Exists' }],
-      containers: [
-        {
-          name: 'main',
-          image,
-          imagePullPolicy: 'Never',
-          command: ['/usr/lib/berth/node/bin/node', '-e', script],
-          env: target === undefined ? [] : [{ name: 'TARGET', value: target }],
-          resources: { requests: { [RESOURCE]: '1' }, limits: { [RESOURCE]: '1' } },
-        },
-      ],
-    },
+    name,
+    plugins: [{ type: 'berth', link: 'macvlan', master: UPLINK, ...more, ipam: IPAM }],
   };
 }

@@ -9,6 +9,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 
 export interface StoredObject {
   readonly kind: string;
@@ -17,6 +18,7 @@ export interface StoredObject {
     readonly namespace?: string;
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
+    readonly uid?: string;
   };
   // biome-ignore lint/suspicious/noExplicitAny: objects of every kind
   [field: string]: any;
@@ -43,6 +45,10 @@ export interface Reactions {
   deleted?(path: string, object: StoredObject, forget: () => void): void;
   /** Before an object is answered. */
   read?(path: string, object: StoredObject): void;
+  /** After a JSON patch. */
+  patched?(path: string, object: StoredObject): void;
+  /** Objects that somebody else keeps: of one path, or below it. */
+  elsewhere?(path: string): readonly StoredObject[];
 }
 
 interface Answer {
@@ -50,12 +56,23 @@ interface Answer {
   readonly body: object;
 }
 
+const CLUSTER_WIDE =
+  '(rbac\\.authorization\\.k8s\\.io/v1/(clusterroles|clusterrolebindings)|apiextensions\\.k8s\\.io/v1/customresourcedefinitions)';
+
 const KNOWN: readonly (readonly [method: string, path: RegExp])[] = [
+  ['GET', /^\/version$/],
+  ['POST', /^\/apis\/authorization\.k8s\.io\/v1\/selfsubjectaccessreviews$/],
   ['GET', /^\/apis\/k8s\.cni\.cncf\.io\/v1$/],
-  ['GET', /^\/api\/v1\/nodes\/[^/]+$/],
+  ['GET', /^\/api\/v1\/nodes(\/[^/]+)?$/],
+  ['PATCH', /^\/api\/v1\/nodes\/[^/]+$/],
   ['GET', /^\/api\/v1\/namespaces\/[^/]+$/],
+  ['GET', /^\/api\/v1\/namespaces\/default\/services\/kubernetes$/],
   ['GET', /^\/api\/v1\/namespaces\/[^/]+\/(pods|events)(\/[^/]+)?$/],
   ['GET', /^\/api\/v1\/namespaces\/[^/]+\/pods\/[^/]+\/log$/],
+  ['GET', /^\/apis\/berth\.dev\/v1alpha1\/nodenetworkinventories\/[^/]+$/],
+  ['GET', new RegExp(`^/apis/${CLUSTER_WIDE}/[^/]+$`)],
+  ['PATCH', new RegExp(`^/apis/${CLUSTER_WIDE}/[^/]+$`)],
+  ['DELETE', new RegExp(`^/apis/${CLUSTER_WIDE}/[^/]+$`)],
   ['PATCH', /^\/api\/v1\/namespaces\/[^/]+(\/(serviceaccounts|configmaps|pods)\/[^/]+)?$/],
   ['PATCH', /^\/apis\/apps\/v1\/namespaces\/[^/]+\/daemonsets\/[^/]+$/],
   ['PATCH', /^\/apis\/k8s\.cni\.cncf\.io\/v1\/namespaces\/[^/]+\/network-attachment-definitions\/[^/]+$/],
@@ -65,7 +82,7 @@ const KNOWN: readonly (readonly [method: string, path: RegExp])[] = [
 
 export async function createApiServer(
   reactions: Reactions,
-  options: { readonly token: string; readonly withMultus: boolean },
+  options: { readonly token: string; readonly withMultus: boolean; readonly forbidden?: readonly string[] },
 ): Promise<ApiServer> {
   const objects = new Map<string, StoredObject>();
   const requests: string[] = [];
@@ -86,16 +103,19 @@ export async function createApiServer(
       refused.push(`${method} ${url.pathname}`);
       return { status: 501, body: { message: 'not a request that Berth is meant to make' } };
     }
-    return respond(method, url, body);
+    return respond(method, url, body, headers['content-type'] ?? '');
   };
 
-  const respond = (method: string, url: URL, body: string): Answer => {
+  const respond = (method: string, url: URL, body: string, contentType: string): Answer => {
     const path = url.pathname;
+    if (path === '/version') return { status: 200, body: { gitVersion: 'v0.0.0' } };
+    if (method === 'POST') return { status: 201, body: review(body) };
     if (path === '/apis/k8s.cni.cncf.io/v1') return { status: options.withMultus ? 200 : 404, body: {} };
     if (path.endsWith('/log')) return { status: 200, body: { log: 'none' } };
-    if (method === 'PATCH') return apply(url, body);
-    const found = objects.get(path);
-    if (found === undefined && method === 'GET' && /\/(pods|events)$/.test(path)) return list(url);
+    if (method === 'PATCH') return contentType.includes('json-patch') ? jsonPatch(path, body) : apply(url, body);
+    const isList = /\/(pods|events|nodes)$/.test(path);
+    const found = objects.get(path) ?? (isList ? undefined : reactions.elsewhere?.(path)[0]);
+    if (found === undefined && method === 'GET' && isList) return list(url);
     if (found === undefined) return { status: 404, body: {} };
     if (method === 'GET') reactions.read?.(path, found);
     else {
@@ -108,13 +128,29 @@ export async function createApiServer(
 
   const list = (url: URL): Answer => {
     const wanted = (url.searchParams.get('labelSelector') ?? '').split(',').filter((part) => part !== '');
-    const items = [...objects]
-      .filter(([key]) => key.startsWith(`${url.pathname}/`))
-      .map(([, object]) => object)
-      .filter(({ metadata }) =>
-        wanted.every((part) => metadata.labels?.[part.split('=')[0] ?? ''] === part.split('=')[1]),
-      );
+    const stored = [...objects].filter(([key]) => key.startsWith(`${url.pathname}/`)).map(([, object]) => object);
+    const items = [...stored, ...(reactions.elsewhere?.(url.pathname) ?? [])].filter(({ metadata }) =>
+      wanted.every((part) => metadata.labels?.[part.split('=')[0] ?? ''] === part.split('=')[1]),
+    );
     return { status: 200, body: { items } };
+  };
+
+  const review = (body: string): object => {
+    const { verb, resource } = JSON.parse(body).spec.resourceAttributes;
+    return { status: { allowed: options.forbidden?.includes(`${verb} ${resource}`) !== true } };
+  };
+
+  const jsonPatch = (path: string, body: string): Answer => {
+    const found = objects.get(path);
+    if (found === undefined) return { status: 404, body: {} };
+    // As the real one: nothing is changed when a part cannot be.
+    const copy = structuredClone(found);
+    for (const change of JSON.parse(body) as readonly JsonPatch[]) {
+      if (!applyChange(copy, change)) return { status: 422, body: { message: `${change.op} ${change.path}` } };
+    }
+    objects.set(path, copy);
+    reactions.patched?.(path, copy);
+    return { status: 200, body: copy };
   };
 
   const apply = (url: URL, body: string): Answer => {
@@ -151,6 +187,31 @@ export async function createApiServer(
         server.closeAllConnections();
       }),
   };
+}
+
+interface JsonPatch {
+  readonly op: string;
+  readonly path: string;
+  readonly value?: unknown;
+}
+
+/** One step of a JSON patch (RFC 6902) on keys of objects and places in lists; false when it cannot be done. */
+function applyChange(object: StoredObject, { op, path, value }: JsonPatch): boolean {
+  const keys = path
+    .split('/')
+    .slice(1)
+    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const last = keys.pop() ?? '';
+  // biome-ignore lint/suspicious/noExplicitAny: objects of every kind
+  const holder = keys.reduce<any>((inner, key) => inner?.[key], object);
+  if (holder === undefined) return false;
+  if (op === 'add') holder[last] = value;
+  if (op === 'test') return isDeepStrictEqual(holder[last], value);
+  if (op !== 'remove') return op === 'add';
+  if (!(last in holder)) return false;
+  if (Array.isArray(holder)) holder.splice(Number(last), 1);
+  else delete holder[last];
+  return true;
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
