@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import packageFile from '../package.json' with { type: 'json' };
 import { createInstaller, shimOf } from './app/installation.ts';
 import { nodeAccess } from './app/node.ts';
-import { runUntilSignal } from './app/process.ts';
+import { processOutput } from './app/output.ts';
+import { dashboardUntilSignal, runUntilSignal } from './app/process.ts';
 import { processTerminal } from './app/terminal.ts';
 import { runProgram } from './cli/program.ts';
 import { getFromAgent } from './http/client.ts';
@@ -11,14 +12,11 @@ import { followAgent } from './http/stream-client.ts';
 
 const { version } = packageFile;
 
+const output = processOutput();
+
 process.exitCode = await runProgram(process.argv.slice(2), {
   version,
-  output: {
-    out: (text) => process.stdout.write(text),
-    err: (text) => process.stderr.write(text),
-    color: process.stdout.isTTY === true && !process.env['NO_COLOR'],
-    now: () => new Date(),
-  },
+  output,
   node: nodeAccess,
   agent: (runDir, path, method) => getFromAgent(join(runDir, 'api.sock'), path, method),
   follow: (runDir, onDocument, signal) => followAgent(join(runDir, 'api.sock'), onDocument, signal),
@@ -26,4 +24,5 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   installer: createInstaller(shimOf(import.meta.dirname)),
   // Loaded when asked for: the other commands need neither gRPC nor the engine's kernel.
   runAgent: (options) => runUntilSignal(options, version, shimOf(import.meta.dirname)),
+  runDashboard: (options) => dashboardUntilSignal(options, output),
 });

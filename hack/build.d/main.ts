@@ -29,7 +29,7 @@ type PageFile = readonly [path: string, asset: { readonly type: string; readonly
 
 /** By the kind of page. */
 async function allPageFiles(): Promise<Readonly<Record<string, readonly PageFile[]>>> {
-  return { node: await pageFiles('node') };
+  return { node: await pageFiles('node'), cluster: await pageFiles('cluster') };
 }
 
 /** As `pageAssets` answers them, with one script instead of several. */

@@ -75,6 +75,10 @@ export function depsOf(print: (text: string) => void): ProgramDeps {
       print(text('agent.txt'));
       return Promise.resolve(0);
     },
+    runDashboard: () => {
+      print(text('dashboard.txt'));
+      return Promise.resolve(0);
+    },
   };
 }
 

@@ -1,5 +1,5 @@
-/** The agent as a process: signals, and what must never go unnoticed. */
-import type { AgentOptions } from '../cli/port.ts';
+/** The agent and the dashboard as processes: signals, and what must never go unnoticed. */
+import type { AgentOptions, DashboardOptions, Output } from '../cli/port.ts';
 import { createLog } from './log.ts';
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit status. A second signal ends at once. */
@@ -26,5 +26,19 @@ export async function runUntilSignal(options: AgentOptions, version: string, shi
   await signalled;
   await agent.stop();
   log.info({}, 'stopped');
+  return 0;
+}
+
+/** Serves the dashboard until SIGTERM or SIGINT; resolves with the exit status. A second signal ends at once. */
+export async function dashboardUntilSignal(options: DashboardOptions, output: Output): Promise<number> {
+  const stopping = new AbortController();
+  const onSignal = (): void => {
+    if (stopping.signal.aborted) process.exit(1);
+    stopping.abort();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  const { serveDashboard } = await import('./dashboard.ts');
+  await serveDashboard(options, output, stopping.signal);
   return 0;
 }

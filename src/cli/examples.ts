@@ -19,6 +19,14 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
       does: 'with pools of your own, probes and metrics',
     },
   ],
+  dashboard: [
+    { line: 'berth dashboard', does: 'the cluster that kubectl speaks to; open the address that it prints' },
+    { line: 'berth dashboard --context staging --listen 127.0.0.1:0', does: 'another one, on a free port' },
+    {
+      line: 'berth dashboard --listen :9475 --token-file token',
+      does: 'for other machines, over plain HTTP: put a proxy with TLS in front',
+    },
+  ],
   inventory: [
     { line: 'berth inventory', does: 'NICs, VFs, who has them, and findings' },
     { line: 'berth inventory -o json >before.json', does: 'saves it, for berth inventory diff' },

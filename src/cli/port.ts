@@ -100,6 +100,16 @@ export interface AgentOptions {
   readonly logLevel: string;
 }
 
+/** Of `berth dashboard`; what is absent comes from where kubectl looks, and from the defaults. */
+export interface DashboardOptions {
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  /** Address and port of the page. */
+  readonly listen?: string;
+  /** A file with the token; a new token is made when absent. */
+  readonly tokenFile?: string;
+}
+
 export interface InstallerOptions {
   readonly cniBinDir: string;
   readonly runDir: string;
@@ -147,4 +157,6 @@ export interface ProgramDeps {
   readonly installer: Installer;
   /** Runs until a signal; resolves with the exit status. */
   readonly runAgent: (options: AgentOptions) => Promise<number>;
+  /** Runs until a signal; resolves with the exit status. */
+  readonly runDashboard: (options: DashboardOptions) => Promise<number>;
 }

@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { type BerthError, toBerthError } from '../engine/errors.ts';
 import { addAgentOptions } from './agent-options.ts';
 import { attachmentsCommand, statusCommand } from './commands.ts';
+import { addDashboardOptions } from './dashboard.ts';
 import { examplesText } from './examples.ts';
 import { explainCommand } from './explain.ts';
 import { gcCommand } from './gc.ts';
@@ -15,7 +16,7 @@ import { inventoryDiffCommand } from './inventory-diff.ts';
 import { lintCommand } from './lint.ts';
 import { pageCommand } from './page.ts';
 import { planCommand } from './plan.ts';
-import type { AgentOptions, ProgramDeps } from './port.ts';
+import type { AgentOptions, DashboardOptions, ProgramDeps } from './port.ts';
 import { topologyCommand } from './topology/command.ts';
 import { readVariables } from './variables.ts';
 import { watchCommand } from './watch/command.ts';
@@ -56,6 +57,8 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
   const program = new Command('berth')
     .description('Puts SR-IOV virtual functions, macvlan and ipvlan links into pods, and shows what a node has.')
     .version(deps.version)
+    // What stands behind a command's name is that command's: `inventory diff -o json` has its own -o.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut: (text) => deps.output.out(text), writeErr: (text) => deps.output.err(text) })
     .showHelpAfterError('(berth help lists the commands)')
@@ -71,9 +74,14 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     program.command('agent').description('run the agent: device plugin, CNI and inventory of this node'),
   ).action(run((options: AgentOptions) => deps.runAgent(options)));
 
+  addDashboardOptions(
+    program.command('dashboard').description('serve a page of all nodes, from their objects in the cluster'),
+  ).action(run((options: DashboardOptions) => deps.runDashboard(options)));
+
   program.commandsGroup('See what the node has:');
   const inventory = program
     .command('inventory')
+    .enablePositionalOptions()
     .description('list NICs, virtual functions and uplinks, who has them, and what is wrong with them')
     .addOption(formatOption(['table', 'wide', 'json', 'yaml']))
     .option('--counters', 'with what the PFs counted of each VF; asks the drivers')

@@ -5,19 +5,10 @@
  *
  * To debug: every failure names the call, the status and what the server said.
  */
-import {
-  type ConfigurationOptions,
-  CoreV1Api,
-  CustomObjectsApi,
-  KubeConfig,
-  Observable,
-  type ObservableMiddleware,
-  PatchStrategy,
-  type RequestContext,
-} from '@kubernetes/client-node';
-import { limitTime } from '../engine/cancellation.ts';
-import { BerthError } from '../engine/errors.ts';
-import { ApiError, apiErrorOf } from './api-error.ts';
+import { CoreV1Api, CustomObjectsApi, PatchStrategy } from '@kubernetes/client-node';
+import { callApi } from './api-call.ts';
+import { ApiError } from './api-error.ts';
+import { agentConfig } from './cluster-config.ts';
 import { type ClusterEvent, eventBody } from './event-body.ts';
 import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION, type NodeNetworkInventory } from './inventory-object.ts';
 
@@ -25,7 +16,6 @@ import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION, type NodeNetworkI
 const FIELD_MANAGER = 'berth';
 /** The labels of a node are applied apart from anything else that Berth might ever apply to it. */
 const LABELS_MANAGER = 'berth-node-labels';
-const CALL_MS = 15_000;
 
 export interface NodeTaint {
   readonly key: string;
@@ -51,7 +41,7 @@ export interface ClusterApi {
  * @throws BerthError `Invalid` (`kubeconfig-unusable`).
  */
 export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
-  const config = loadConfig(kubeconfig);
+  const config = agentConfig(kubeconfig);
   const objects = config.makeApiClient(CustomObjectsApi);
   const core = config.makeApiClient(CoreV1Api);
   const place = { group: INVENTORY_GROUP, version: INVENTORY_VERSION, plural: INVENTORY_PLURAL };
@@ -59,7 +49,7 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
   return {
     async readInventory(node, signal) {
       try {
-        return await call(`reading NodeNetworkInventory ${node}`, signal, undefined, (options) =>
+        return await callApi(`reading NodeNetworkInventory ${node}`, signal, undefined, (options) =>
           objects.getClusterCustomObject({ ...place, name: node }, options),
         );
       } catch (error) {
@@ -70,7 +60,7 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
 
     async applyInventory(object, signal) {
       const { name } = object.metadata;
-      await call(`applying NodeNetworkInventory ${name}`, signal, PatchStrategy.ServerSideApply, (options) =>
+      await callApi(`applying NodeNetworkInventory ${name}`, signal, PatchStrategy.ServerSideApply, (options) =>
         objects.patchClusterCustomObject(
           { ...place, name, body: object, fieldManager: FIELD_MANAGER, force: true },
           options,
@@ -80,13 +70,15 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
 
     async createEvent(event, signal) {
       const { namespace } = event.about;
-      await call(`creating an event in ${namespace}`, signal, undefined, (options) =>
+      await callApi(`creating an event in ${namespace}`, signal, undefined, (options) =>
         core.createNamespacedEvent({ namespace, body: eventBody(event) }, options),
       );
     },
 
     async readTaints(name, signal) {
-      const node = await call(`reading node ${name}`, signal, undefined, (options) => core.readNode({ name }, options));
+      const node = await callApi(`reading node ${name}`, signal, undefined, (options) =>
+        core.readNode({ name }, options),
+      );
       return node.spec?.taints ?? [];
     },
 
@@ -96,70 +88,16 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
         { op: 'test', path: `/spec/taints/${at}/key`, value: key },
         { op: 'remove', path: `/spec/taints/${at}` },
       ];
-      await call(`removing the taint ${key} of node ${name}`, signal, PatchStrategy.JsonPatch, (options) =>
+      await callApi(`removing the taint ${key} of node ${name}`, signal, PatchStrategy.JsonPatch, (options) =>
         core.patchNode({ name, body }, options),
       );
     },
 
     async applyLabels(name, labels, signal) {
       const body = { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } };
-      await call(`labelling node ${name}`, signal, PatchStrategy.ServerSideApply, (options) =>
+      await callApi(`labelling node ${name}`, signal, PatchStrategy.ServerSideApply, (options) =>
         core.patchNode({ name, body, fieldManager: LABELS_MANAGER, force: true }, options),
       );
     },
   };
-}
-
-function loadConfig(kubeconfig: string | undefined): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    if (kubeconfig === undefined) config.loadFromCluster();
-    else config.loadFromFile(kubeconfig);
-    if (config.getCurrentCluster() === null) throw new Error('it names no cluster');
-  } catch (cause) {
-    throw new BerthError({
-      code: 'Invalid',
-      reason: 'kubeconfig-unusable',
-      message: `${kubeconfig ?? "the pod's service account"} cannot be used to reach the API server: ${cause instanceof Error ? cause.message : String(cause)}`,
-      remedy:
-        kubeconfig === undefined
-          ? 'Let the pod mount its service account token (automountServiceAccountToken), or name a file with --kubeconfig.'
-          : 'Compare with `kubectl --kubeconfig FILE get nodes`.',
-      cause,
-    });
-  }
-  return config;
-}
-
-async function call<T>(
-  what: string,
-  signal: AbortSignal,
-  contentType: string | undefined,
-  run: (options: ConfigurationOptions<ObservableMiddleware>) => Promise<T>,
-): Promise<T> {
-  const limit = limitTime(
-    signal,
-    CALL_MS,
-    () =>
-      new BerthError({
-        code: 'Interrupted',
-        reason: 'api-server-unreachable',
-        message: `${what}: no answer for ${CALL_MS / 1000} s`,
-      }),
-  );
-  const prepare = (context: RequestContext): Observable<RequestContext> => {
-    context.setSignal(limit.signal);
-    if (contentType !== undefined) context.setHeaderParam('Content-Type', contentType);
-    return new Observable(Promise.resolve(context));
-  };
-  try {
-    return await run({
-      middleware: [{ pre: prepare, post: (response) => new Observable(Promise.resolve(response)) }],
-      middlewareMergeStrategy: 'append',
-    });
-  } catch (error) {
-    throw apiErrorOf(what, limit.signal.aborted ? limit.signal.reason : error);
-  } finally {
-    limit.end();
-  }
 }

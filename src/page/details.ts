@@ -1,11 +1,11 @@
 /** Everything that is known of one device, as a list. */
-import type { FeedDevice } from '../engine/feed/document.ts';
+import type { SparseDevice, SparseNic, SparseVf } from '../engine/cluster/document.ts';
 import { element } from './dom.ts';
 
 type Row = readonly [string, string | number | undefined];
 
 /** For the panel beside the picture. */
-export function renderDetails(device: FeedDevice): readonly Node[] {
+export function renderDetails(device: SparseDevice): readonly Node[] {
   const rows = [...commonRows(device), ...('pf' in device ? vfRows(device) : nicRows(device))];
   const list = element('dl');
   for (const [name, value] of rows) {
@@ -16,42 +16,44 @@ export function renderDetails(device: FeedDevice): readonly Node[] {
   return [element('h2', {}, `${title} · ${device.address}`), list];
 }
 
-function commonRows(device: FeedDevice): readonly Row[] {
-  const { netdev, owner } = device;
+function commonRows(device: SparseDevice): readonly Row[] {
+  const { deviceNodes, netdev, owner } = device;
   return [
     ['State', device.problem === undefined ? device.state : `${device.state}: ${device.problem}`],
     ['Pool', device.pool],
     ['Pod', owner?.pod],
-    ['Container', owner?.containerId.slice(0, 12)],
+    ['Container', owner?.containerId?.slice(0, 12)],
     ['In the pod', owner?.ifname],
-    ['Since', owner === undefined ? undefined : new Date(owner.since).toLocaleString()],
+    ['Since', owner?.since === undefined ? undefined : new Date(owner.since).toLocaleString()],
     ['Interface', device.ifname],
-    ['Other names', netdev?.altnames.join(', ')],
+    ['Other names', netdev?.altnames?.join(', ')],
     ['MAC', netdev?.mac],
     ['Permanent MAC', netdev?.permanentMac],
     ['MTU', netdev?.mtuBytes],
     ['Link', linkOf(device)],
-    ['Addresses', netdev?.addresses.join(', ')],
+    ['Addresses', netdev?.addresses?.join(', ')],
     ['Driver', device.driver ?? 'none'],
-    ['Device', [device.vendorName, device.deviceName].filter(Boolean).join(' ') || `${device.vendor}:${device.device}`],
+    ['Device', [device.vendorName, device.deviceName].filter(Boolean).join(' ') || idOf(device)],
     ['NUMA node', device.numaNode],
     ['IOMMU group', device.iommuGroup],
-    [
-      'Device nodes',
-      [device.deviceNodes.vfio, device.deviceNodes.uio, ...(device.deviceNodes.rdma ?? [])].filter(Boolean).join(', '),
-    ],
+    ['Device nodes', [deviceNodes?.vfio, deviceNodes?.uio, ...(deviceNodes?.rdma ?? [])].filter(Boolean).join(', ')],
   ];
 }
 
+function idOf({ device, vendor }: SparseDevice): string | undefined {
+  return vendor === undefined ? undefined : `${vendor}:${device}`;
+}
+
 /** `up, 25 Gbit/s`, as the link stands. */
-export function linkOf({ netdev }: FeedDevice): string | undefined {
+export function linkOf({ netdev }: SparseDevice): string | undefined {
   if (netdev === undefined) return undefined;
   if (netdev.adminUp === false) return 'down';
   if (netdev.carrier === false) return 'no carrier';
+  if (netdev.adminUp === undefined && netdev.speedMbps === undefined) return undefined;
   return netdev.speedMbps === undefined ? 'up' : `up, ${netdev.speedMbps / 1000} Gbit/s`;
 }
 
-function vfRows(vf: Extract<FeedDevice, { readonly pf: unknown }>): readonly Row[] {
+function vfRows(vf: SparseVf): readonly Row[] {
   const { settings } = vf;
   return [
     ['PF', vf.pf],
@@ -64,7 +66,7 @@ function vfRows(vf: Extract<FeedDevice, { readonly pf: unknown }>): readonly Row
   ];
 }
 
-function nicRows(nic: Exclude<FeedDevice, { readonly pf: unknown }>): readonly Row[] {
+function nicRows(nic: SparseNic): readonly Row[] {
   const { pcieNow, pcieSlot, queues, rings, sriov } = nic;
   return [
     ['VFs', sriov === undefined ? undefined : `${sriov.numVfs} of ${sriov.totalVfs}`],

@@ -1,26 +1,34 @@
 /** Which devices a person means by a few letters, and how many there are of each state. */
-import type { FeedDevice } from '../engine/feed/document.ts';
+import type { SparseDevice } from '../engine/cluster/document.ts';
 
 export const STATES = ['free', 'taken', 'broken', 'unused'] as const;
 
 /** What is shown: the words searched for, and one state or all. */
 export interface Filter {
   readonly text: string;
-  readonly state: FeedDevice['state'] | undefined;
+  readonly state: SparseDevice['state'] | undefined;
 }
 
-/** Every word must be somewhere: in an address, a name, the pod, the pool, the driver or the state. */
-export function matches(device: FeedDevice, { state, text }: Filter): boolean {
-  if (state !== undefined && device.state !== state) return false;
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+/** Every word must be somewhere: in an address, a name, the pod, the pool, the driver, the state, or the node's name. */
+export function matches(device: SparseDevice, filter: Filter, node = ''): boolean {
+  if (filter.state !== undefined && device.state !== filter.state) return false;
+  const words = wordsIn(filter.text);
   if (words.length === 0) return true;
   const haystack = wordsOf(device);
-  return words.every((word) => haystack.includes(word));
+  return words.every((word) => haystack.includes(word) || node.includes(word));
 }
 
-const known = new WeakMap<FeedDevice, string>();
+let newest: { readonly text: string; readonly words: readonly string[] } = { text: '', words: [] };
 
-function wordsOf(device: FeedDevice): string {
+/** Split once for all devices. */
+function wordsIn(text: string): readonly string[] {
+  if (newest.text !== text) newest = { text, words: text.toLowerCase().split(/\s+/).filter(Boolean) };
+  return newest.words;
+}
+
+const known = new WeakMap<SparseDevice, string>();
+
+function wordsOf(device: SparseDevice): string {
   const before = known.get(device);
   if (before !== undefined) return before;
   const { netdev, owner } = device;

@@ -2,15 +2,12 @@
  * The picture: NICs by NUMA node, their VFs as places. A change touches the places it names; only a
  * NIC whose list of VFs is another one is drawn anew.
  */
-import type { FeedDevice } from '../engine/feed/document.ts';
+import type { SparseDevice, SparseNic, SparseVf } from '../engine/cluster/document.ts';
 import { linkOf } from './details.ts';
 import { element } from './dom.ts';
 
-type VfEntry = Extract<FeedDevice, { readonly pf: unknown }>;
-type NicEntry = Exclude<FeedDevice, { readonly pf: unknown }>;
-
 /** A letter in each place, so that colour is not the only difference. */
-const MARKS: Readonly<Record<FeedDevice['state'], string>> = { free: '', taken: '●', broken: '✕', unused: '·' };
+const MARKS: Readonly<Record<SparseDevice['state'], string>> = { free: '', taken: '●', broken: '✕', unused: '·' };
 
 export class Picture {
   readonly #root: HTMLElement;
@@ -21,7 +18,7 @@ export class Picture {
   }
 
   /** Everything anew. */
-  draw(devices: ReadonlyMap<string, FeedDevice>): void {
+  draw(devices: ReadonlyMap<string, SparseDevice>): void {
     this.#places.clear();
     const nics = [...devices.values()].filter(isNic);
     const vfs = Map.groupBy([...devices.values()].filter(isVf), (vf) => vf.pf);
@@ -43,7 +40,7 @@ export class Picture {
   }
 
   /** False when the change is one of structure: then everything is to be drawn. */
-  update(changed: Readonly<Record<string, FeedDevice | null>>): boolean {
+  update(changed: Readonly<Record<string, SparseDevice | null>>): boolean {
     for (const [address, device] of Object.entries(changed)) {
       const place = this.#places.get(address);
       if (device === null || place === undefined || 'pf' in device !== place.classList.contains('place')) return false;
@@ -75,35 +72,7 @@ export class Picture {
     this.#placeButton(address)?.focus();
   }
 
-  /** The place beside, above or below another, in the order in which they are drawn. */
-  neighbour(from: HTMLElement, key: string): HTMLElement | undefined {
-    const all = [...this.#root.querySelectorAll<HTMLElement>('button[data-address]')];
-    const at = all.indexOf(from);
-    if (key === 'ArrowLeft') return all[at - 1];
-    if (key === 'ArrowRight') return all[at + 1];
-    if (key === 'Home') return all[0];
-    if (key === 'End') return all.at(-1);
-    return this.#inNextRow(all, from, key === 'ArrowDown' ? 1 : -1);
-  }
-
-  #inNextRow(all: readonly HTMLElement[], from: HTMLElement, way: 1 | -1): HTMLElement | undefined {
-    const here = from.getBoundingClientRect();
-    const at = all.indexOf(from);
-    let best: { readonly place: HTMLElement; readonly x: number } | undefined;
-    let row: number | undefined;
-    for (let index = at + way; index >= 0 && index < all.length; index += way) {
-      const place = all[index];
-      const there = place?.getBoundingClientRect();
-      if (place === undefined || there === undefined || Math.abs(there.top - here.top) < 4) continue;
-      if (row !== undefined && Math.abs(there.top - row) > 4) break;
-      row = there.top;
-      const x = Math.abs(there.left - here.left);
-      if (best === undefined || x < best.x) best = { place, x };
-    }
-    return best?.place;
-  }
-
-  #nic(nic: NicEntry, vfs: readonly VfEntry[]): HTMLElement {
+  #nic(nic: SparseNic, vfs: readonly SparseVf[]): HTMLElement {
     const head = element('header', { 'data-numa': String(nic.numaNode) }, ...headOf(nic));
     this.#places.set(nic.address, head);
     const places = vfs
@@ -142,7 +111,7 @@ export class Picture {
   }
 }
 
-function headOf(nic: NicEntry): readonly Node[] {
+function headOf(nic: SparseNic): readonly Node[] {
   const link = linkOf(nic);
   const model = nic.deviceName ?? nic.vendorName;
   return [
@@ -155,10 +124,11 @@ function headOf(nic: NicEntry): readonly Node[] {
   ];
 }
 
-function describePlace(place: HTMLElement, vf: VfEntry): void {
-  const who = vf.owner === undefined ? '' : `, ${vf.owner.pod ?? `container ${vf.owner.containerId.slice(0, 12)}`}`;
+function describePlace(place: HTMLElement, vf: SparseVf): void {
+  const { containerId = '', pod } = vf.owner ?? {};
+  const who = pod ?? (containerId === '' ? '' : `container ${containerId.slice(0, 12)}`);
   const why = vf.problem === undefined ? '' : `: ${vf.problem}`;
-  const text = `VF ${vf.index} ${vf.address}, ${vf.state}${why}${who}`;
+  const text = `VF ${vf.index} ${vf.address}, ${vf.state}${why}${who === '' ? '' : `, ${who}`}`;
   if (place.dataset.state !== vf.state) {
     place.dataset.state = vf.state;
     place.textContent = MARKS[vf.state];
@@ -168,10 +138,10 @@ function describePlace(place: HTMLElement, vf: VfEntry): void {
   place.title = text;
 }
 
-function isVf(device: FeedDevice): device is VfEntry {
+function isVf(device: SparseDevice): device is SparseVf {
   return 'pf' in device;
 }
 
-function isNic(device: FeedDevice): device is NicEntry {
+function isNic(device: SparseDevice): device is SparseNic {
   return !isVf(device);
 }

@@ -69,6 +69,7 @@ async function run(argv: readonly string[]) {
     ...depsOf((stream, text) => {
       told[stream] += text;
     }),
+    runDashboard: () => Promise.reject(new Error('not asked for')),
     runAgent: (options: AgentOptions) => {
       agentOptions = options;
       return Promise.resolve(0);

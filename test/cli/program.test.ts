@@ -110,6 +110,7 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
     follow: () => Promise.reject(new Error('not asked for')),
     terminal: noTerminal,
     installer: notAsked,
+    runDashboard: () => Promise.reject(new Error('not asked for')),
     runAgent: (options) => {
       agentOptions = options;
       return Promise.resolve(0);

@@ -1,0 +1,167 @@
+/**
+ * All nodes, each as a card with its NICs and places. What is far from the screen is drawn when it
+ * comes near, so that a hundred nodes are there as fast as one.
+ */
+import type { ClusterNodeFacts, SparseDevice } from '../engine/cluster/document.ts';
+import { element } from './dom.ts';
+import { Picture } from './picture.ts';
+
+/** As the page keeps it. */
+export interface ShownNode {
+  facts: ClusterNodeFacts;
+  readonly devices: Map<string, SparseDevice>;
+}
+
+/** How far from the screen a card is drawn. */
+const NEAR = '800px';
+const byName = new Intl.Collator('en', { numeric: true });
+
+/** `worker-2` comes before `worker-10`. */
+export function inOrder(nodes: ReadonlyMap<string, ShownNode>): readonly ShownNode[] {
+  return [...nodes.values()].sort((one, other) => byName.compare(one.facts.name, other.facts.name));
+}
+
+export class NodeCards {
+  readonly #root: HTMLElement;
+  readonly #cards = new Map<string, Card>();
+  readonly #observer: IntersectionObserver;
+  #isShown: (node: string, device: SparseDevice) => boolean = () => true;
+
+  constructor(root: HTMLElement) {
+    this.#root = root;
+    this.#observer = new IntersectionObserver((entries) => this.#near(entries), { rootMargin: NEAR });
+  }
+
+  /** Everything anew; `nothing` is said when there are no nodes. */
+  draw(nodes: readonly ShownNode[], nothing: string): void {
+    this.#observer.disconnect();
+    this.#cards.clear();
+    for (const node of nodes) this.#cards.set(node.facts.name, new Card(node));
+    const made = [...this.#cards.values()].map(({ root }) => root);
+    this.#root.replaceChildren(...(made.length === 0 ? [element('p', { class: 'faint' }, nothing)] : made));
+    for (const card of made) this.#observer.observe(card);
+  }
+
+  /** False for a node that has no card. */
+  update(name: string, changed: Readonly<Record<string, SparseDevice | null>>): boolean {
+    const card = this.#cards.get(name);
+    card?.update(changed);
+    return card !== undefined;
+  }
+
+  /** Nodes without a device that is shown disappear; in the others the devices that are not are dimmed. */
+  show(isShown: (node: string, device: SparseDevice) => boolean, isFiltered: boolean): void {
+    this.#isShown = isShown;
+    for (const card of this.#cards.values()) card.show(isShown, isFiltered);
+  }
+
+  select(name: string | undefined, address: string | undefined): void {
+    for (const [node, card] of this.#cards) card.select(node === name ? address : undefined);
+  }
+
+  /** The card of the node, or a place in it, comes to the screen. */
+  focus(name: string, address: string | undefined): void {
+    const card = this.#cards.get(name);
+    card?.draw(this.#isShown);
+    card?.focus(address);
+  }
+
+  #near(entries: readonly IntersectionObserverEntry[]): void {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      this.#observer.unobserve(target);
+      this.#cards.get((target as HTMLElement).dataset.name ?? '')?.draw(this.#isShown);
+    }
+  }
+}
+
+class Card {
+  readonly root: HTMLElement;
+  readonly #node: ShownNode;
+  readonly #head: HTMLElement;
+  readonly #body: HTMLElement;
+  #picture: Picture | undefined;
+  #selected: string | undefined;
+
+  constructor(node: ShownNode) {
+    this.#node = node;
+    this.#head = element('header');
+    this.#body = element('div', { class: 'small' });
+    this.root = element(
+      'article',
+      { class: 'node', 'data-name': node.facts.name, 'aria-label': `Node ${node.facts.name}` },
+      this.#head,
+      this.#body,
+    );
+    this.#describe();
+    // About as high as it will be, so that the scroll bar does not jump.
+    const nics = [...node.devices.values()].filter((device) => !('pf' in device)).length;
+    this.#body.style.minHeight = `${1.6 * nics + 0.09 * (node.devices.size - nics)}rem`;
+  }
+
+  draw(isShown: (node: string, device: SparseDevice) => boolean): void {
+    if (this.#picture !== undefined) return;
+    this.#picture = new Picture(this.#body);
+    this.#body.style.minHeight = '';
+    this.#drawPicture();
+    this.#dim(isShown);
+  }
+
+  update(changed: Readonly<Record<string, SparseDevice | null>>): void {
+    this.#describe();
+    if (this.#picture?.update(changed) === false) this.#drawPicture();
+  }
+
+  show(isShown: (node: string, device: SparseDevice) => boolean, isFiltered: boolean): void {
+    const { devices, facts } = this.#node;
+    this.root.hidden = isFiltered && ![...devices.values()].some((device) => isShown(facts.name, device));
+    if (!this.root.hidden) this.#dim(isShown);
+  }
+
+  select(address: string | undefined): void {
+    if (address === this.#selected) return;
+    this.#selected = address;
+    this.#picture?.select(address);
+  }
+
+  focus(address: string | undefined): void {
+    if (address === undefined) this.#head.querySelector('button')?.focus();
+    else this.#picture?.focus(address);
+  }
+
+  #drawPicture(): void {
+    this.#picture?.draw(this.#node.devices);
+    this.#picture?.select(this.#selected);
+  }
+
+  #dim(isShown: (node: string, device: SparseDevice) => boolean): void {
+    const { devices, facts } = this.#node;
+    this.#picture?.show((address) => {
+      const device = devices.get(address);
+      return device === undefined || isShown(facts.name, device);
+    });
+  }
+
+  #describe(): void {
+    const { facts } = this.#node;
+    const name = element('button', { type: 'button', 'data-node': facts.name }, facts.name);
+    const focused = this.#head.contains(document.activeElement);
+    this.#head.replaceChildren(element('h2', {}, name), ...badgesOf(this.#node));
+    if (focused) this.#head.querySelector('button')?.focus();
+  }
+}
+
+/** What is to be said of a node at once. */
+function badgesOf({ devices, facts }: ShownNode): readonly Node[] {
+  const vfs = [...devices.values()].filter((device) => 'pf' in device);
+  const taken = vfs.filter(({ state }) => state === 'taken').length;
+  const errors = facts.findings.filter(({ severity }) => severity === 'error').length;
+  const false_ = facts.conditions.filter(({ status }) => status === 'False').map(({ type }) => `not ${type}`);
+  return [
+    ...(vfs.length === 0 ? [] : [element('span', {}, `${taken} of ${vfs.length} VFs taken`)]),
+    ...(facts.damage.length === 0 ? [] : [element('span', { class: 'bad' }, 'object damaged')]),
+    ...false_.map((words) => element('span', { class: 'bad' }, words)),
+    ...(errors === 0 ? [] : [element('span', { class: 'bad' }, `${errors} ${errors === 1 ? 'error' : 'errors'}`)]),
+    ...(facts.findingsTotal === errors ? [] : [element('span', {}, `${facts.findingsTotal} findings`)]),
+  ];
+}
