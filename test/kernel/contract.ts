@@ -93,6 +93,15 @@ export function kernelContract(name: string, define: Define, makeFixture: () => 
     assert.ok((await kernel.host.links()).some((link) => link.index === parent.index && link.name === uplink));
   });
 
+  contract('links of one kind are listed without the others', async ({ kernel }) => {
+    const kinds = new Set((await kernel.host.links()).map((link) => link.kind));
+    for (const kind of ['macvlan', 'veth', 'no-such-kind']) {
+      const listed = await kernel.host.links(kind);
+      assert.ok(listed.every((link) => link.kind === kind));
+      assert.equal(listed.length > 0, kinds.has(kind), kind);
+    }
+  });
+
   contract('a link that is not there is undefined, not an error', async ({ kernel }) => {
     assert.equal(await kernel.host.link({ name: 'nobody' }), undefined);
     assert.equal(await kernel.host.link({ index: 987_654 }), undefined);

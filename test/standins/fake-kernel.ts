@@ -218,8 +218,9 @@ export class FakeNamespace implements Namespace {
     });
   }
 
-  async links(): Promise<readonly Link[]> {
-    return this.#step('links', () => [...this.#state.links.values()].map(copy));
+  async links(kind?: string): Promise<readonly Link[]> {
+    const isMeant = (link: Link): boolean => kind === undefined || link.kind === kind;
+    return this.#step('links', () => [...this.#state.links.values()].map(copy).filter(isMeant));
   }
 
   async vfSettings(pfIndex: number, vf: number): Promise<VfState | undefined> {

@@ -71,7 +71,8 @@ export function liveSubject(place: {
         opened.close();
       }
     },
-    detach: (engine) => engine.detach(KEY, undefined, { requestId: 'r', signal: new AbortController().signal }),
+    detach: (engine, signal = new AbortController().signal) =>
+      engine.detach(KEY, undefined, { requestId: 'r', signal }),
     state: () => JSON.stringify([place.state(), FOLDERS.flatMap((each) => filesIn(folder, each))]),
   };
 }

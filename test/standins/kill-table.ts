@@ -13,7 +13,7 @@ export interface Subject {
   /** An engine on the node's state whose changes are steps. */
   start(at: AtStep): AttachmentEngine;
   attach(engine: AttachmentEngine, at: AtStep, signal: AbortSignal): Promise<unknown>;
-  detach(engine: AttachmentEngine): Promise<void>;
+  detach(engine: AttachmentEngine, signal?: AbortSignal): Promise<void>;
   /** Everything that has to be as it was, as text. */
   state(): string;
 }
@@ -52,9 +52,9 @@ export async function killTable(subject: Subject): Promise<readonly TableRow[]> 
   }
   for (const [number, step] of delSteps.entries()) {
     const cells: string[] = [];
-    for (const ending of ['fails', 'killed'] as const)
+    for (const ending of ['fails', 'killed', 'cancelled'] as const)
       cells.push(await del(subject, number, ending, before, `DEL, step ${number + 1} (${step}), ${ending}`));
-    rows.push({ command: 'DEL', step, cells: [...cells, ''] });
+    rows.push({ command: 'DEL', step, cells });
   }
   return rows;
 }
@@ -80,9 +80,10 @@ async function del(subject: Subject, number: number, ending: Ending, before: str
   const adder = subject.start(nothing);
   await subject.attach(adder, nothing, never);
   await adder.stop();
-  const { at, reached } = ender(number, ending, new AbortController());
+  const cancel = new AbortController();
+  const { at, reached } = ender(number, ending, cancel);
   const engine = subject.start(at);
-  const deleting = subject.detach(engine).then(
+  const deleting = subject.detach(engine, cancel.signal).then(
     () => 'tolerated',
     () => 'repeated',
   );

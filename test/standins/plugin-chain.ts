@@ -16,6 +16,8 @@ const PLUGINS = '/usr/lib/cni';
 export interface ChainSandbox {
   readonly path: string;
   readonly container: string;
+  /** `net1` when absent. */
+  readonly ifname?: string;
 }
 
 /** A plugin's own error. */
@@ -41,7 +43,7 @@ export async function executePlugin(
       BERTH_SPOOL_FOLDER: join(node.folder, 'state', 'spool'),
       CNI_COMMAND: command,
       CNI_CONTAINERID: sandbox.container,
-      CNI_IFNAME: 'net1',
+      CNI_IFNAME: sandbox.ifname ?? 'net1',
       CNI_NETNS: sandbox.path,
       CNI_PATH: PLUGINS,
     },

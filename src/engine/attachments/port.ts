@@ -19,7 +19,8 @@ export interface Namespace {
   readonly isHost: boolean;
   /** The link with that name, alternative name or index; `undefined` when there is none. */
   link(ref: { readonly name: string } | { readonly index: number }): Promise<Link | undefined>;
-  links(): Promise<readonly Link[]>;
+  /** All of them; those of one kind (IFLA_INFO_KIND) when it is named, which is quick on a node with hundreds. */
+  links(kind?: string): Promise<readonly Link[]>;
   /** PF-side settings of one VF; `undefined` when the driver lists none. Can be slow: never on a hot path. */
   vfSettings(pfIndex: number, vf: number): Promise<VfState | undefined>;
   addresses(index: number): Promise<readonly LinkAddress[]>;

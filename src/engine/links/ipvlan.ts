@@ -102,7 +102,7 @@ async function requireSameMode(
     if (other.mode !== mode || other.flag !== flag)
       refuse(other.mode, other.flag, `container ${key.containerId} ${key.ifname}`);
   }
-  for (const link of await at.links()) {
+  for (const link of await at.links('ipvlan')) {
     const running = link.ipvlan;
     if (running === undefined || link.parentIndex !== uplink.index || link.parentNsid !== undefined) continue;
     if (running.mode !== mode || running.flag !== flag)

@@ -1,7 +1,8 @@
 /** Multus's folder of device-info files, as far as a CNI plugin writes to it. */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, ioError } from './io-error.ts';
+import { removeFile } from './remove-file.ts';
 
 /** `root` is `/var/run/k8s.cni.cncf.io/devinfo` on a node. Names are of files directly in its folder `cni`. */
 export function createDeviceInfoFiles(root: string): {
@@ -28,6 +29,6 @@ export function createDeviceInfoFiles(root: string): {
         );
       }
     },
-    remove: (name) => rmSync(join(folder, name), { force: true }),
+    remove: (name) => removeFile(join(folder, name)),
   };
 }

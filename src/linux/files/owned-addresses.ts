@@ -3,12 +3,13 @@
  * `/var/lib/berth`, which survives a reboot, as the reservations do. Each names its boot. Neither is
  * written with fsync, because host-local's own files are not.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AddressPlace, IpamOwner } from '../../engine/ipam/model.ts';
 import type { OwnedAddress, OwnedAddresses } from '../../engine/ipam/port.ts';
 import { asContainerId, asIfName, asNetworkName } from '../../engine/values.ts';
 import { ioError } from './io-error.ts';
+import { removeFile } from './remove-file.ts';
 
 const SCHEMA = 1;
 const TEMPORARY = '.new-';
@@ -30,7 +31,7 @@ export function createOwnedAddresses(folder: string): OwnedAddresses {
         writeFileSync(join(folder, `${TEMPORARY}${name}`), formatNote(owned), { encoding: 'utf8', mode: 0o600 });
         renameSync(join(folder, `${TEMPORARY}${name}`), join(folder, name));
       }),
-    forget: (owner) => attempt('removing a note from', () => rmSync(join(folder, fileName(owner)), { force: true })),
+    forget: (owner) => attempt('removing a note from', () => removeFile(join(folder, fileName(owner)))),
     list: () => {
       const notes: OwnedAddress[] = [];
       const unreadable: string[] = [];

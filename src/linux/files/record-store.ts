@@ -9,6 +9,7 @@ import type { AttachmentKey } from '../../engine/attachments/model.ts';
 import type { RecordStore, StoredRecord } from '../../engine/attachments/record-store.ts';
 import { asContainerId, asIfName } from '../../engine/values.ts';
 import { ioError } from './io-error.ts';
+import { removeFile } from './remove-file.ts';
 
 const SUFFIX = '.json';
 /** Begins with a dot, which no container id does: an unfinished write is never taken for a record. */
@@ -42,13 +43,13 @@ export function createRecordStore(folder: string): RecordStore {
         writeFileSync(temporary, text, { encoding: 'utf8', mode: 0o600 });
         renameSync(temporary, join(folder, name));
       } catch (error) {
-        rmSync(temporary, { force: true });
+        removeFile(temporary);
         failed(error, `writing ${join(folder, name)}`);
       }
     },
     remove: (key) => {
       try {
-        rmSync(join(folder, fileName(key)), { force: true });
+        removeFile(join(folder, fileName(key)));
       } catch (error) {
         failed(error, `removing ${join(folder, fileName(key))}`);
       }

@@ -14,7 +14,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  rmSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -29,6 +28,7 @@ import type { ReservationFolder, ReservationStore } from '../../engine/ipam/port
 import { asNetworkName, type NetworkName } from '../../engine/values.ts';
 import { tryLock, unlock } from '../ffi/file.ts';
 import { errnoOf, ioError } from './io-error.ts';
+import { removeFile } from './remove-file.ts';
 
 const LOCK_FILE = 'lock';
 const LAST_RESERVED = 'last_reserved_ip.';
@@ -84,7 +84,7 @@ class LockedFolder implements ReservationFolder {
     if (this.#names !== undefined) return this.#names;
     const names = new Set<string>();
     for (const name of this.#attempt('listing', () => readdirSync(this.#folder))) {
-      if (name.startsWith(TEMPORARY)) rmSync(join(this.#folder, name), { force: true });
+      if (name.startsWith(TEMPORARY)) removeFile(join(this.#folder, name));
       else if (this.#contents.has(name)) names.add(name);
       // Asked last: parsing what is no address, or hundreds that are, would be most of an ADD.
       else if (name !== LOCK_FILE && !name.startsWith(LAST_RESERVED) && asIp(name) !== undefined) names.add(name);
@@ -126,7 +126,7 @@ class LockedFolder implements ReservationFolder {
         `Make room in ${this.#folder}, or make it writable.`,
       );
     } finally {
-      rmSync(temporary, { force: true });
+      removeFile(temporary);
     }
     this.#names?.add(ip);
     this.#contents.set(ip, content);

@@ -3,12 +3,13 @@
  * `<container id>-<interface>` with the configuration and the VF's state before ADD, and claims
  * `pci/<address>` with the path of the sandbox. Read whole when asked: a node has some dozens.
  */
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttachmentKey } from '../../engine/attachments/model.ts';
 import type { SriovCniCache, SriovCniFiles } from '../../engine/attachments/peers/port.ts';
 import { asContainerId, asIfName } from '../../engine/values.ts';
 import { errnoOf, ioError } from './io-error.ts';
+import { removeFile } from './remove-file.ts';
 
 const MOST_BYTES = 1 << 20;
 
@@ -42,12 +43,12 @@ export function createSriovCniFiles(folder = '/var/lib/cni/sriov'): SriovCniFile
       return attempt(`reading ${path}`, () => readFileSync(path, 'utf8').trim());
     },
     removeCache: (key) => {
-      attempt(`removing ${fileName(key)} in ${folder}`, () => rmSync(join(folder, fileName(key)), { force: true }));
+      attempt(`removing ${fileName(key)} in ${folder}`, () => removeFile(join(folder, fileName(key))));
     },
     removeClaim: (device, sandboxPath) => {
       const path = join(folder, 'pci', device);
       attempt(`removing ${path}`, () => {
-        if (readFileSync(path, 'utf8').trim() === sandboxPath) rmSync(path, { force: true });
+        if (readFileSync(path, 'utf8').trim() === sandboxPath) removeFile(path);
       });
     },
   };

@@ -208,10 +208,14 @@ export function writeLinkGet(
   writer.u32(IFLA_EXT_MASK, filter);
 }
 
-/** RTM_GETLINK of all links, without statistics and VF lists. */
-export function writeLinkDump(writer: AttributeWriter): void {
+/**
+ * RTM_GETLINK of all links, without statistics and VF lists; of one kind when it is named, which a
+ * kernel that does not know the kind takes for all (link_kind_filtered, net/core/rtnetlink.c).
+ */
+export function writeLinkDump(writer: AttributeWriter, kind?: string): void {
   writeHeader(writer, 0);
   writer.u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  if (kind !== undefined) writer.nest(IFLA_LINKINFO, () => writer.text(IFLA_INFO_KIND, kind));
 }
 
 export interface LinkCreation {

@@ -41,6 +41,7 @@ import { NETLINK_RDMA } from '../netlink/rdma.ts';
 import { RTM_GETROUTE, readRoute, writeRouteDump } from '../netlink/route.ts';
 import { NETLINK_ROUTE, NetlinkSocket } from '../netlink/socket.ts';
 import { readVfList } from '../netlink/vf.ts';
+import type { AttributeWriter } from '../netlink/wire/attribute.ts';
 import type { Message } from '../netlink/wire/message.ts';
 import { announcementFrame } from './announcement.ts';
 import { type ArpConflict, probeArp } from './arp-probe.ts';
@@ -113,11 +114,15 @@ export class KernelNamespace implements Namespace {
     return message === undefined ? undefined : linkView(readLink(message.payload));
   }
 
-  async links(): Promise<readonly Link[]> {
+  async links(kind?: string): Promise<readonly Link[]> {
     // A sandbox has a few links, the host hundreds.
-    const pace = this.isHost ? 'slow' : 'quick';
-    const messages = await this.#dump({ type: RTM_GETLINK, op: 'link.list', pace, fill: writeLinkDump });
-    return messages.filter(({ type }) => type === RTM_NEWLINK).map(({ payload }) => linkView(readLink(payload)));
+    const pace = this.isHost && kind === undefined ? 'slow' : 'quick';
+    const fill = (writer: AttributeWriter): void => writeLinkDump(writer, kind);
+    const messages = await this.#dump({ type: RTM_GETLINK, op: 'link.list', pace, fill });
+    return messages
+      .filter(({ type }) => type === RTM_NEWLINK)
+      .map(({ payload }) => linkView(readLink(payload)))
+      .filter((link) => kind === undefined || link.kind === kind);
   }
 
   async vfSettings(pfIndex: number, vf: number): Promise<VfState | undefined> {
