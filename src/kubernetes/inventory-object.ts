@@ -79,6 +79,8 @@ export interface NicEntry extends DeviceEntry {
 
 export interface VfEntry extends DeviceEntry {
   readonly index: number;
+  /** What its PF set, or its own; absent when the PF set none and it is in a pod. */
+  readonly mac?: string;
 }
 
 export interface FindingEntry {
@@ -158,8 +160,14 @@ function nicEntry(nic: Nic, view: InventoryView): NicEntry {
       totalVfs: sriov?.totalVfs,
       numVfs: sriov?.numVfs,
     }),
-    ...(nic.vfs.length === 0 ? {} : { vfs: nic.vfs.map((vf) => ({ index: vf.index, ...deviceEntry(vf, view) })) }),
+    ...(nic.vfs.length === 0 ? {} : { vfs: nic.vfs.map((vf) => vfEntry(vf, view)) }),
   };
+}
+
+function vfEntry(vf: Vf, view: InventoryView): VfEntry {
+  const { adminMac } = vf.settings ?? {};
+  const mac = adminMac === undefined || /^[0:]+$/.test(adminMac) ? vf.netdev?.mac : adminMac;
+  return { index: vf.index, ...deviceEntry(vf, view), ...present({ mac }) };
 }
 
 function deviceEntry(device: Nic | Vf, view: InventoryView): DeviceEntry {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import { parse } from 'yaml';
+import { parseMacAddress } from '../../src/engine/values.ts';
 import { conditionsOf } from '../../src/kubernetes/conditions.ts';
 import { inventoryObject } from '../../src/kubernetes/inventory-object.ts';
 import type { TreeSpec } from '../trees/generate.ts';
@@ -137,6 +138,24 @@ test('it tells who has a VF, and how many are free', async () => {
   }
   assert.equal(status.summary.taken, taken.length);
   assert.equal(status.summary.vfs, 4);
+});
+
+test('a VF has the address that its PF set, or else its own', async () => {
+  const view = viewOf(await inventoryOf(RICH));
+  const [nic] = view.inventory.nics;
+  const [first, second] = nic?.vfs ?? [];
+  assert.ok(nic && first && second);
+  const admin = (text: string) => ({ settings: { adminMac: parseMacAddress(text) } });
+  const vfs = [
+    { ...first, ...admin('02:aa:00:00:00:01') },
+    { ...second, ...admin('00:00:00:00:00:00') },
+  ];
+  const nics = [{ ...nic, vfs }];
+  const { status } = inventoryObject({ ...view, inventory: { ...view.inventory, nics } }, healthyStatus(), []);
+  assert.deepEqual(
+    status.nics[0]?.vfs?.map(({ mac }) => mac),
+    ['02:aa:00:00:00:01', second.netdev?.mac],
+  );
 });
 
 test('the same facts give the same object, whatever the time', async () => {

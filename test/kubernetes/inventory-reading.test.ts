@@ -30,6 +30,7 @@ test('what the agent wrote is read whole, without a word of damage', () => {
   assert.deepEqual([...devices.keys()], ['0000:10:00.0', '0000:10:02.0', '0000:10:02.1']);
   const taken = devices.get(VF);
   assert.deepEqual([taken?.state, taken?.owner], ['taken', { pod: 'shop/web-0', ifname: 'net1' }]);
+  assert.match(taken?.netdev?.mac ?? '', /^02:/);
   const [nic] = devices.values();
   assert.ok(nic && !('pf' in nic));
   assert.deepEqual(nic.sriov, { totalVfs: 128, numVfs: 2 });
