@@ -14,7 +14,7 @@ import { tellStory } from './story.ts';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 /** Made by the agent; removed afterwards unless they were there before. */
-const STATE = ['/run/berth', '/var/lib/berth', '/var/cache/berth'];
+const STATE = ['/run/berth', '/var/lib/berth', '/var/cache/berth', '/var/run/k8s.cni.cncf.io', '/var/run/cdi'];
 
 /** Gone with a reboot, as everything that the test makes on the node. */
 const MEMORY = '/run/berth-e2e.json';
@@ -49,12 +49,11 @@ try {
     throw new Error('this has to be root on the node: it loads an image and looks at records');
   }
   if (!node.hasProgram('ip')) throw new Error('this needs `ip` (iproute2) on the node, for an uplink of its own');
-  const archive = await image();
-  const version = /berth-(.+)-(?:x64|arm64)\.tar$/.exec(archive ?? '')?.[1] ?? packageVersion();
-  const name = `berth.dev/berth:${version}`;
-  await tellStory(steps, api, nodeSide(archive, name), { node: nodeName, image: name, keep: values.keep === true });
+  const name = `berth.dev/berth:${imageVersion()}`;
+  await tellStory(steps, api, nodeSide(name), { node: nodeName, image: name, keep: values.keep === true });
 } catch (error) {
-  process.stderr.write(`e2e: ${error instanceof Error ? error.message : String(error)}\n`);
+  // What a step said is told already.
+  if (!steps.hasFailed) process.stderr.write(`e2e: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 }
 process.exitCode = steps.end() || process.exitCode || 0;
@@ -100,24 +99,19 @@ function wrongUsage(what: string): never {
   process.exit(2);
 }
 
-/** The archive, or `undefined` when the runtime has the image. */
-async function image(): Promise<string | undefined> {
-  if (values['image-loaded'] === true) return undefined;
-  if (values.image !== undefined) return resolve(values.image);
-  return await steps.run('the image is built', async () => {
-    const output = execFileSync(resolve(CHECKOUT, 'hack/image'), {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    return output.split(' ')[0] ?? '';
-  });
+function imageVersion(): string {
+  const given = /berth-(.+)-(?:x64|arm64)\.tar$/.exec(values.image ?? '')?.[1];
+  if (given !== undefined) return given;
+  const text = readFileSync(join(CHECKOUT, 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
-function packageVersion(): string {
-  return execFileSync(resolve(CHECKOUT, 'bin/berth'), ['--version'], { encoding: 'utf8' }).trim();
+function buildImage(): string {
+  const output = execFileSync(join(CHECKOUT, 'hack/image'), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  return output.split(' ')[0] ?? '';
 }
 
-function nodeSide(archive: string | undefined, imageName: string): NodeSide {
+function nodeSide(imageName: string): NodeSide {
   const folders = node.runtimeFolders();
   const address = values['containerd-address'] ?? folders.address;
   const cniBin = values['cni-bin-dir'] ?? folders.bin;
@@ -128,10 +122,11 @@ function nodeSide(archive: string | undefined, imageName: string): NodeSide {
     bootId: node.bootId(),
     place: { cniBin, cniConf, kubelet: folders.kubelet, sharedMounts: node.hasSharedMounts() },
     answers: node.answers,
-    loadImage: (runtime) =>
-      archive === undefined
-        ? { by: 'somebody before', remove: () => undefined }
-        : node.loadImage(runtime, archive, imageName, address),
+    loadImage: async (runtime) => {
+      if (values['image-loaded'] === true) return { by: 'somebody before', remove: () => undefined };
+      const archive = values.image === undefined ? buildImage() : resolve(values.image);
+      return node.loadImage(runtime, archive, imageName, address);
+    },
     makeUplink: node.makeUplink,
     removeUplink: node.removeUplink,
     takeDefaultNetwork: (config) => node.takeDefaultNetwork(cniConf, config),

@@ -43,7 +43,7 @@ export async function checkFirst(
   await steps.run('the user of the kubeconfig may do what this test does', async () => {
     const missing = await missingRights(api);
     if (missing.length === 0) return;
-    throw new Error(`it may not ${missing.join(', ')}: use a kubeconfig of a cluster's administrator`);
+    throw new Error(`it may not ${missing.join('; ')}. Use a kubeconfig of the cluster's administrator`);
   });
   const node = await steps.run(`node ${nodeName} is this machine`, () => thisNode(api, side, nodeName));
   const { containerRuntimeVersion, kernelVersion, kubeletVersion } = node.status.nodeInfo;
@@ -75,13 +75,15 @@ export async function checkFirst(
   };
 }
 
+/** `get, patch nodes` */
 async function missingRights(api: KubeClient): Promise<readonly string[]> {
-  const each = NEEDED.flatMap(([verbs, group, resources]) =>
-    resources.split(' ').flatMap((resource) => verbs.split(' ').map((verb) => ({ verb, group, resource }))),
-  );
   const missing: string[] = [];
-  for (const { verb, group, resource } of each) {
-    if (!(await api.may(verb, group, resource))) missing.push(`${verb} ${resource}${group === '' ? '' : `.${group}`}`);
+  for (const [verbs, group, resources] of NEEDED) {
+    for (const resource of resources.split(' ')) {
+      const refused: string[] = [];
+      for (const verb of verbs.split(' ')) if (!(await api.may(verb, group, resource))) refused.push(verb);
+      if (refused.length > 0) missing.push(`${refused.join(', ')} ${resource}${group === '' ? '' : `.${group}`}`);
+    }
   }
   return missing;
 }

@@ -11,7 +11,8 @@ import type { Steps } from './steps.ts';
 /** What the steps do on the node itself. */
 export interface NodeSide extends PreflightSide {
   readonly place: Omit<objects.Place, 'hostname' | 'apiServer'>;
-  loadImage(runtime: string): LoadedImage;
+  /** Builds it first, when none was given. */
+  loadImage(runtime: string): Promise<LoadedImage>;
   makeUplink(): void;
   removeUplink(): void;
   /** Answers how to end it. */

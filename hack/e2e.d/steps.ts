@@ -26,6 +26,10 @@ export class Steps {
     return this.#interrupted !== undefined;
   }
 
+  get hasFailed(): boolean {
+    return this.#failed > 0;
+  }
+
   /** From here on steps run to their end: what was made is taken away, also after an interruption. */
   beginCleanUp(): void {
     this.#cleaning = true;

@@ -75,7 +75,7 @@ async function install(
   };
   await steps.run('what an earlier run left is gone', () => removeFromCluster(cluster, found));
   await steps.run('the image is in the store of the runtime', async () => {
-    ends.image = side.loadImage(runtime);
+    ends.image = await side.loadImage(runtime);
     steps.note(`loaded by ${ends.image.by}`);
   });
   await steps.run('an uplink of the test is there', async () => side.makeUplink());
