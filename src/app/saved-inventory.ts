@@ -1,5 +1,6 @@
 /** An inventory that somebody saved: JSON or YAML as the command prints it, or a captured tree. */
-import { readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { BerthError } from '../engine/errors.ts';
 import type { SavedInventory } from '../engine/inventory/compare.ts';
@@ -24,7 +25,18 @@ export async function readSaved(path: string, readTree: (root: string) => Promis
   const document = await documentOf(path, readTree);
   const parsed = saved.safeParse(document);
   if (parsed.success) return parsed.data;
-  throw invalid(path, z.prettifyError(parsed.error).split('\n')[0] ?? 'not an inventory');
+  throw invalid(path, mistakeIn(parsed.error));
+}
+
+/** `nics[0].address is missing`, `nics is no list`. */
+function mistakeIn({ issues }: z.ZodError): string {
+  const [issue] = issues;
+  if (issue === undefined || issue.path.length === 0) return 'neither JSON nor YAML of an object';
+  const [first, ...rest] = issue.path.map(String);
+  const field = rest.reduce((path, part) => (/^[0-9]+$/.test(part) ? `${path}[${part}]` : `${path}.${part}`), first);
+  const wanted =
+    issue.code === 'invalid_type' ? ` (wanted: ${issue.expected === 'record' ? 'object' : issue.expected})` : '';
+  return `${field} is missing or of another type${wanted}`;
 }
 
 async function documentOf(path: string, readTree: (root: string) => Promise<unknown>): Promise<unknown> {
@@ -45,8 +57,7 @@ async function textOf(path: string): Promise<string | undefined> {
   try {
     const info = await stat(path);
     if (info.isDirectory()) return undefined;
-    if (info.size > LIMIT_BYTES) throw invalid(path, `more than ${LIMIT_BYTES} bytes`);
-    return await readFile(path, 'utf8');
+    return await upTo(path, LIMIT_BYTES);
   } catch (cause) {
     if (cause instanceof BerthError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
@@ -58,6 +69,18 @@ async function textOf(path: string): Promise<string | undefined> {
       cause,
     });
   }
+}
+
+/** A pipe or a device tells no size before it is read. */
+async function upTo(path: string, limitBytes: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > limitBytes) throw invalid(path, `more than ${limitBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 function invalid(path: string, why: string): BerthError {

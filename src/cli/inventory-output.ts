@@ -123,9 +123,16 @@ export function renderCounters({ inventory }: InventoryView, counters: CountersV
   );
 }
 
+/** More warnings than this nobody reads; the document has all of them. */
+const MOST_WARNINGS = 20;
+
 /** What could not be read, one warning a line, for stderr. */
 export function renderUnread(unread: readonly Unread[]): string {
-  return unread.map(({ source, reason }) => `warning: ${printable(source)}: ${printable(reason)}\n`).join('');
+  const lines = unread
+    .slice(0, MOST_WARNINGS)
+    .map(({ source, reason }) => `warning: ${printable(source)}: ${printable(reason)}\n`);
+  const more = unread.length - lines.length;
+  return `${lines.join('')}${more > 0 ? `warning: and ${more} more, in \`unread\` of -o json\n` : ''}`;
 }
 
 const BOLD = '\u001b[1m';

@@ -8,10 +8,12 @@ export function renderTable(header: readonly string[], rows: readonly (readonly 
   return `${all.map((row) => line(row).trimEnd()).join('\n')}\n`;
 }
 
-/** Names come from the kernel and from pods: a control character in one must not reach the terminal. */
+/**
+ * Names come from the kernel and from pods: what commands the terminal, or turns or hides what stands
+ * beside it (control and format characters, halves of a character), must not reach it.
+ */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to take out
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?');
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '?');
 }
 
 const UNITS: readonly (readonly [string, number])[] = [

@@ -14,7 +14,7 @@ import { RecordingFacts } from './facts/recording.ts';
 import type { FactSource } from './facts/source.ts';
 import { createNodeReader } from './node-reader.ts';
 import { RecordingTree } from './sysfs/recording.ts';
-import { openTree, reasonOf } from './sysfs/tree.ts';
+import { openNodeTree, reasonOf } from './sysfs/tree.ts';
 
 /** What was written. */
 export interface CaptureSummary {
@@ -30,7 +30,7 @@ export interface CaptureSummary {
  */
 export async function captureTree(root: string, directory: string, facts?: FactSource): Promise<CaptureSummary> {
   await makeEmpty(directory);
-  const tree = new RecordingTree(openTree(root));
+  const tree = new RecordingTree(openNodeTree(root));
   const recording = facts === undefined ? undefined : new RecordingFacts(facts);
   const reader = createNodeReader({ root, tree, ...(recording === undefined ? {} : { facts: recording }) });
   const inventory = await reader.read();
@@ -120,5 +120,6 @@ async function write(tree: RecordingTree, directory: string, notes: readonly str
 /** A relative target that stays below the root; `undefined` when there is none. */
 function linkInside(path: string, target: string): string | undefined {
   const meant = target.startsWith('/') ? posix.normalize(target).slice(1) : posix.join(dirname(path), target);
-  return meant.startsWith('..') ? undefined : posix.relative(dirname(path), meant);
+  // A link to its own folder is `.`.
+  return /^\.\.(?:\/|$)/.test(meant) ? undefined : posix.relative(dirname(path), meant) || '.';
 }

@@ -3,6 +3,7 @@
  * it what to read again. To debug a device that is missing or wrong, look at the inventory's
  * `unread`, then at the same paths below the root.
  */
+import { BerthError } from '../engine/errors.ts';
 import type { Inventory, Netdev, Nic, NodeFacts, PciFacts, Vf, VirtualLink } from '../engine/inventory/model.ts';
 import type { ChangeHint, NodeReader, VfCountersAnswer, VfSettingsAnswer } from '../engine/inventory/port.ts';
 import { withRepresentors } from '../engine/inventory/representors.ts';
@@ -10,7 +11,7 @@ import { shareInventory } from '../engine/inventory/share.ts';
 import type { PciAddress } from '../engine/values.ts';
 import type { MachineFacts } from './facts/machine.ts';
 import { procDefaultRoutes } from './facts/proc-routes.ts';
-import { recordedFacts } from './facts/recorded.ts';
+import { FACTS_PATH, recordedFacts } from './facts/recorded.ts';
 import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './facts/source.ts';
 import { Reread } from './reread.ts';
 import { readBuses } from './sysfs/buses.ts';
@@ -32,7 +33,7 @@ import {
 import { noPciNames, type PciNames } from './sysfs/pci-ids.ts';
 import { Notes, type Scan } from './sysfs/scan.ts';
 import { SlowSlots } from './sysfs/slow-reads.ts';
-import { openTree, type Tree } from './sysfs/tree.ts';
+import { openNodeTree, type Tree } from './sysfs/tree.ts';
 import { parseVpd, type VitalProductData, VPD_LIMIT_BYTES } from './sysfs/vpd.ts';
 
 /** What to read, and whom to ask for what files do not tell. */
@@ -53,9 +54,9 @@ export interface NodeReaderOptions {
 /** How long one scan waits for files that ask firmware or locks, all of them together. */
 const SLOW_READS_MS = { full: 2000, again: 30 } as const;
 
-/** Throws when the root does not exist. */
+/** @throws BerthError `NotFound` or `Invalid` when the root is no tree. */
 export function createNodeReader(options: NodeReaderOptions): NodeReader {
-  return new TreeReader(options, options.tree ?? openTree(options.root));
+  return new TreeReader(options, options.tree ?? openNodeTree(options.root));
 }
 
 class TreeReader implements NodeReader {
@@ -99,7 +100,11 @@ class TreeReader implements NodeReader {
     );
     const virtual = await this.#virtual(scan, links, known);
     const node = await this.#node(scan);
-    const groupmates = await readGroupmates(scan, groupsOf([...found.nics, ...(found.accelerators ?? [])]), new Set(functions.keys()));
+    const groupmates = await readGroupmates(
+      scan,
+      groupsOf([...found.nics, ...(found.accelerators ?? [])]),
+      new Set(functions.keys()),
+    );
     this.#tree.forget();
     return await this.#named({
       node,
@@ -344,7 +349,10 @@ async function noted<T>(scan: Scan, source: string, ask: () => Promise<T>): Prom
   try {
     return await ask();
   } catch (error) {
-    scan.notes.add(source, error);
+    // One file answers many questions: when it is bad, that is said once.
+    const isFactsFile = error instanceof BerthError && error.reason === 'facts-invalid';
+    if (isFactsFile) scan.notes.add(FACTS_PATH, error.message.replace(`${FACTS_PATH}: `, ''));
+    else scan.notes.add(source, error);
     return undefined;
   }
 }

@@ -93,6 +93,8 @@ for (const [what, content, reason] of [
   ['no JSON', '{ "node"', 'saved-inventory-invalid'],
   ['another document', '{"items": []}', 'saved-inventory-invalid'],
   ['a list', '- 1\n- 2\n', 'saved-inventory-invalid'],
+  ['an empty file', '', 'saved-inventory-invalid'],
+  ['NICs of another kind', '{"node": {}, "nics": {}}', 'saved-inventory-invalid'],
   ['YAML that grows', 'a: &a [x, x]\nnics: [*a, *a]\n', 'saved-inventory-invalid'],
 ] as const) {
   test(`${what} is refused`, async ({ folder }) => {
@@ -100,6 +102,18 @@ for (const [what, content, reason] of [
     await assert.rejects(diff(path, path), (error) => error instanceof BerthError && error.reason === reason);
   });
 }
+
+test('a mistake is told by its place in the document', async ({ folder }) => {
+  const path = write(folder, 'a.json', '{"node": {}, "nics": [{"vfs": []}]}');
+  const message = `${path} is no inventory: nics[0].address is missing or of another type (wanted: string)`;
+  await assert.rejects(diff(path, path), { message });
+});
+
+test('what has no end is not read to it', async () => {
+  await assert.rejects(diff('/dev/zero', '/dev/zero'), {
+    message: /^\/dev\/zero is no inventory: more than \d+ bytes$/,
+  });
+});
 
 test('what is not there is told', async ({ folder }) => {
   const wanted = { code: 'NotFound', reason: 'saved-inventory-unreadable' };

@@ -3,8 +3,9 @@ import { test } from 'uvu';
 import { parse } from 'yaml';
 import { captureCommand, inventoryCommand } from '../../src/cli/inventory.ts';
 import { inventoryDocument } from '../../src/cli/inventory-document.ts';
-import { renderCounters, renderInventory } from '../../src/cli/inventory-output.ts';
+import { renderCounters, renderInventory, renderUnread } from '../../src/cli/inventory-output.ts';
 import type { ProgramDeps } from '../../src/cli/port.ts';
+import { printable } from '../../src/cli/table.ts';
 import { BerthError } from '../../src/engine/errors.ts';
 import { parseIfName, parseMacAddress, parsePciAddress } from '../../src/engine/values.ts';
 import type { InventoryView } from '../../src/engine/view.ts';
@@ -254,6 +255,29 @@ test('colour marks the header and devices in pods, and is off unless asked for',
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape sequences are what is taken out
   assert.equal(colored.replace(/\u001b\[[0-9]+m/g, ''), plain);
 });
+
+test('of very many warnings the first are printed, and how many there are', () => {
+  const unread = Array.from({ length: 2048 }, (_, index) => ({ source: `sys/${index}`, reason: 'EIO' }));
+  const lines = renderUnread(unread).split('\n');
+  assert.equal(lines[0], 'warning: sys/0: EIO');
+  assert.equal(lines.at(-2), 'warning: and 2028 more, in `unread` of -o json');
+  assert.equal(lines.length, 22);
+  assert.equal(renderUnread(unread.slice(0, 20)).includes('more'), false);
+});
+
+for (const [what, text, shown] of [
+  ['escape sequences', 'a\u001b[31mb', 'a?[31mb'],
+  ['C1 controls', 'a\u009b31mb', 'a?31mb'],
+  ['a direction override', 'a\u202egnp', 'a?gnp'],
+  ['characters without width', 'a\u200bb\ufeff', 'a?b?'],
+  ['line separators', 'a\u2028b\u2029', 'a?b?'],
+  ['half a character', 'a\ud800b', 'a?b'],
+  ['words of any language', 'größe 网卡 😀', 'größe 网卡 😀'],
+] as const) {
+  test(`printed text: ${what}`, () => {
+    assert.equal(printable(text), shown);
+  });
+}
 
 test('control characters of names do not reach the terminal', () => {
   const evil = inventory({

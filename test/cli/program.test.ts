@@ -125,6 +125,19 @@ const away: ProgramDeps['agent'] = () =>
     new BerthError({ code: 'NotFound', reason: 'agent-away', message: 'no agent answers', remedy: 'Start it.' }),
   );
 
+test("an option behind a command of inventory is that command's", async () => {
+  const saved = () => Promise.resolve({ node: {}, nics: [], virtual: [], findings: [] });
+  const node = { saved } as unknown as ProgramDeps['node'];
+  for (const argv of [
+    ['inventory', 'diff', '-o', 'json', 'a', 'b'],
+    ['inventory', 'diff', 'a', 'b', '--output=json'],
+  ]) {
+    const { exit, out } = await run(argv, { node });
+    assert.deepEqual([exit, JSON.parse(out)], [0, { differences: [] }], argv.join(' '));
+  }
+  assert.equal((await run(['inventory', 'diff', '-o', 'wide', 'a', 'b'], { node })).exit, 2);
+});
+
 test('status shows resources, what is wrong with them, and a configuration that is not used', async () => {
   const { exit, out } = await run(['status']);
   assert.equal(exit, 0);

@@ -105,8 +105,8 @@ test('names that would be markup are text', () => {
 
 test('a node without NICs has a picture too', () => {
   const empty = { inventory: inventory({ nics: [], virtual: [] }), pools: {}, owners: {} };
-  assert.equal(renderTopologyText(topologyOf(empty)), 'node-1\n');
-  assert.match(renderTopologySvg(topologyOf(empty)), /No PCI network functions\./);
+  assert.equal(renderTopologyText(topologyOf(empty)), 'node-1\n└─ No PCI network functions.\n');
+  assert.match(renderTopologySvg(topologyOf(empty)), /<text [^>]*>No PCI network functions\.<\/text>/);
 });
 
 test('a run ends where an index is missing', () => {

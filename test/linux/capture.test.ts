@@ -55,6 +55,30 @@ function contents(root: string, below = ''): Readonly<Record<string, string>> {
   );
 }
 
+test('links to their own folder are captured, too', async () => {
+  await withTree(RICH, async ({ dir }) => {
+    symlinkSync('.', join(dir, 'sys/class/net/loop0'));
+    await captureTree(dir, join(dir, 'one'));
+    assert.equal(readlinkSync(join(dir, 'one/sys/class/net/loop0')), '.');
+  });
+});
+
+test('identifiers of InfiniBand come along', async () => {
+  const guid = '00:11:22:33:44:55:66:77';
+  const settings = new Map([[0, { nodeGuid: guid, portGuid: guid }]]);
+  const facts: FactSource = {
+    ...noFacts,
+    links: async () => new Map([[2, { ifindex: 2, altnames: [], addresses: [] }]]),
+    vfSettings: async () => ({ settings, missing: [] }),
+  };
+  await withTree({ pfs: [{ vfs: 1 }] }, async ({ dir }) => {
+    await captureTree(dir, join(dir, 'copy'), facts);
+    const { nics, unread } = await createNodeReader({ root: join(dir, 'copy') }).read();
+    assert.deepEqual(unread, []);
+    assert.deepEqual(nics[0]?.vfs[0]?.settings, settings.get(0));
+  });
+});
+
 test('what netlink told comes along', async () => {
   const facts: FactSource = {
     ...noFacts,

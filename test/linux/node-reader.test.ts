@@ -383,9 +383,36 @@ for (const [code, attribute, isTold] of refusals) {
   });
 }
 
+for (const [what, root, code, reason] of [
+  ['a folder without sys', '.', 'Invalid', 'root-no-tree'],
+  ['a folder that is not there', 'none', 'NotFound', 'root-unreadable'],
+  ['a file', 'proc/meminfo', 'NotFound', 'root-unreadable'],
+] as const) {
+  test(`${what} is no tree, and no node without NICs`, async () => {
+    await withTree({}, async ({ dir }) => {
+      rmSync(join(dir, 'sys'), { recursive: true });
+      assert.throws(() => createNodeReader({ root: join(dir, root) }), { code, reason });
+    });
+  });
+}
+
+test('a bad record of netlink is told once, with what is wrong in it', async () => {
+  const bad = { schema: 1, links: [{ ifindex: 'two' }], functions: {} };
+  await withTree({ pfs: [{ vfs: 2 }, { vfs: 1 }], facts: bad }, async ({ dir }) => {
+    const { unread, nics } = await read(dir);
+    assert.equal(nics.length, 2);
+    assert.deepEqual(
+      unread.map(({ source }) => source),
+      ['berth/facts.json'],
+    );
+    assert.match(unread[0]?.reason ?? '', /^links\.0\.ifindex: .*; \d more$|^links\.0\.ifindex: /);
+  });
+});
+
 test('an empty tree is an empty inventory', async () => {
   await withTree({}, async ({ dir }) => {
     rmSync(join(dir, 'sys'), { recursive: true });
+    mkdirSync(join(dir, 'sys'));
     rmSync(join(dir, 'proc'), { recursive: true });
     assert.deepEqual(await read(dir), {
       node: { name: 'unknown', iommu: false },

@@ -6,7 +6,7 @@
 import type { DeviceState } from '../../engine/inventory-view.ts';
 import { printable } from '../table.ts';
 import type { DrawnNic, Topology } from './model.ts';
-import { nicText, runName, scalableName, standingText } from './words.ts';
+import { NO_FUNCTIONS, nicText, runName, scalableName, standingText } from './words.ts';
 
 const WIDTH = 960;
 const PAD = 16;
@@ -40,6 +40,7 @@ export function renderTopologySvg(topology: Topology): string {
   };
   place({ markup: text(0, 16, topology.name, 'title') + text(0, 36, topology.machine ?? '', 'faint'), height: 36 });
   for (const socket of topology.sockets) place(socketOf(socket));
+  if (topology.sockets.length === 0) place({ markup: text(0, 14, NO_FUNCTIONS), height: 14 });
   for (const link of topology.joins) {
     const line = `${link.ifname} (${link.kind}) on ${link.lowers.join(', ')}`;
     place({ markup: text(0, 14, line), height: 14 });
@@ -134,7 +135,7 @@ function described({ sockets }: Topology): string {
     ];
     return `${[`${drawn.nic.ifname ?? drawn.nic.address}: ${nicText(drawn)}`, ...functions].join('; ')}.`;
   });
-  return told.length === 0 ? 'No PCI network functions.' : told.join(' ');
+  return told.length === 0 ? NO_FUNCTIONS : told.join(' ');
 }
 
 function moved(x: number, y: number, markup: string): string {

@@ -1,7 +1,7 @@
 /** `berth topology`: the node as a tree of lines. */
 import { printable } from '../table.ts';
 import type { DrawnNic, Topology } from './model.ts';
-import { nicText, runName, scalableName, standingText } from './words.ts';
+import { NO_FUNCTIONS, nicText, runName, scalableName, standingText } from './words.ts';
 
 interface Branch {
   readonly line: string;
@@ -11,6 +11,7 @@ interface Branch {
 export function renderTopologyText(topology: Topology): string {
   const { joins, machine, name, sockets } = topology;
   const below = [
+    ...(sockets.length === 0 ? [{ line: NO_FUNCTIONS, below: [] }] : []),
     ...sockets.map(({ numaNode, roots }) => ({
       line: numaNode === undefined ? 'no NUMA node' : `NUMA node ${numaNode}`,
       below: roots.map((root) => ({ line: root.name ?? 'no PCIe root', below: root.nics.map(nicBranch) })),

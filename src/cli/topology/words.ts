@@ -3,6 +3,9 @@ import type { Netdev, PcieLink } from '../../engine/inventory/model.ts';
 import { linkState, pcieLinkText } from '../link-words.ts';
 import type { DrawnNic, DrawnScalable, VfRun } from './model.ts';
 
+/** Of a node without any. */
+export const NO_FUNCTIONS = 'No PCI network functions.';
+
 /** `igb · up 25G · 6 of 7 VFs · PCIe 16GT x8`. */
 export function nicText({ nic, scalable }: DrawnNic): string {
   return [

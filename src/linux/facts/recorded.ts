@@ -21,6 +21,7 @@ const mac = z.string().transform((value, context) => {
   context.addIssue({ code: 'custom', message: 'not a hardware address' });
   return z.NEVER;
 });
+const guid = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){7}$/);
 const mbps = z.int().min(0).max(0xffffffff);
 
 const vfSettings = z.strictObject({
@@ -33,6 +34,8 @@ const vfSettings = z.strictObject({
   spoofCheck: z.boolean().optional(),
   trust: z.boolean().optional(),
   linkState: z.enum(['auto', 'enable', 'disable']).optional(),
+  nodeGuid: guid.optional(),
+  portGuid: guid.optional(),
 });
 
 const counted = z.int().min(0);
@@ -126,7 +129,7 @@ async function load(tree: Tree): Promise<Recorded | undefined> {
   const bytes = await readDocument(tree);
   if (bytes === undefined) return undefined;
   const parsed = document.safeParse(parseJson(bytes.toString('utf8')));
-  if (!parsed.success) throw invalid(z.prettifyError(parsed.error).replaceAll('\n', ' '));
+  if (!parsed.success) throw invalid(mistakesIn(parsed.error));
   const { links, functions } = parsed.data;
   return {
     links: new Map(links.map((entry) => [entry.ifindex, linkFacts(entry)])),
@@ -137,6 +140,17 @@ async function load(tree: Tree): Promise<Recorded | undefined> {
       Object.entries(functions).map(([address, facts]) => [address.toLowerCase(), withoutUndefined(facts)]),
     ),
   };
+}
+
+const MOST_MISTAKES = 3;
+
+/** `links.0.ifindex: Invalid input: expected int, received string`. */
+function mistakesIn({ issues }: z.ZodError): string {
+  const told = issues
+    .slice(0, MOST_MISTAKES)
+    .map(({ message, path }) => `${path.join('.') || 'all of it'}: ${message}`);
+  const more = issues.length > told.length ? [`${issues.length - told.length} more`] : [];
+  return [...told, ...more].join('; ');
 }
 
 async function readDocument(tree: Tree): Promise<Buffer | undefined> {

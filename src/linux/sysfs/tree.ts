@@ -23,6 +23,7 @@ import {
   type Stats,
 } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { BerthError } from '../../engine/errors.ts';
 
 /** The system calls that a tree makes; tests put failures and vanishing files in between. */
 export interface TreeIo {
@@ -87,8 +88,39 @@ export function openTree(root: string, io: TreeIo = nodeIo): Tree {
   return root === '/' ? new LiveTree(io) : new ConfinedTree(io.realpath(root), io);
 }
 
-/** The `code` of an error, or its text: what an `Unread` entry says. */
+/**
+ * The same for people's `--root`: what is missing is told as a mistake of theirs.
+ * @throws BerthError `NotFound` when the folder does not exist, `Invalid` when it holds no `sys`.
+ */
+export function openNodeTree(root: string, io: TreeIo = nodeIo): Tree {
+  if (root === '/') return openTree(root, io);
+  let found: boolean;
+  try {
+    found = io.lstat(`${io.realpath(root)}/sys`)?.isDirectory() === true;
+  } catch (cause) {
+    throw new BerthError({
+      code: 'NotFound',
+      reason: 'root-unreadable',
+      message: `${JSON.stringify(root)} cannot be opened: ${reasonOf(cause)}`,
+      remedy: REMEDY,
+      cause,
+    });
+  }
+  if (found) return openTree(root, io);
+  throw new BerthError({
+    code: 'Invalid',
+    reason: 'root-no-tree',
+    message: `${root} holds no captured tree: there is no folder ${root}/sys`,
+    remedy: REMEDY,
+  });
+}
+
+const REMEDY =
+  'Name the folder that `berth capture` wrote, or one with a copy of the files below /sys in its folder sys.';
+
+/** The errno of an error, or its text: what an `Unread` entry says. */
 export function reasonOf(error: unknown): string {
+  if (error instanceof BerthError) return error.errno ?? error.message;
   if (!(error instanceof Error)) return String(error);
   const code = (error as NodeJS.ErrnoException).code;
   return typeof code === 'string' ? code : error.message;
