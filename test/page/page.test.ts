@@ -15,6 +15,7 @@ import { requireFeature } from '../runner/features.ts';
 import type { TreeSpec } from '../trees/generate.ts';
 import { withTree } from '../trees/temporary.ts';
 import { hasChromium, openBrowser, openTab, type ShownNode, showNode } from './browser.ts';
+import { contrastsOf } from './contrast.ts';
 
 interface Context {
   browser: Browser;
@@ -217,37 +218,15 @@ if (requireFeature('chromium', hasChromium)) {
       const { tab } = await openTab(browser, { colorScheme: scheme });
       await tab.goto(node.page.url);
       await tab.locator('.place').first().waitFor();
-      const ratios = await tab.evaluate(() => {
-        const luminance = (color: string): number => {
-          const parts = (color.match(/[\d.]+/g) ?? []).slice(0, 3).map((part) => Number(part) / 255);
-          const [red = 0, green = 0, blue = 0] = parts.map((part) =>
-            part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4,
-          );
-          return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
-        };
-        const ground = (from: Element): string => {
-          for (let at: Element | null = from; at !== null; at = at.parentElement) {
-            const { backgroundColor } = getComputedStyle(at);
-            if (backgroundColor !== 'rgba(0, 0, 0, 0)') return backgroundColor;
-          }
-          return 'rgb(255, 255, 255)';
-        };
-        const selectors = [
-          'h1',
-          '#connection',
-          '.nic header span',
-          '.place[data-state="taken"]',
-          '#findings p',
-          '#findings strong',
-          'footer',
-        ];
-        return selectors.map((selector) => {
-          const shown = document.querySelector(selector);
-          if (shown === null) return [selector, 0] as const;
-          const [one, other] = [luminance(getComputedStyle(shown).color), luminance(ground(shown))];
-          return [selector, (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)] as const;
-        });
-      });
+      const ratios = await contrastsOf(tab, [
+        'h1',
+        '#connection',
+        '.nic header span',
+        '.place[data-state="taken"]',
+        '#findings p',
+        '#findings strong',
+        'footer',
+      ]);
       assert.deepEqual(
         ratios.filter(([, ratio]) => ratio < 4.5),
         [],
