@@ -41,6 +41,17 @@ test('keys are told apart, several in one chunk too, and unknown sequences are l
   );
 });
 
+test('a narrow terminal shows who has a device rather than on what it is', () => {
+  const titles = (columns: number, sort: WatchState['sort'] = 'address') =>
+    renderScreen({ ...LIVE, sort }, { columns, rows: 10 }, false)[1]
+      ?.trim()
+      .split(/ +/);
+  assert.deepEqual(titles(110), ['ADDRESS', 'IFNAME', 'DRIVER', 'LINK', 'NUMA', 'STATE', 'POOL', 'OWNER']);
+  assert.deepEqual(titles(80), ['ADDRESS', 'IFNAME', 'LINK', 'STATE', 'POOL', 'OWNER']);
+  assert.deepEqual(titles(80, 'driver'), ['ADDRESS', 'IFNAME', 'DRIVER', 'STATE', 'POOL', 'OWNER']);
+  assert.deepEqual(titles(50), ['ADDRESS', 'STATE', 'OWNER']);
+});
+
 test('scalable functions stand below their NIC, follow the pools and can be searched', () => {
   const parent = parsePciAddress('0000:10:00.0');
   const scalable = [{ name: 'mlx5_core.sf.2', sfnum: 88, parent, driver: 'mlx5_core.sf' }];

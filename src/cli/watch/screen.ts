@@ -1,6 +1,6 @@
 /** The live view as lines of exactly the terminal's size. Pure. */
 import { printable } from '../table.ts';
-import { COLUMNS, type Row, rowsOf, type WatchState } from './state.ts';
+import { COLUMNS, type Column, type Row, rowsOf, type WatchState } from './state.ts';
 
 export interface Size {
   readonly columns: number;
@@ -10,6 +10,8 @@ export interface Size {
 const HEADER_LINES = 2;
 const FOOTER_LINES = 1;
 const GAP = 2;
+/** For the mark of the selected row. */
+const MARGIN = 2;
 const KEYS = 'q quit  / filter  s sort  r reverse  f findings  arrows move';
 const REVERSE = '\u001b[7m';
 const BOLD = '\u001b[1m';
@@ -61,11 +63,15 @@ function deviceLines(state: WatchState, { columns, rows: height }: Size, color: 
   const top = Math.max(0, Math.min(state.selected - Math.floor(page / 2), rows.length - page));
   const shown = rows.slice(top, top + page);
   const titles = Object.fromEntries(COLUMNS.map((column) => [column, column.toUpperCase()])) as Row;
-  const widths = COLUMNS.map((column) => Math.max(...[titles, ...shown].map((row) => row[column].length)));
+  const widths = new Map(
+    COLUMNS.map((column) => [column, Math.max(...[titles, ...shown].map((row) => row[column].length))]),
+  );
+  const widthOf = (column: Column): number => widths.get(column) ?? 0;
+  const fitting = fittingColumns(state.sort, widthOf, columns - MARGIN);
   const line = (row: Row): string =>
     cut(
-      COLUMNS.map((column, index) => printable(row[column]).padEnd(widths[index] ?? 0)).join(' '.repeat(GAP)),
-      columns - 2,
+      fitting.map((column) => printable(row[column]).padEnd(widthOf(column))).join(' '.repeat(GAP)),
+      columns - MARGIN,
     );
   const body = shown.map((row, index) => {
     const text = line(row);
@@ -74,6 +80,20 @@ function deviceLines(state: WatchState, { columns, rows: height }: Size, color: 
     return begin === '' ? `  ${text}` : `  ${begin}${text}${PLAIN}`;
   });
   return [`  ${line(titles)}`, ...(body.length === 0 ? ['  nothing matches'] : body)];
+}
+
+/** What is left out first where the terminal is narrow: what matters most is who has a device. */
+const EXPENDABLE: readonly Column[] = ['numa', 'driver', 'link', 'pool', 'ifname'];
+
+function fittingColumns(sort: Column, widthOf: (column: Column) => number, room: number): readonly Column[] {
+  let fitting: readonly Column[] = COLUMNS;
+  for (const column of EXPENDABLE) {
+    const width = fitting.reduce((sum, each) => sum + widthOf(each) + GAP, -GAP);
+    if (width <= room) break;
+    // The order of the rows would be a riddle without it.
+    if (column !== sort) fitting = fitting.filter((each) => each !== column);
+  }
+  return fitting;
 }
 
 function findingLines({ document, selected }: WatchState, { columns }: Size): readonly string[] {
