@@ -41,6 +41,32 @@ for (const page of pages) {
   });
 }
 
+test('every page is reached from the README', () => {
+  const reached = new Set<string>();
+  const visit = (page: string): void => {
+    if (reached.has(page) || !page.endsWith('.md') || !existsSync(join(root, page))) return;
+    reached.add(page);
+    for (const { target } of linksOf(readFileSync(join(root, page), 'utf8'))) {
+      if (!/^[a-z][a-z0-9+.-]*:/.test(target)) visit(normalize(join(dirname(page), target.split('#')[0] ?? '')));
+    }
+  };
+  visit('README.md');
+  assert.deepEqual(
+    pages.filter((page) => !reached.has(page)),
+    [],
+  );
+});
+
+test('the README names every page of the documentation itself', () => {
+  const named = new Set(
+    linksOf(readFileSync(join(root, 'README.md'), 'utf8')).map(({ target }) => target.split('#')[0]),
+  );
+  assert.deepEqual(
+    pages.filter((page) => page.startsWith('docs/') && !named.has(page)),
+    [],
+  );
+});
+
 test('every page that a source names exists, with its anchor', () => {
   const broken: string[] = [];
   for (const [source, text] of readSources(root, 'src', ['.ts', '.c', '.h'])) {
