@@ -9,16 +9,18 @@ import { limitTime } from '../engine/cancellation.ts';
 import { BerthError } from '../engine/errors.ts';
 import { apiErrorOf } from './api-error.ts';
 
-const CALL_MS = 15_000;
+/** Time for one answer. */
+export const CALL_MS = 15_000;
 
-/** Ends with the signal or after 15 s. Throws {@link ApiError}. */
+/** Ends with the signal, or after 15 s when nothing else is said. Throws {@link ApiError}. */
 export async function callApi<T>(
   what: string,
   signal: AbortSignal,
   contentType: string | undefined,
   run: (options: ConfigurationOptions<ObservableMiddleware>) => Promise<T>,
+  limitMs = CALL_MS,
 ): Promise<T> {
-  const limit = limitTime(signal, CALL_MS, () => noAnswer(what, CALL_MS));
+  const limit = limitTime(signal, limitMs, () => noAnswer(what, limitMs));
   const prepare = (context: RequestContext): Observable<RequestContext> => {
     context.setSignal(limit.signal);
     if (contentType !== undefined) context.setHeaderParam('Content-Type', contentType);

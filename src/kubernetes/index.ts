@@ -16,8 +16,8 @@ import { nodeLabels } from './node-labels.ts';
 import { Retry, type RetryOptions } from './retry.ts';
 import { removeStartupTaint } from './startup-taint.ts';
 
-/** Changes are gathered for so long before they are looked at: nothing of this is urgent. */
-const EVENT_GATHER_MS = 1000;
+/** Longer than kubelet takes to look at a plugin that is new: an agent that starts is no trouble. */
+const EVENT_GATHER_MS = 5000;
 const LABEL_GATHER_MS = 5000;
 
 /** The parts that are wanted. */

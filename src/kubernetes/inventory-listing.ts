@@ -14,7 +14,7 @@ import {
   RequestContext,
 } from '@kubernetes/client-node';
 import { limitTime } from '../engine/cancellation.ts';
-import { callApi, noAnswer } from './api-call.ts';
+import { CALL_MS, callApi, noAnswer } from './api-call.ts';
 import { ApiError, apiErrorOf } from './api-error.ts';
 import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION } from './inventory-object.ts';
 
@@ -22,7 +22,6 @@ import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION } from './inventor
 const PAGE = 50;
 /** The API server ends a watch after this time and up to a fifth more; the transport's own limit is five minutes. */
 const WATCH_SECONDS = 230;
-const OPEN_MS = 15_000;
 /** Bookmarks come each minute from a server that sends them: two that are missing are a dead connection. */
 const SILENT_MS = 150_000;
 /** No line is as long; this only stops a runaway peer. */
@@ -53,19 +52,33 @@ export interface WatchHandler {
   event(event: InventoryEvent): void;
 }
 
+/** How long the server may say nothing. */
+export interface SilenceLimits {
+  /** Until it answers. */
+  readonly answerMs?: number;
+  /** In a watch in which bookmarks came. */
+  readonly silentMs?: number;
+}
+
 /** Connects nothing yet: calls do. `random` is from 0 to less than 1. */
-export function createInventoryListing(config: KubeConfig, random: () => number): InventoryListing {
+export function createInventoryListing(
+  config: KubeConfig,
+  random: () => number,
+  { answerMs = CALL_MS, silentMs = SILENT_MS }: SilenceLimits = {},
+): InventoryListing {
   const objects = config.makeApiClient(CustomObjectsApi);
   const kind = { group: INVENTORY_GROUP, version: INVENTORY_VERSION, plural: INVENTORY_PLURAL };
   return {
     async list(signal) {
       const items: unknown[] = [];
       for (let next: string | undefined; ; ) {
-        const answer = await callApi('listing NodeNetworkInventories', signal, undefined, (options) =>
-          objects.listClusterCustomObject(
-            { ...kind, limit: PAGE, ...(next === undefined ? {} : { _continue: next }) },
-            options,
-          ),
+        const from = next === undefined ? {} : { _continue: next };
+        const answer = await callApi(
+          'listing NodeNetworkInventories',
+          signal,
+          undefined,
+          (options) => objects.listClusterCustomObject({ ...kind, limit: PAGE, ...from }, options),
+          answerMs,
         ).catch((error: unknown) => {
           throw isUnreadable(error) ? unreadable('the list of NodeNetworkInventories is no JSON', error) : error;
         });
@@ -82,14 +95,14 @@ export function createInventoryListing(config: KubeConfig, random: () => number)
       const url = new URL(`${config.getCurrentCluster()?.server}/apis/${kind.group}/${kind.version}/${kind.plural}`);
       const query = { watch: 'true', allowWatchBookmarks: 'true', resourceVersion: version, timeoutSeconds: seconds };
       for (const [key, value] of Object.entries(query)) url.searchParams.set(key, String(value));
-      const silence = new Silence(what, signal, OPEN_MS);
+      const silence = new Silence(what, signal, answerMs);
       try {
         const body = await open(config, url, silence.signal);
         silence.allow((seconds + 30) * 1000);
         handler.opened();
         for await (const line of linesOf(body)) {
           const event = readEvent(line);
-          silence.allow(event.type === 'BOOKMARK' || silence.hasBookmarks ? SILENT_MS : (seconds + 30) * 1000);
+          silence.allow(event.type === 'BOOKMARK' || silence.hasBookmarks ? silentMs : (seconds + 30) * 1000);
           if (event.type === 'BOOKMARK') silence.hasBookmarks = true;
           handler.event(event);
         }

@@ -1,10 +1,11 @@
 /** Following the inventories against the stand-in: what is asked, what is shown, and what failures become. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import { watchInventories } from '../../src/kubernetes/dashboard.ts';
+import type { SilenceLimits } from '../../src/kubernetes/inventory-listing.ts';
 import type { InventoryWatch } from '../../src/kubernetes/inventory-watch.ts';
 import {
   type DashboardApi,
@@ -52,14 +53,15 @@ async function following(
   objects: readonly StoredInventory[],
   body: (scene: Scene) => Promise<void>,
   prepare: (api: DashboardApi) => void = () => undefined,
+  { tls, limits = {} }: { readonly tls?: { key: string; cert: string }; readonly limits?: SilenceLimits } = {},
 ): Promise<void> {
-  const api = await startDashboardApi(objects);
+  const api = await startDashboardApi(objects, tls);
   prepare(api);
   const folder = mkdtempSync(join(tmpdir(), 'berth-dashboard-'));
   const kubeconfig = join(folder, 'config');
   writeFileSync(kubeconfig, api.kubeconfig);
   const clock = new QuickClock();
-  const watch = watchInventories({ kubeconfig, clock, random: () => 0.5 });
+  const watch = watchInventories({ kubeconfig, clock, random: () => 0.5, limits });
   const stopped = new AbortController();
   const running = watch.run(stopped.signal);
   const until = async (holds: () => boolean): Promise<void> => {
@@ -239,6 +241,57 @@ for (const [what, kind, fault, reason, remedy] of [
     );
   });
 }
+
+test('a server whose certificate has expired is not spoken to, and that is said', async () => {
+  const pem = (name: string): string => readFileSync(join(import.meta.dirname, `fixtures/${name}.pem`), 'utf8');
+  await following(
+    [small],
+    async (scene) => {
+      await scene.until(() => scene.clock.pauses.length >= 2);
+      const { problem } = scene.watch.document.connection;
+      assert.equal(problem?.reason, 'api-server-untrusted');
+      assert.match(problem?.message ?? '', /certificate has expired/);
+      assert.match(problem?.remedy ?? '', /renew it/);
+      assert.deepEqual(scene.api.requests, [], 'no token was sent');
+    },
+    undefined,
+    { tls: { key: pem('expired-key'), cert: pem('expired-cert') } },
+  );
+});
+
+for (const kind of ['list', 'watch'] as const) {
+  test(`a server that does not answer a ${kind} is not waited for forever`, async () => {
+    const reasons: (string | undefined)[] = [];
+    await following(
+      [small],
+      async (scene) => {
+        scene.watch.subscribe(() => reasons.push(scene.watch.document.connection.problem?.message));
+        await scene.until(() => isLive(scene));
+        assert.ok(
+          reasons.some((message) => message?.includes('no answer for 0.05 s')),
+          reasons.join(),
+        );
+      },
+      (api) => api.faults[kind].push('silent'),
+      { limits: { answerMs: 50 } },
+    );
+  });
+}
+
+test('a watch that falls silent, though bookmarks came, is opened anew', async () => {
+  await following(
+    [small],
+    async (scene) => {
+      const { api, until } = scene;
+      await until(() => isLive(scene));
+      api.bookmark();
+      await until(() => api.requests.length >= 3);
+      assert.deepEqual(api.requests.slice(0, 3), ['LIST', 'WATCH 101', 'WATCH 102']);
+    },
+    undefined,
+    { limits: { silentMs: 50 } },
+  );
+});
 
 test('a server that asks to be left alone is', async () => {
   await following(

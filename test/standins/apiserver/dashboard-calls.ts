@@ -8,6 +8,7 @@
  * every write, every other kind, and a list that is not in portions.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** Instead of the answer: a status with headers and text, the connection closed, or no answer at all. */
@@ -60,8 +61,11 @@ interface Past {
   readonly line: string;
 }
 
-/** Listens on a free port of loopback. */
-export async function startDashboardApi(objects: readonly StoredInventory[] = []): Promise<DashboardApi> {
+/** Listens on a free port of loopback; with a certificate, which its kubeconfig trusts, over TLS. */
+export async function startDashboardApi(
+  objects: readonly StoredInventory[] = [],
+  tls?: { readonly key: string; readonly cert: string },
+): Promise<DashboardApi> {
   const stored = new Map<string, unknown>();
   const past: Past[] = [];
   const requests: string[] = [];
@@ -144,12 +148,12 @@ export async function startDashboardApi(objects: readonly StoredInventory[] = []
     else list(query, response);
   };
 
-  const server = createServer(answer);
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const api: DashboardApi = {
     url,
-    kubeconfig: kubeconfigFor(url, 'secret'),
+    kubeconfig: kubeconfigFor(url, 'secret', tls?.cert),
     requests,
     refused,
     faults: { list: [], watch: [] },
@@ -206,13 +210,17 @@ export async function startDashboardApi(objects: readonly StoredInventory[] = []
 }
 
 /** Of a user with that token, in context `test`, besides contexts that lead nowhere. */
-export function kubeconfigFor(server: string, token: string): string {
+export function kubeconfigFor(server: string, token: string, authority?: string): string {
+  const trust =
+    authority === undefined
+      ? { 'insecure-skip-tls-verify': true }
+      : { 'certificate-authority-data': Buffer.from(authority).toString('base64') };
   const context = (name: string) => ({ name, context: { cluster: name, user: 'jane' } });
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',
     clusters: [
-      { name: 'test', cluster: { server, 'insecure-skip-tls-verify': true } },
+      { name: 'test', cluster: { server, ...trust } },
       { name: 'nowhere', cluster: { server: 'http://127.0.0.1:9', 'insecure-skip-tls-verify': true } },
       { name: 'open', cluster: { server: 'http://127.0.0.1:9' } },
     ],
