@@ -266,7 +266,9 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   }
   const node = inventory.current.node.name;
   log.info({ version, node, runDir: paths.runDir }, 'serving');
-  cluster = await startClusterSide(options, { view, log, node, changes: [...changes, configuration.onLook] });
+  const registrations = (listener: () => void): (() => void) => kubelet.subscribe(listener);
+  const clusterChanges = [...changes, configuration.onLook, registrations];
+  cluster = await startClusterSide(options, { view, log, node, changes: clusterChanges });
   stops.push(() => cluster?.stop());
   return paths;
 }

@@ -52,6 +52,8 @@ export interface KubeletFrontEnd {
   stop(): Promise<void>;
   /** One entry for each resource that is or should be registered, in the order of the pools. */
   status(): readonly ResourceRegistration[];
+  /** Calls back when a resource is registered, or no longer; answers the function that ends it. */
+  subscribe(listener: () => void): () => void;
 }
 
 export function createKubeletFrontEnd(options: KubeletFrontEndOptions): KubeletFrontEnd {
@@ -66,6 +68,7 @@ class FrontEnd implements KubeletFrontEnd {
   readonly #registrations = new Map<string, Registration>();
   readonly #watches: FolderWatch[] = [];
   readonly #stopping = new Set<Promise<void>>();
+  readonly #listeners = new Set<() => void>();
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: KubeletFrontEndOptions) {
@@ -116,6 +119,11 @@ class FrontEnd implements KubeletFrontEnd {
     return [...this.#registrations.values()].map((registration) => registration.status());
   }
 
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   #onChange({ changed, removed }: PoolChange): void {
     for (const resource of removed) this.#remove(resource);
     for (const { spec, devices } of changed) {
@@ -138,6 +146,9 @@ class FrontEnd implements KubeletFrontEnd {
       choice,
       timings: this.#timings,
       log,
+      onChange: () => {
+        for (const listener of this.#listeners) listener();
+      },
     });
     this.#registrations.set(resource, registration);
     registration.start();

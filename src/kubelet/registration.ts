@@ -76,6 +76,8 @@ export interface RegistrationOptions {
   readonly choice: RegistrationChoice;
   readonly timings: RegistrationTimings;
   readonly log: Logger;
+  /** `status()` is another one now. */
+  readonly onChange?: () => void;
 }
 
 export class Registration {
@@ -268,6 +270,7 @@ export class Registration {
     this.#since = new Date();
     this.#lastError = undefined;
     this.#options.log.info(this.#fields(), 'registered with kubelet');
+    this.#options.onChange?.();
   }
 
   #onStreamsGone(): void {
@@ -279,6 +282,7 @@ export class Registration {
   #retry(why: string): void {
     if (this.#stopped) return;
     this.#lastError = why;
+    this.#options.onChange?.();
     const delayMs = this.#backoff.next();
     this.#options.log.warn({ ...this.#fields(), why, retryInMs: delayMs }, 'not registered with kubelet');
     this.#schedule(delayMs, () =>

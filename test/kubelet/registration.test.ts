@@ -130,6 +130,20 @@ for (const mode of modes) {
     assert.equal(frontEnd.status()[0]?.registered, true);
   });
 
+  nodeTest(`${mode}: whoever listens hears of a registration that comes, goes and comes again`, {}, async (node) => {
+    const heard: (boolean | undefined)[] = [];
+    const frontEnd = node.frontEnd({ registration: mode });
+    const end = frontEnd.subscribe(() => void heard.push(frontEnd.status()[0]?.registered));
+    await frontEnd.start();
+    await node.allocatable(4);
+    await node.kubelet.restart();
+    await node.allocatable(4);
+    end();
+    assert.equal(heard[0], true);
+    assert.ok(heard.includes(false));
+    assert.equal(heard.at(-1), true);
+  });
+
   nodeTest(`${mode}: a kubelet that is away for several attempts is waited for`, {}, async (node) => {
     let attempts = 0;
     const log: Logger = {
