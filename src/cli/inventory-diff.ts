@@ -64,5 +64,13 @@ function fieldText({ after, before, field }: FieldChange): string {
 }
 
 function valueText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+  if (typeof value === 'string') return value;
+  return (typeof value === 'object' && value !== null ? nameOf(value) : undefined) ?? JSON.stringify(value);
+}
+
+/** A whole interface, or who has a device, by its name: what else it has is in `-o json`. */
+function nameOf(value: object): string | undefined {
+  const { ifname, pod } = value as { readonly ifname?: unknown; readonly pod?: unknown };
+  const names = [pod, ifname].filter((part) => typeof part === 'string');
+  return names.length === 0 ? undefined : names.join(' ');
 }

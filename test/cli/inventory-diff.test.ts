@@ -120,4 +120,20 @@ test('what is not there is told', async ({ folder }) => {
   await assert.rejects(diff(join(folder, 'none'), join(folder, 'none')), wanted);
 });
 
+test('an interface that went into a pod, and the pod, are said by name', async ({ folder }) => {
+  const netdev = { ifname: 'eth0v0', mac: '02:00:00:00:00:01' };
+  const owner = { pod: 'default/a', containerId: 'c1', ifname: 'net1', since: '2026-01-01T00:00:00Z' };
+  const withVf = (more: object) => ({
+    ...DOCUMENT,
+    nics: DOCUMENT.nics.map((nic) => ({ ...nic, vfs: [{ index: 0, address: '0000:41:10.0', ...more }] })),
+  });
+  const before = write(folder, 'a.json', JSON.stringify(withVf({ netdev })));
+  const after = write(folder, 'b.json', JSON.stringify(withVf({ owner })));
+  const { out } = await diff(before, after);
+  assert.match(out, /^ {4}netdev: eth0v0, now unknown$/m);
+  assert.match(out, /^ {4}owner: default\/a net1 \(was unknown\)$/m);
+  const json = JSON.parse((await diff(before, after, { output: 'json' })).out) as { differences: object[] };
+  assert.ok(JSON.stringify(json.differences).includes('02:00:00:00:00:01'));
+});
+
 test.run();
