@@ -37,6 +37,10 @@ export async function showCluster(
     };
     running = serveDashboard({ listen: '127.0.0.1:0', ...options, kubeconfig }, output, stopped.signal);
     running.catch(reject);
+  }).catch(async (error: unknown) => {
+    await api.close();
+    rmSync(folder, { recursive: true });
+    throw error;
   });
   const stop = async (): Promise<void> => {
     stopped.abort();
