@@ -22,6 +22,7 @@ const FOLDERS = [
   'opt/cni/bin',
   'proc',
   'run/berth',
+  'run/cni',
   'run/netns',
   'sys',
   'var/cache/berth',
