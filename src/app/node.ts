@@ -54,6 +54,7 @@ export const nodeAccess: NodeAccess = {
     const reader = openNode(root);
     return await readCounters(await reader.read(), reader);
   },
+  linkCounters: async (root, links) => (await openNode(root).linkCounters?.(links)) ?? new Map(),
   saved: (path) => readSaved(path, async (root) => inventoryDocument(await nodeAccess.inventory(root))),
   plan: async ({ against, file, resourcePrefix, root, running }) => {
     const options = resourcePrefix === undefined ? {} : { resourcePrefix };

@@ -1,6 +1,6 @@
 /** Text of `berth inventory`. Pure: data in, text out. */
-import type { Finding, Nic, Unread, VirtualLink } from '../engine/inventory/model.ts';
-import type { CountersView, InventoryView } from '../engine/view.ts';
+import type { Finding, LinkCounters, Nic, Unread, VirtualLink } from '../engine/inventory/model.ts';
+import type { InventoryView } from '../engine/view.ts';
 import {
   type Column,
   LONG,
@@ -11,6 +11,7 @@ import {
   type TableContext,
   tableContext,
 } from './inventory-columns.ts';
+import type { Counted } from './inventory-document.ts';
 import { linkState } from './link-words.ts';
 import { printable, renderTable } from './table.ts';
 
@@ -105,22 +106,34 @@ function renderLinks(links: readonly VirtualLink[], format: 'table' | 'wide'): s
   return renderTable(header, rows);
 }
 
-/** What was counted, from the PF's side: what a VF received and sent. */
-export function renderCounters({ inventory }: InventoryView, counters: CountersView): string {
-  const rows = inventory.nics.flatMap((nic) =>
+const COUNTED = ['RX BYTES', 'RX PACKETS', 'RX DROPPED', 'TX BYTES', 'TX PACKETS', 'TX DROPPED'] as const;
+
+/** What PFs counted of their VFs (RX is what the VF received), then what interfaces on the node counted themselves. */
+export function renderCounters({ inventory }: InventoryView, { byPf, own }: Counted): string {
+  const ofVfs = inventory.nics.flatMap((nic) =>
     nic.vfs.flatMap(({ address, index }) => {
-      const told = counters[address];
-      if (told === undefined) return [];
-      const { rxBytes, rxDropped, rxPackets, txBytes, txDropped, txPackets } = told;
-      const numbers = [rxBytes, rxPackets, rxDropped, txBytes, txPackets, txDropped].map(String);
-      return [[address, `#${index} of ${nic.ifname ?? nic.address}`, ...numbers]];
+      const told = byPf[address];
+      return told === undefined ? [] : [[address, `#${index} of ${nic.ifname ?? nic.address}`, ...countedCells(told)]];
     }),
   );
-  if (rows.length === 0) return 'No PF told counters of its VFs.\n';
-  return renderTable(
-    ['COUNTERS', 'VF', 'RX BYTES', 'RX PACKETS', 'RX DROPPED', 'TX BYTES', 'TX PACKETS', 'TX DROPPED'],
-    rows,
-  );
+  const ofInterfaces = inventory.nics
+    .flatMap((nic) => [nic, ...nic.vfs])
+    .flatMap(({ address, ifname }) => {
+      const told = ifname === undefined ? undefined : own.get(ifname);
+      if (ifname === undefined || told === undefined) return [];
+      return [[ifname, address, ...countedCells(told), String(told.rxErrors), String(told.txErrors)]];
+    });
+  return [
+    ofVfs.length === 0 ? 'No PF told counters of its VFs.\n' : renderTable(['COUNTERS', 'VF', ...COUNTED], ofVfs),
+    ...(ofInterfaces.length === 0
+      ? []
+      : [renderTable(['INTERFACE', 'ADDRESS', ...COUNTED, 'RX ERRORS', 'TX ERRORS'], ofInterfaces)]),
+  ].join('\n');
+}
+
+function countedCells(counters: Omit<LinkCounters, 'rxErrors' | 'txErrors'>): readonly string[] {
+  const { rxBytes, rxDropped, rxPackets, txBytes, txDropped, txPackets } = counters;
+  return [rxBytes, rxPackets, rxDropped, txBytes, txPackets, txDropped].map(String);
 }
 
 /** More warnings than this nobody reads; the document has all of them. */

@@ -1,7 +1,8 @@
 /** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
+import type { Inventory } from '../engine/inventory/model.ts';
 import type { CountersView, InventoryView } from '../engine/view.ts';
 import { fromRunningAgent } from './commands.ts';
-import { inventoryDocument } from './inventory-document.ts';
+import { type Counted, inventoryDocument } from './inventory-document.ts';
 import { renderCounters, renderInventory, renderUnread } from './inventory-output.ts';
 import type { Output, ProgramDeps } from './port.ts';
 import { printable } from './table.ts';
@@ -19,35 +20,44 @@ export function inventoryCommand(deps: ProgramDeps) {
   return async ({ counters, output, root, runDir }: InventoryQuery): Promise<number> => {
     const running = await fromRunningAgent<InventoryView>(deps, { runDir, root }, '/v1/inventory');
     const view = running ?? (await deps.node.inventory(root));
-    const counted = counters === true ? await countersOf(deps, running !== undefined, { root, runDir }) : undefined;
+    const counted =
+      counters === true
+        ? await countedOf(deps, view.inventory, { isAgentRunning: running !== undefined, root, runDir })
+        : undefined;
     deps.output.out(await textOf(view, output, deps.output, counted));
     deps.output.err(renderUnread(view.inventory.unread));
     return 0;
   };
 }
 
-async function countersOf(
+async function countedOf(
   deps: ProgramDeps,
-  isAgentRunning: boolean,
-  { root, runDir }: Pick<InventoryQuery, 'root' | 'runDir'>,
-): Promise<CountersView> {
-  return isAgentRunning ? await deps.agent<CountersView>(runDir, '/v1/counters') : await deps.node.counters(root);
+  { nics }: Inventory,
+  from: Pick<InventoryQuery, 'root' | 'runDir'> & { readonly isAgentRunning: boolean },
+): Promise<Counted> {
+  const { isAgentRunning, root, runDir } = from;
+  const links = nics.flatMap((nic) => [nic, ...nic.vfs]).flatMap(({ netdev }) => netdev ?? []);
+  return {
+    byPf: isAgentRunning ? await deps.agent<CountersView>(runDir, '/v1/counters') : await deps.node.counters(root),
+    // Files of the node, which need no agent.
+    own: await deps.node.linkCounters(root, links),
+  };
 }
 
 async function textOf(
   view: InventoryView,
   format: string,
   output: Output,
-  counters: CountersView | undefined,
+  counted: Counted | undefined,
 ): Promise<string> {
-  if (format === 'json') return `${JSON.stringify(inventoryDocument(view, counters), undefined, 2)}\n`;
+  if (format === 'json') return `${JSON.stringify(inventoryDocument(view, counted), undefined, 2)}\n`;
   if (format === 'yaml') {
     // Loaded here, because no other reading command needs it.
     const { stringify } = await import('yaml');
-    return stringify(inventoryDocument(view, counters), { aliasDuplicateObjects: false });
+    return stringify(inventoryDocument(view, counted), { aliasDuplicateObjects: false });
   }
   const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color, output.now());
-  return counters === undefined ? table : `${table}\n${renderCounters(view, counters)}`;
+  return counted === undefined ? table : `${table}\n${renderCounters(view, counted)}`;
 }
 
 /** The report goes to stderr: the capture itself is the folder. */

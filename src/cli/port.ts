@@ -3,6 +3,7 @@
 import type { FeedDocument } from '../engine/feed/document.ts';
 import type { InstallReport, RemoveReport } from '../engine/installation/index.ts';
 import type { SavedInventory } from '../engine/inventory/compare.ts';
+import type { LinkCounters, Netdev } from '../engine/inventory/model.ts';
 import type { PlanReport, RunningNode } from '../engine/pools/plan-report.ts';
 import type { ConfigProblem, CountersView, Explanation, InventoryView } from '../engine/view.ts';
 
@@ -20,6 +21,11 @@ export interface NodeAccess {
   inventory(root: string): Promise<InventoryView>;
   /** Counters of the VFs; of a tree those of its capture. */
   counters(root: string): Promise<CountersView>;
+  /** What interfaces that are on the node counted themselves, by name. */
+  linkCounters(
+    root: string,
+    links: readonly Pick<Netdev, 'ifname' | 'ifindex'>[],
+  ): Promise<ReadonlyMap<string, LinkCounters>>;
   /** A file of `inventory -o json|yaml`, or a captured tree. Throws when it is neither. */
   saved(path: string): Promise<SavedInventory>;
   plan(question: PlanQuestion): Promise<PlanAnswer>;

@@ -84,7 +84,7 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .enablePositionalOptions()
     .description('list NICs, virtual functions and uplinks, who has them, and what is wrong with them')
     .addOption(formatOption(['table', 'wide', 'json', 'yaml']))
-    .option('--counters', 'with what the PFs counted of each VF; asks the drivers')
+    .option('--counters', 'with what the PFs counted of each VF, and interfaces of themselves; asks the drivers')
     .addOption(rootOption())
     .addOption(runDirOption())
     .action(run(inventoryCommand(deps)));

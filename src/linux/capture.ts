@@ -52,6 +52,7 @@ export async function captureTree(root: string, directory: string, facts?: FactS
 /** Asks for what the inventory does not, so that the tree has it. Answers what could not be had. */
 async function recordCounters(reader: NodeReader, { nics }: Inventory): Promise<readonly string[]> {
   const notes: string[] = [];
+  await reader.linkCounters?.(nics.flatMap(netdevsOf));
   for (const { ifname, netdev, vfs } of nics) {
     if (netdev === undefined || vfs.length === 0) continue;
     try {

@@ -4,7 +4,16 @@
  * `unread`, then at the same paths below the root.
  */
 import { BerthError } from '../engine/errors.ts';
-import type { Inventory, Netdev, Nic, NodeFacts, PciFacts, Vf, VirtualLink } from '../engine/inventory/model.ts';
+import type {
+  Inventory,
+  LinkCounters,
+  Netdev,
+  Nic,
+  NodeFacts,
+  PciFacts,
+  Vf,
+  VirtualLink,
+} from '../engine/inventory/model.ts';
 import type { ChangeHint, NodeReader, VfCountersAnswer, VfSettingsAnswer } from '../engine/inventory/port.ts';
 import { withRepresentors } from '../engine/inventory/representors.ts';
 import { shareInventory } from '../engine/inventory/share.ts';
@@ -33,6 +42,7 @@ import {
 import { noPciNames, type PciNames } from './sysfs/pci-ids.ts';
 import { Notes, type Scan } from './sysfs/scan.ts';
 import { SlowSlots } from './sysfs/slow-reads.ts';
+import { readLinkCounters } from './sysfs/statistics.ts';
 import { openNodeTree, type Tree } from './sysfs/tree.ts';
 import { parseVpd, type VitalProductData, VPD_LIMIT_BYTES } from './sysfs/vpd.ts';
 
@@ -133,6 +143,16 @@ class TreeReader implements NodeReader {
 
   async vfCounters(pf: LinkRef): Promise<VfCountersAnswer> {
     return await this.#facts.vfCounters(pf);
+  }
+
+  async linkCounters(links: readonly LinkRef[]): Promise<ReadonlyMap<string, LinkCounters>> {
+    const scan = this.#scan(SLOW_READS_MS.again, undefined);
+    const found = new Map<string, LinkCounters>();
+    for (const link of links) {
+      if (scan.pacer.due()) await scan.pacer.pause();
+      setIfFound(found, link.ifname, readLinkCounters(scan, link));
+    }
+    return found;
   }
 
   #scan(slowMs: number, signal: AbortSignal | undefined): Scan {

@@ -221,13 +221,46 @@ test('counters stand in a table of their own and in the document, for VFs that h
     rxDropped: 3,
     txDropped: 4,
   };
-  const table = renderCounters(view(), { [HELD]: told });
+  const table = renderCounters(view(), { byPf: { [HELD]: told }, own: new Map() });
   assert.match(table, /0000:10:02\.0 +#0 of eth0 +10 +1 +3 +20 +2 +4\n$/);
-  assert.equal(renderCounters(view(), {}), 'No PF told counters of its VFs.\n');
-  const [first, second] = inventoryDocument(view(), { [HELD]: told }).nics[0]?.vfs ?? [];
+  assert.equal(renderCounters(view(), { byPf: {}, own: new Map() }), 'No PF told counters of its VFs.\n');
+  const [first, second] = inventoryDocument(view(), { byPf: { [HELD]: told }, own: new Map() }).nics[0]?.vfs ?? [];
   assert.deepEqual(first?.counters, told);
   assert.equal(second !== undefined && 'counters' in second, false);
   assert.equal(first?.state, 'taken');
+});
+
+test('what interfaces counted themselves stands apart from what the PF counted', () => {
+  const link = (first: number) => ({
+    rxBytes: first,
+    rxPackets: 2,
+    rxErrors: 3,
+    rxDropped: 4,
+    txBytes: 5,
+    txPackets: 6,
+    txErrors: 7,
+    txDropped: 8,
+  });
+  const nics = [
+    nic('0000:10:00.0', netdev('eth0', 2), [
+      vf('0000:10:00.0', 0, { ifname: parseIfName('eth0v0'), netdev: netdev('eth0v0', 3) }),
+      vf('0000:10:00.0', 1),
+    ]),
+  ];
+  const own = new Map([
+    ['eth0', link(100)],
+    ['eth0v0', link(200)],
+  ]);
+  const shown = view({ inventory: inventory({ nics }) });
+  const text = renderCounters(shown, { byPf: {}, own });
+  assert.match(text, /^No PF told.*\n\nINTERFACE +ADDRESS +RX BYTES .* TX ERRORS\n/);
+  assert.match(text, /\neth0 +0000:10:00\.0 +100 +2 +4 +5 +6 +8 +3 +7\neth0v0 +0000:10:02\.0 +200 .*\n$/);
+  const document = inventoryDocument(shown, { byPf: {}, own });
+  assert.deepEqual(document.nics[0]?.ownCounters, link(100));
+  assert.deepEqual(
+    document.nics[0]?.vfs.map(({ ownCounters }) => ownCounters?.rxBytes),
+    [200, undefined],
+  );
 });
 
 for (const [name, device, state] of [

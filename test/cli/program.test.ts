@@ -99,6 +99,7 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
     node: {
       inventory: () => Promise.reject(new Error('not asked for')),
       counters: () => Promise.reject(new Error('not asked for')),
+      linkCounters: () => Promise.reject(new Error('not asked for')),
       saved: () => Promise.reject(new Error('not asked for')),
       plan: () => Promise.resolve(report),
       explain: () => Promise.resolve(explanation),

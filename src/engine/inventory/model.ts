@@ -259,6 +259,18 @@ export interface VfCounters {
   readonly txDropped: number;
 }
 
+/** What an interface counted itself; nothing is known of one in a pod. */
+export interface LinkCounters {
+  readonly rxBytes: number;
+  readonly rxPackets: number;
+  readonly rxErrors: number;
+  readonly rxDropped: number;
+  readonly txBytes: number;
+  readonly txPackets: number;
+  readonly txErrors: number;
+  readonly txDropped: number;
+}
+
 export interface SriovFacts {
   readonly totalVfs: number;
   readonly numVfs: number;

@@ -1,6 +1,6 @@
 /** What the engine needs from the node in order to keep an inventory. Implemented by `src/linux`. */
 import type { PciAddress } from '../values.ts';
-import type { Inventory, VfCounters, VfSettings } from './model.ts';
+import type { Inventory, LinkCounters, VfCounters, VfSettings } from './model.ts';
 
 /**
  * Reads the node. One implementation serves the live kernel and a captured tree: roots are
@@ -30,6 +30,8 @@ export interface NodeReader {
    * it. `undefined`: unknown. Absent in readers that cannot.
    */
   vfCounters?(pf: PfRef): Promise<VfCountersAnswer>;
+  /** What interfaces of the node counted themselves, by name; those that are gone are absent. Absent in readers that cannot. */
+  linkCounters?(links: readonly PfRef[]): Promise<ReadonlyMap<string, LinkCounters>>;
 }
 
 /** By VF index. A driver that does not count answers zeros, which cannot be told from silence. */
@@ -46,7 +48,7 @@ export interface VfSettingsList {
   readonly missing: readonly number[];
 }
 
-/** The netdev of a PF. */
+/** A netdev of the node; a PF's in most cases. */
 export interface PfRef {
   readonly ifindex: number;
   readonly ifname: string;

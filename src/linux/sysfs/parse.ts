@@ -19,6 +19,11 @@ export function count(text: string): number | undefined {
   return /^[0-9]{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
+/** A counter of 64 bits; exact up to 2^53. */
+export function counter(text: string): number | undefined {
+  return /^[0-9]{1,20}$/.test(text) ? Number(text) : undefined;
+}
+
 /** A decimal number with an optional sign. */
 export function integer(text: string): number | undefined {
   return /^-?[0-9]{1,10}$/.test(text) ? Number(text) : undefined;
