@@ -4,7 +4,7 @@ import { EXAMPLES } from '../../src/cli/examples.ts';
 
 const HEAD = `# Command line
 
-Every command of \`berth\`, made from the program by \`hack/reference\`. The same is in \`berth help COMMAND\`. The examples are of a node with two SR-IOV NICs, the [lab](lab.md)'s; the files that they name are in \`hack/reference.d/files\`.
+Every command of \`berth\`, made from the program by \`hack/reference\`. The same is in \`berth help COMMAND\`. The examples are of a node with two SR-IOV NICs, the [lab](lab.md)'s, which is some twenty times slower than a real one; the files that they name are in \`hack/reference.d/files\`.
 
 Run \`berth\` on the node, as root. In a cluster that is
 
