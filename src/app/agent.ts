@@ -142,6 +142,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     reader,
     changes: createChangeSource(),
     onNamespaceGone: (nsid) => void attachments.onNamespaceGone(nsid),
+    isMoving: (device) => attachments.isMoving(device),
     log,
   });
   stops.push(() => inventory.stop());

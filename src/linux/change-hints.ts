@@ -43,7 +43,8 @@ export function noticeOfMessage(message: Message): Notice | undefined {
     case RTM_DELLINK: {
       const link = readLink(payload);
       const isGone = type === RTM_DELLINK && payload.readUInt8(0) !== AF_BRIDGE;
-      return hint({ kind: 'link', ifindex: link.index, ifname: link.name, action: isGone ? 'del' : 'new' });
+      const behind = link.pci === undefined ? {} : { device: link.pci };
+      return hint({ kind: 'link', ifindex: link.index, ifname: link.name, action: isGone ? 'del' : 'new', ...behind });
     }
     case RTM_NEWADDR:
     case RTM_DELADDR:

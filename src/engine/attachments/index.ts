@@ -62,6 +62,8 @@ export interface AttachmentEngine extends Attachments {
   onNamespaceGone(nsid: number): Promise<void>;
   /** To be called for every VF whose netdev appears on the node. Never throws. */
   onDeviceHome(address: PciAddress): Promise<void>;
+  /** Whether the device is being given to a pod or taken back just now. */
+  isMoving(device: PciAddress): boolean;
   /** Finds the device or uplink of a link as ADD would, and changes nothing. Throws `NotFound`, `Invalid`. */
   resolve(link: LinkSpec): Promise<unknown>;
   /** What nobody will send a DEL for; without `dryRun` it is done. */
@@ -115,6 +117,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     check: (request, operation) => manager.check(request, operation),
     keepValid: (network, valid, operation) => keepValidAttachments(context, network, valid, operation),
     resolve: (link) => driverOf(link.kind).resolve(context, link, context.kernel.host),
+    isMoving: (device) => context.deviceLocks.isHeld(device),
     releaseAddresses: (key, operation) => manager.releaseAddresses(key, operation),
     list: () => manager.list(),
     recover: async () => {

@@ -39,6 +39,11 @@ export class KeyedMutex {
     return this.#releaser(key);
   }
 
+  /** Whether somebody has the lock now. */
+  isHeld(key: string): boolean {
+    return this.#queues.has(key);
+  }
+
   /** Runs `work` while holding the lock. */
   async run<T>(key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const release = await this.acquire(key, signal);

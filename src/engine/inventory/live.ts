@@ -29,12 +29,19 @@ export interface LiveInventoryOptions {
   /** Between full scans; up to a tenth is added or taken, so that nodes do not scan together. */
   readonly scanIntervalMs?: number;
   readonly onNamespaceGone?: (nsid: number) => void;
+  /**
+   * Whether the device is just being given to a pod or taken back. What the kernel says of it meanwhile is
+   * read when that is over, instead of several times on the way.
+   */
+  readonly isMoving?: (device: PciAddress) => boolean;
 }
 
 /** Called synchronously; what it throws is logged. */
 export type InventoryListener = (diff: InventoryDiff, inventory: Inventory) => void;
 
 const RETRY_MS = { first: 500, last: 60_000 } as const;
+/** A move takes some 100 ms; nothing is kept from the inventory for longer than this. */
+const MOST_HELD_MS = 1000;
 /** Least time between two readings of one PF's VF settings. */
 const SETTINGS_PAUSE_MS = 1000;
 
@@ -77,6 +84,9 @@ export class LiveInventory {
   readonly #settingsWanted = new Map<PciAddress, boolean>();
   readonly #recoveries = new Recoveries();
   #pending = new Map<string, ChangeHint>();
+  readonly #isMoving: (device: PciAddress) => boolean;
+  /** Devices whose hints wait, and since when (milliseconds since the epoch). */
+  readonly #heldSince = new Map<PciAddress, number>();
   /** Hints that came while a full scan ran: they are read once more on top of its result. */
   #duringScan: ChangeHint[] | undefined;
   #turn: Promise<void> = Promise.resolve();
@@ -97,6 +107,7 @@ export class LiveInventory {
     this.#log = options.log ?? silentLogger;
     this.#windowMs = options.windowMs ?? 20;
     this.#scanIntervalMs = options.scanIntervalMs ?? 300_000;
+    this.#isMoving = options.isMoving ?? (() => false);
     this.#stopChanges = stopChanges;
     this.#current = first;
     this.#readAt = this.#clock.now();
@@ -152,14 +163,34 @@ export class LiveInventory {
     while (this.#pending.size > 0 && !this.#stopped.signal.aborted) {
       await this.#clock.delay(this.#windowMs, this.#stopped.signal);
       if (this.#stopped.signal.aborted) break;
-      const hints = [...this.#pending.values()];
-      this.#pending = new Map();
+      const hints = this.#takeReady();
       const [all, named] = [hints.filter((hint) => hint.kind === 'all'), hints.filter((hint) => hint.kind !== 'all')];
       if (named.length > 0) await this.#reread(named);
       const [first] = all;
       if (first !== undefined) this.#inBackground(this.#scanAgain(first));
     }
     this.#isPumping = false;
+  }
+
+  /** Hints about a device that is being moved stay for the next turn. */
+  #takeReady(): readonly ChangeHint[] {
+    const nowMs = this.#clock.now().getTime();
+    const held = [...this.#pending].filter(([, hint]) => this.#mustWait(hint, nowMs));
+    const ready = [...this.#pending.values()].filter((hint) => !held.some(([, each]) => each === hint));
+    this.#pending = new Map(held);
+    return ready;
+  }
+
+  #mustWait(hint: ChangeHint, nowMs: number): boolean {
+    const device = hint.kind === 'pci' ? hint.address : hint.kind === 'link' ? hint.device : undefined;
+    if (device === undefined) return false;
+    const since = this.#heldSince.get(device) ?? nowMs;
+    if (this.#isMoving(device) && nowMs - since < MOST_HELD_MS) {
+      this.#heldSince.set(device, since);
+      return true;
+    }
+    this.#heldSince.delete(device);
+    return false;
   }
 
   async #reread(hints: readonly ChangeHint[]): Promise<void> {

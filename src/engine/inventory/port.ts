@@ -63,7 +63,14 @@ export type ChangeHint =
       /** Recovery from a PCI error (AER, EEH): it begins, succeeded, or failed and leaves the function dead. */
       readonly recovery?: 'begun' | 'over' | 'failed';
     }
-  | { readonly kind: 'link'; readonly ifindex: number; readonly ifname: string; readonly action: 'new' | 'del' }
+  | {
+      readonly kind: 'link';
+      readonly ifindex: number;
+      readonly ifname: string;
+      readonly action: 'new' | 'del';
+      /** The function behind it, where the kernel tells. */
+      readonly device?: PciAddress;
+    }
   | { readonly kind: 'address'; readonly ifindex: number }
   | { readonly kind: 'route' }
   | { readonly kind: 'module'; readonly subsystem: string; readonly devpath: string }

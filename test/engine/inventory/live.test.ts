@@ -75,6 +75,7 @@ class FakeNode implements NodeReader, ChangeSource {
 }
 
 const LINK: ChangeHint = { kind: 'link', ifindex: 3, ifname: 'eth1', action: 'new' };
+const MOVED = parsePciAddress('0000:41:10.0');
 const PF_LINK: ChangeHint = { kind: 'link', ifindex: 2, ifname: 'eth0', action: 'new' };
 
 async function withLive(
@@ -344,6 +345,42 @@ test('a PF that recovers from a PCI error says so until it has, whatever is read
     assert.deepEqual(await nextChange(live), ['resetting']);
     assert.equal(resetting(), undefined);
   });
+});
+
+const rereads = (node: FakeNode): readonly string[] => node.asked.filter((what) => what.startsWith('reread'));
+
+test('what is said of a device that is being moved is read once, when the move is over', async () => {
+  let isMoving = true;
+  await withLive(
+    async (live, node) => {
+      live.hint({ kind: 'link', ifindex: 7, ifname: 'net1', action: 'del', device: MOVED });
+      live.hint({ kind: 'pci', address: MOVED, action: 'change' });
+      live.hint(PF_LINK);
+      await turns();
+      assert.deepEqual(rereads(node), ['reread link'], 'what is said of others is not kept back');
+      live.hint({ kind: 'link', ifindex: 7, ifname: 'net1', action: 'new', device: MOVED });
+      await turns();
+      assert.deepEqual(rereads(node), ['reread link']);
+      isMoving = false;
+      await until(() => rereads(node).length === 2);
+      assert.equal(rereads(node)[1], 'reread link pci');
+    },
+    { isMoving: (device) => isMoving && device === MOVED },
+  );
+});
+
+test('a move that does not end keeps nothing from the inventory for long', async () => {
+  await withLive(
+    async (live, node) => {
+      live.hint({ kind: 'pci', address: MOVED, action: 'change' });
+      await turns();
+      assert.deepEqual(rereads(node), []);
+      // The clock goes on by a millisecond each time that somebody looks at it.
+      for (let round = 0; round < 5 && rereads(node).length === 0; round += 1) await turns(1000);
+      assert.deepEqual(rereads(node), ['reread pci']);
+    },
+    { isMoving: () => true },
+  );
 });
 
 test.run();
