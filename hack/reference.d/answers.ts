@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Command, CommanderError } from 'commander';
 import { nodeAccess } from '../../src/app/node.ts';
 import type { ProgramDeps, Terminal } from '../../src/cli/port.ts';
 import { buildProgram } from '../../src/cli/program.ts';
@@ -39,14 +40,24 @@ export async function outputOf(line: string): Promise<string> {
     depsOf((text) => seen.push(text)),
     () => undefined,
   );
+  asWideAsAPage(program);
   const here = process.cwd();
   process.chdir(FILES);
   try {
     await program.parseAsync(line.split(' ').slice(1), { from: 'user' });
+  } catch (thrown) {
+    // Help ends so.
+    if (!(thrown instanceof CommanderError && thrown.exitCode === 0)) throw thrown;
   } finally {
     process.chdir(here);
   }
   return seen.join('').trimEnd();
+}
+
+/** Whatever the terminal is in which the page is made. */
+function asWideAsAPage(command: Command): void {
+  command.configureOutput({ getOutHelpWidth: () => 80 });
+  for (const inner of command.commands) asWideAsAPage(inner);
 }
 
 /** `print` is given what is written to stdout and stderr. */

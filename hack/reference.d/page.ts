@@ -105,7 +105,8 @@ function tableOf(title: string, rows: readonly string[]): readonly string[] {
 }
 
 function argumentRow(argument: Argument): string {
-  return `| \`<${argument.name()}>\` | ${cell(argument.description)} |`;
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return `| \`${argument.required ? `<${name}>` : `[${name}]`}\` | ${cell(argument.description)} |`;
 }
 
 function optionRow(option: Option): string {

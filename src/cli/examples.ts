@@ -70,6 +70,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'berth uninstall', does: 'refuses while pods are attached' },
     { line: 'berth uninstall --when-idle', does: 'waits until none is' },
   ],
+  help: [
+    { line: 'berth help inventory diff', does: 'the same as berth inventory diff --help' },
+    { line: 'berth help', does: 'lists all commands' },
+  ],
 };
 
 /** The end of a command's help; nothing for one without examples. */

@@ -184,8 +184,27 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
 
   program.commandsGroup('Install:');
   addInstallCommands(program, deps, done);
+  addHelp(program);
   addExamples(program, '');
   return program;
+}
+
+/** commander's own takes one word, and shows the list of all commands for one that is not there. */
+function addHelp(program: Command): void {
+  program
+    .helpCommand(false)
+    .commandsGroup('Help:')
+    .command('help')
+    .description('show the options of a command, and examples')
+    .argument('[command...]', 'the words of the command, as in inventory diff; all commands without them')
+    .action((words: readonly string[]) => {
+      let shown = program;
+      for (const word of words) {
+        const inner = shown.commands.find((command) => command.name() === word);
+        shown = inner ?? program.error(`error: there is no command ${JSON.stringify(words.join(' '))}`);
+      }
+      shown.help();
+    });
 }
 
 function addExamples(command: Command, words: string): void {

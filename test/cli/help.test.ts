@@ -25,6 +25,16 @@ test('the help of every command says what it is for, what each argument and opti
   visit(program, '');
 });
 
+test('berth help shows a command of two words, all commands, and says which is not there', async () => {
+  const diff = await run(['help', 'inventory', 'diff']);
+  assert.deepEqual([diff.exit, diff.out], [0, (await run(['inventory', 'diff', '--help'])).out]);
+  const all = await run(['help']);
+  assert.deepEqual([all.exit, all.out], [0, (await run(['--help'])).out]);
+  const none = await run(['help', 'inventory', 'dif']);
+  assert.deepEqual([none.exit, none.out], [2, '']);
+  assert.match(none.err, /^error: there is no command "inventory dif"/);
+});
+
 test('no example is of a command that is not there', async () => {
   for (const name of Object.keys(EXAMPLES)) {
     const { exit, out } = await run([...name.split(' '), '--help']);
