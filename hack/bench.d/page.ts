@@ -1,6 +1,6 @@
 /**
- * `hack/bench page`: the page of a node with 2,048 VFs in Chromium, and what it costs the agent. The
- * node is a generated tree; the browser runs on the same cores as the server.
+ * `hack/bench page`: the page of a node with 2,048 VFs in Chromium, what it costs the agent, and the
+ * dashboard. The nodes are generated trees; the browser runs on the same cores as the server.
  */
 import { mkdirSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
@@ -13,6 +13,7 @@ import { createNodeReader } from '../../src/linux/node-reader.ts';
 import { hasChromium, openBrowser, openTab, type ShownNode, showNode } from '../../test/page/browser.ts';
 import { generateTree } from '../../test/trees/generate.ts';
 import { type Bench, BenchError } from './bench.ts';
+import { benchDashboard } from './dashboard.ts';
 import { type Measurement, measurement } from './measurement.ts';
 import { WORK_DIR } from './private-node.ts';
 
@@ -45,6 +46,7 @@ export async function benchPage(bench: Bench): Promise<Measurement[]> {
       measurement('page.places', 'ms', { berth: places }),
       measurement('page.update', 'ms', { berth: updates }),
       measurement('page.view', 'ms', { berth: viewsOf(inventory, plan, bench.runs) }),
+      ...(await benchDashboard(bench, browser, tabs)),
     ];
   } finally {
     await browser.close();

@@ -206,7 +206,8 @@ function onClick({ target }: MouseEvent): void {
   const { on, show: wanted } = target.closest<HTMLElement>('[data-show]')?.dataset ?? {};
   const node = target.closest<HTMLElement>('[data-node]')?.dataset.node;
   const address = target.closest<HTMLElement>('[data-address]')?.dataset.address;
-  if (wanted !== undefined && on !== undefined) show({ node: on, address: wanted });
+  if (target.closest('[data-close]') !== null) select(undefined);
+  else if (wanted !== undefined && on !== undefined) show({ node: on, address: wanted });
   else if (node !== undefined) openNode(node, true);
   else if (address !== undefined) selectAt(target, address);
 }
@@ -324,6 +325,7 @@ prepareKeys({
   },
 });
 document.addEventListener('click', onClick);
+byId('to-findings').addEventListener('click', () => byId('findings').scrollIntoView());
 byId('back').addEventListener('click', () => openNode(undefined, true));
 addEventListener('popstate', () => openNode(openInAddress(), false));
 search.addEventListener('input', () => {

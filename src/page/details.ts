@@ -13,7 +13,8 @@ export function renderDetails(device: SparseDevice): readonly Node[] {
     list.append(element('dt', {}, name), element('dd', {}, String(value)));
   }
   const title = 'pf' in device ? `VF ${device.index}` : (device.ifname ?? 'NIC');
-  return [element('h2', {}, `${title} · ${device.address}`), list];
+  const close = element('button', { type: 'button', class: 'close', 'data-close': true }, 'Close');
+  return [element('h2', {}, `${title} · ${device.address}`), list, close];
 }
 
 function commonRows(device: SparseDevice): readonly Row[] {

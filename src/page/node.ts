@@ -87,6 +87,7 @@ function select(address: string | undefined): void {
 
 function onClick({ target }: MouseEvent): void {
   if (!(target instanceof Element)) return;
+  if (target.closest('[data-close]') !== null) select(undefined);
   const address = target.closest<HTMLElement>('[data-address]')?.dataset.address;
   if (address !== undefined) select(address);
   const shown = target.closest<HTMLElement>('[data-show]')?.dataset.show;

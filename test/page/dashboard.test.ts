@@ -288,6 +288,15 @@ if (requireFeature('chromium', hasChromium)) {
     assert.ok((box?.width ?? 0) >= 30 && (box?.height ?? 0) >= 30, JSON.stringify(box));
     await place(tab, 'worker-1', VF2).tap();
     assert.match(await details(tab), /shop\/web-0/);
+    const panel = await tab.locator('#details').boundingBox();
+    assert.ok(panel !== null && panel.y >= 0 && panel.y + panel.height <= 741, 'it is on the screen');
+    await tab.locator('#details').getByRole('button', { name: 'Close' }).tap();
+    assert.equal(await tab.locator('#details dl').count(), 0);
+    await tab.getByRole('button', { name: 'Findings' }).tap();
+    assert.equal(
+      await tab.locator('#findings-title').evaluate((title) => title.getBoundingClientRect().top < 740),
+      true,
+    );
     await open(tab, 'worker-1');
     assert.ok((await tab.evaluate(() => document.documentElement.scrollWidth)) <= 360);
     await tab.close();
