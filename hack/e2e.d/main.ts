@@ -13,8 +13,11 @@ import { Steps } from './steps.ts';
 import { tellStory } from './story.ts';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
-/** Made by the agent; removed afterwards unless they were there before. */
-const STATE = ['/run/berth', '/var/lib/berth', '/var/cache/berth', '/var/run/k8s.cni.cncf.io', '/var/run/cdi'];
+/** Made by the agent or by kubelet for it; removed afterwards unless they were there before. */
+const STATE = [
+  ...['/run/berth', '/run/cni', '/run/k8s.cni.cncf.io', '/run/cdi'],
+  ...['/var/lib/berth', '/var/cache/berth'],
+];
 
 /** Gone with a reboot, as everything that the test makes on the node. */
 const MEMORY = '/run/berth-e2e.json';

@@ -31,17 +31,18 @@ function judge(status: AgentStatus): readonly Judgement[] {
   // As readiness has it: a resource without a device need not be announced.
   const unregistered = status.resources.filter(({ devices, registered: isKnown }) => devices > 0 && !isKnown);
   const unhealthy = status.resources.filter(({ devices, healthy }) => healthy < devices);
+  const offersNothing = status.resources.length === 0 && status.configuration.problems.length > 0;
   const { stuck, unreadable } = status.attachments;
   const { problem } = status.inventory;
   return [
     {
       type: 'Ready',
-      holds: unregistered.length === 0,
-      reason: unregistered.length === 0 ? 'ResourcesRegistered' : 'ResourcesNotRegistered',
-      message:
-        unregistered.length === 0
-          ? `kubelet knows ${counted(registered.length, 'resource')}`
-          : unregistered.map((each) => `${each.resource}: ${each.problem ?? 'not registered yet'}`).join('; '),
+      holds: unregistered.length === 0 && !offersNothing,
+      reason: unregistered.length === 0 && !offersNothing ? 'ResourcesRegistered' : 'ResourcesNotRegistered',
+      message: offersNothing
+        ? 'nothing is offered, because the configuration cannot be used'
+        : unregistered.map((each) => `${each.resource}: ${each.problem ?? 'not registered yet'}`).join('; ') ||
+          `kubelet knows ${counted(registered.length, 'resource')}`,
     },
     {
       type: 'ConfigurationValid',

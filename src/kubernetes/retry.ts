@@ -7,6 +7,8 @@ import type { Logger } from '../engine/logger.ts';
 import { type ApiError, apiErrorOf } from './api-error.ts';
 
 const FIRST_MS = 1000;
+/** What a person has to mend first: whoever applies the definition together with the agent just has done it. */
+const FIRST_FOR_PERSON_MS = 15_000;
 const LIMIT_MS = 300_000;
 
 export interface RetryOptions {
@@ -65,7 +67,8 @@ export class Retry {
     if (isNew) this.#options.log.warn(line, 'the API server did not take it; it is tried again');
     else this.#options.log.debug(line, 'the API server did not take it again');
     this.#problem = error;
-    const grown = error.needsPerson ? LIMIT_MS : Math.min(LIMIT_MS, FIRST_MS * 2 ** this.#failures);
+    const first = error.needsPerson ? FIRST_FOR_PERSON_MS : FIRST_MS;
+    const grown = Math.min(LIMIT_MS, first * 2 ** this.#failures);
     this.#failures += 1;
     const pauseMs = Math.round(grown * (0.5 + this.#options.random() / 2));
     return Math.max(pauseMs, Math.min(error.retryAfterMs ?? 0, LIMIT_MS));

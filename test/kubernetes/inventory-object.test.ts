@@ -201,6 +201,17 @@ test('a built-in resource without a device is left out, and nothing is wrong bec
     resources.map(({ name }) => name),
     ['berth.dev/lan'],
   );
+  const broken = healthyStatus({
+    resources: [],
+    configuration: { source: 'f', problems: ['f:1: no'], warnings: [] },
+  });
+  assert.deepEqual(
+    conditionsOf(broken, [], NOW)
+      .filter(({ status }) => status === 'False')
+      .map(({ type }) => type),
+    ['Ready', 'ConfigurationValid'],
+    'a configuration that is broken from the start offers nothing',
+  );
   const unknown = healthyStatus({ resources: [of('berth.dev/lan', 8, false)] });
   assert.equal(conditionsOf(unknown, [], NOW)[0]?.reason, 'ResourcesNotRegistered');
 });
