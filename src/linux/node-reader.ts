@@ -21,7 +21,7 @@ import type { PciAddress } from '../engine/values.ts';
 import type { MachineFacts } from './facts/machine.ts';
 import { procDefaultRoutes } from './facts/proc-routes.ts';
 import { FACTS_PATH, recordedFacts } from './facts/recorded.ts';
-import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './facts/source.ts';
+import type { DriverFacts, FactSource, LinkFacts, LinkRef, QueueFacts } from './facts/source.ts';
 import { Reread } from './reread.ts';
 import { readBuses } from './sysfs/buses.ts';
 import { readGroupmates } from './sysfs/groupmates.ts';
@@ -234,9 +234,10 @@ class TreeReader implements NodeReader {
       const pf = physfnOf(scan, place);
       if (pf !== undefined && functions.has(pf)) pfOf.set(address, pf);
     }
+    const queues = pfOf.size === 0 ? undefined : await this.#queues(scan);
     const reading = [...functions.values()]
       .filter((place) => !pfOf.has(place.address))
-      .map((place) => this.#nic(scan, place, functions, netdevs));
+      .map((place) => this.#nic(scan, place, functions, netdevs, queues));
     const nics = (await Promise.all(reading)).filter((nic) => nic !== undefined);
     const listed = new Set(nics.flatMap((nic) => nic.vfs.map((vf) => vf.address)));
     const known = new Set(nics.map((nic) => nic.address));
@@ -254,6 +255,7 @@ class TreeReader implements NodeReader {
     place: FunctionPlace,
     functions: ReadonlyMap<PciAddress, FunctionPlace>,
     netdevs: ReadonlyMap<PciAddress, Netdev>,
+    queues: ReadonlyMap<number, QueueFacts> | undefined,
   ): Promise<Nic | undefined> {
     if (scan.pacer.due()) await scan.pacer.pause();
     const netdev = netdevs.get(place.address);
@@ -267,8 +269,19 @@ class TreeReader implements NodeReader {
     for (const { index, address } of virtfns) {
       if (scan.pacer.due()) await scan.pacer.pause();
       const vfPlace = functions.get(address) ?? functionPlace(scan, address);
-      const of = typeof settings === 'object' ? settings.settings.get(index) : undefined;
-      const vf = vfPlace && readVf(scan, vfPlace, { index, pf: place.address }, netdevs.get(address), of);
+      const own = netdevs.get(address);
+      const vf =
+        vfPlace &&
+        readVf(
+          scan,
+          vfPlace,
+          { index, pf: place.address },
+          {
+            netdev: own,
+            settings: typeof settings === 'object' ? settings.settings.get(index) : undefined,
+            queues: own === undefined ? undefined : queues?.get(own.ifindex),
+          },
+        );
       if (vf !== undefined) vfs.push(vf);
     }
     if (scan.pacer.due()) await scan.pacer.pause();
@@ -294,6 +307,12 @@ class TreeReader implements NodeReader {
   async #driver(scan: Scan, { address }: FunctionPlace, netdev: LinkRef | undefined): Promise<DriverFacts | undefined> {
     const source = `driver facts of ${address}`;
     return await noted(scan, source, () => scan.slow.read(source, () => this.#facts.driver(address, netdev)));
+  }
+
+  /** Of all links at once: VFs are too many to be asked one by one. */
+  async #queues(scan: Scan): Promise<ReadonlyMap<number, QueueFacts> | undefined> {
+    const source = 'queues and rings of all links';
+    return await noted(scan, source, () => scan.slow.read(source, () => this.#facts.queues()));
   }
 
   async #vitalProductData(scan: Scan, place: FunctionPlace): Promise<VitalProductData | undefined> {

@@ -7,7 +7,7 @@
 import type { Inventory, Netdev, Nic, Unread, Vf, VirtualLink } from '../engine/inventory/model.ts';
 import type { ChangeHint } from '../engine/inventory/port.ts';
 import type { PciAddress } from '../engine/values.ts';
-import type { DriverFacts, FactSource, LinkFacts } from './facts/source.ts';
+import type { DriverFacts, FactSource, LinkFacts, QueueFacts } from './facts/source.ts';
 import { type KnownLinks, readNetdev, readVirtualLink } from './sysfs/netdev.ts';
 import { functionOf, markExtra, type NetdevHome, netdevHome, netdevsBelow } from './sysfs/netdev-homes.ts';
 import { readNic, readVf, splitNics } from './sysfs/nic.ts';
@@ -248,7 +248,7 @@ export class Reread {
   async #readRole(place: FunctionPlace, netdev: Netdev | undefined, before: Nic | Vf | undefined): Promise<void> {
     const pf = physfnOf(this.#scan, place);
     if (pf !== undefined && (this.#nics.has(pf) || this.#isRelevantFunction(pf))) {
-      this.#readVf(place, pf, netdev, before);
+      await this.#readVf(place, pf, netdev, before);
       return;
     }
     const listedVfs = this.#listVfs(place);
@@ -271,15 +271,36 @@ export class Reread {
     return place !== undefined && isRelevantClass(classOf(this.#scan, place));
   }
 
-  #readVf(place: FunctionPlace, pf: PciAddress, netdev: Netdev | undefined, before: Nic | Vf | undefined): void {
+  async #readVf(
+    place: FunctionPlace,
+    pf: PciAddress,
+    netdev: Netdev | undefined,
+    before: Nic | Vf | undefined,
+  ): Promise<void> {
     const pfPlace = functionPlace(this.#scan, pf);
     const old = before !== undefined && 'pf' in before ? before : undefined;
     const index =
       old?.index ?? (pfPlace && virtfnsOf(this.#scan, pfPlace).find((vf) => vf.address === place.address)?.index);
     if (old === undefined) this.#wantFunction(pf);
     if (index === undefined) return;
-    const vf = readVf(this.#scan, place, { index, pf }, netdev, old?.settings);
+    const queues = netdev === undefined ? undefined : await this.#queues(netdev, old);
+    const vf = readVf(this.#scan, place, { index, pf }, { netdev, settings: old?.settings, queues });
     if (vf !== undefined) this.#vfs.set(vf.address, vf);
+  }
+
+  /** Asked of an interface that has come; what does not answer in time is left to the next full read. */
+  async #queues(netdev: Netdev, old: Vf | undefined): Promise<QueueFacts | undefined> {
+    if (old?.netdev?.ifindex === netdev.ifindex) {
+      const { queues, rings } = old;
+      return { ...(queues === undefined ? {} : { queues }), ...(rings === undefined ? {} : { rings }) };
+    }
+    const source = `queues and rings of ${netdev.ifname}`;
+    try {
+      return await this.#scan.slow.read(source, () => this.#facts.queuesOf(netdev));
+    } catch (error) {
+      if (!(error instanceof SlowReadError)) this.#scan.notes.add(source, error);
+      return undefined;
+    }
   }
 
   /** Notes the PF's VFs of now; those that are new are read too. */

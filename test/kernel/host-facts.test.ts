@@ -56,6 +56,15 @@ if (
     assert.deepEqual(await facts.ethtool(987_654), {});
   });
 
+  test('queues of all interfaces are told at once, the same as of each', async () => {
+    const links = new Map((await facts.links()).map((link) => [String(link.name), link.index]));
+    const up0 = links.get('up0') ?? 0;
+    const all = await facts.queues();
+    assert.ok((all.get(up0)?.queues?.combined ?? all.get(up0)?.queues?.rx ?? 0) >= 1, JSON.stringify([...all]));
+    assert.deepEqual(all.get(up0)?.queues, (await facts.ethtool(up0)).queues);
+    assert.equal(all.has(links.get('br0') ?? 0), false);
+  });
+
   test('a link without VFs and a device without devlink tell nothing', async () => {
     const up0 = (await facts.links()).find((link) => link.name === 'up0')?.index ?? 0;
     assert.equal(await facts.vfList(up0), undefined);

@@ -115,6 +115,39 @@ const COUNTED = {
   txDropped: 8,
 };
 
+test('VFs have the queues and rings of their interface; a capture keeps them', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'berth-capture-'));
+  const told = { queues: { combined: 4, combinedMax: 16 }, rings: { rx: 512, rxMax: 4096 } };
+  const source: FactSource = {
+    ...noFacts,
+    // eth0 is 2, eth0v0 3; VF 1 has no interface here.
+    links: async () => new Map([2, 3].map((ifindex) => [ifindex, { ifindex, altnames: [], addresses: [] }])),
+    queues: async () => new Map([[3, told]]),
+  };
+  try {
+    await withTree({ pfs: [{ vfs: 2, vfDrivers: { 1: 'vfio-pci' } }] }, async ({ dir }) => {
+      const [nic] = (await createNodeReader({ root: dir, facts: source }).read()).nics;
+      assert.deepEqual([nic?.vfs[0]?.queues, nic?.vfs[0]?.rings], [told.queues, told.rings]);
+      assert.equal(nic?.vfs[1] !== undefined && 'queues' in nic.vfs[1], false);
+      await captureTree(dir, folder, source);
+    });
+    const { nics, unread } = await createNodeReader({ root: folder }).read();
+    assert.deepEqual(unread, []);
+    assert.deepEqual(nics[0]?.vfs[0]?.queues, told.queues);
+    assert.equal(nics[0]?.vfs[1]?.queues, undefined);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('nobody is asked about queues on a node without VFs', async () => {
+  const fails = async (): Promise<never> => Promise.reject(new Error('asked'));
+  await withTree({ pfs: [{}] }, async ({ dir }) => {
+    const { unread } = await createNodeReader({ root: dir, facts: { ...noFacts, queues: fails } }).read();
+    assert.deepEqual(unread, []);
+  });
+});
+
 test('a capture keeps the counters of VFs, and a read does not ask for them', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'berth-capture-'));
   let asked = 0;

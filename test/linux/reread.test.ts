@@ -329,6 +329,60 @@ test('a driver that answers too late is asked again when it has, and leaves no n
   });
 });
 
+test('queues of a VF are kept while its interface stays, and asked when one comes', async () => {
+  await withTree({ pfs: [{ vfs: 2 }] }, async ({ dir, pfs }) => {
+    const [vf0, vf1] = (pfs[0]?.vfs ?? []).map(parsePciAddress);
+    assert.ok(vf0 && vf1);
+    const asked: string[] = [];
+    const source: FactSource = {
+      ...noFacts,
+      // Of eth0v0 (3) and eth0v1 (4).
+      queues: async () => {
+        asked.push('all');
+        return new Map([3, 4].map((ifindex) => [ifindex, { queues: { combined: ifindex } }]));
+      },
+      queuesOf: async ({ ifname }) => {
+        asked.push(ifname);
+        return { queues: { combined: 9 }, rings: { rx: 512 } };
+      },
+    };
+    const reader = createNodeReader({ root: dir, facts: source });
+    const combined = (inventory: Inventory) => inventory.nics[0]?.vfs.map((vf) => vf.queues?.combined);
+    const before = await reader.read();
+    assert.deepEqual(combined(before), [3, 4]);
+    changeTree.setNetdev(dir, 'eth0v0', 'mtu', '9000');
+    const changed = await reader.reread(before, [linkHint(before, 'eth0v0')]);
+    assert.equal(changed.nics[0]?.vfs[0]?.netdev?.mtuBytes, 9000);
+    assert.deepEqual(combined(changed), [3, 4]);
+    changeTree.setNetdev(dir, 'eth0v1', 'ifindex', '77');
+    const replaced = await reader.reread(changed, [pci(vf1)]);
+    assert.deepEqual(replaced.nics[0]?.vfs[1]?.rings, { rx: 512 });
+    changeTree.rebind(dir, vf0, 'vfio-pci');
+    const bound = await reader.reread(replaced, [pci(vf0, 'bind')]);
+    assert.deepEqual(combined(bound), [undefined, 9]);
+    assert.deepEqual(asked, ['all', 'eth0v1']);
+  });
+});
+
+test('a driver that does not tell queues of a new interface is noted, and one that is late is not', async () => {
+  await withTree({ pfs: [{ vfs: 1 }] }, async ({ dir, pfs }) => {
+    const vf0 = parsePciAddress(pfs[0]?.vfs[0] ?? '');
+    let answer: () => Promise<never> = async () => Promise.reject(Object.assign(new Error('no'), { code: 'EIO' }));
+    const source: FactSource = { ...noFacts, queuesOf: async () => await answer() };
+    const reader = createNodeReader({ root: dir, facts: source });
+    const before = await reader.read();
+    changeTree.setNetdev(dir, 'eth0v0', 'ifindex', '77');
+    const failed = await reader.reread(before, [pci(vf0)]);
+    assert.deepEqual(failed.unread, [{ source: 'queues and rings of eth0v0', reason: 'EIO' }]);
+    assert.equal(failed.nics[0]?.vfs[0]?.netdev?.ifindex, 77);
+    answer = () => new Promise(() => undefined);
+    changeTree.setNetdev(dir, 'eth0v0', 'ifindex', '78');
+    const late = await reader.reread(before, [pci(vf0)]);
+    assert.deepEqual(late.unread, []);
+    assert.equal(late.nics[0]?.vfs[0]?.netdev?.ifindex, 78);
+  });
+});
+
 test('a fact source that fails is told, and the files still count', async () => {
   await withTree({ pfs: [{}] }, async ({ dir }) => {
     const fail = async (): Promise<never> => Promise.reject(Object.assign(new Error('no buffer'), { code: 'ENOBUFS' }));
@@ -338,6 +392,8 @@ test('a fact source that fails is told, and the files still count', async () => 
       defaultRoutes: fail,
       vfSettings: fail,
       vfCounters: fail,
+      queues: fail,
+      queuesOf: fail,
       driver: fail,
     };
     const reader = createNodeReader({ root: dir, facts: source });

@@ -287,6 +287,9 @@ export interface Vf extends PciFacts {
   readonly netdev?: Netdev;
   /** PF-side settings (IFLA_VF_*); absent facts were not told by the driver. */
   readonly settings?: VfSettings;
+  /** Of its interface, while that is on the node. */
+  readonly queues?: QueueCounts;
+  readonly rings?: RingSizes;
   /** Netdev that stands for it on the PF's switch (switchdev mode). */
   readonly representor?: IfName;
 }

@@ -20,6 +20,11 @@ export function liveFacts(host: HostFacts): FactSource {
     defaultRoutes: () => host.defaultRouteInterfaces(),
     vfSettings: async (pf) => (await host.vfList(pf.ifindex)) ?? 'none',
     vfCounters: (pf) => host.vfCounters(pf.ifindex),
+    queues: () => host.queues(),
+    queuesOf: async ({ ifindex }) => {
+      const { queues, rings } = await host.ethtool(ifindex);
+      return { ...(queues === undefined ? {} : { queues }), ...(rings === undefined ? {} : { rings }) };
+    },
     driver: (address, netdev) => driverFacts(host, address, netdev),
   };
 }

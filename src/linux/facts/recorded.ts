@@ -7,7 +7,7 @@ import { BerthError } from '../../engine/errors.ts';
 import type { VfCountersAnswer, VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import { asMacAddress, asPciAddress } from '../../engine/values.ts';
 import { reasonOf, type Tree } from '../sysfs/tree.ts';
-import type { DriverFacts, FactSource, LinkFacts } from './source.ts';
+import type { DriverFacts, FactSource, LinkFacts, QueueFacts } from './source.ts';
 
 /** Below the root of the tree. */
 export const FACTS_PATH = 'berth/facts.json';
@@ -53,6 +53,12 @@ const vfCounters = z.strictObject({
 const byIndex = z.string().regex(/^[0-9]{1,5}$/);
 const hexDigits = z.string().regex(/^[0-9a-f]{0,64}$/);
 
+const many = z.int().min(0).max(0xffffffff).optional();
+const queues = z
+  .strictObject({ combined: many, rx: many, tx: many, combinedMax: many, rxMax: many, txMax: many })
+  .transform(withoutUndefined);
+const rings = z.strictObject({ rx: many, tx: many, rxMax: many, txMax: many }).transform(withoutUndefined);
+
 const link = z.strictObject({
   ifindex: z.int().min(1),
   altnames: z.array(text).max(256),
@@ -64,12 +70,12 @@ const link = z.strictObject({
   /** `none`: the driver lists no VFs. */
   vfs: z.union([z.literal('none'), z.record(byIndex, vfSettings)]).optional(),
   vfCounters: z.record(byIndex, vfCounters).optional(),
+  queues: queues.optional(),
+  rings: rings.optional(),
   physPortId: hexDigits.optional(),
   physPortName: text.optional(),
   physSwitchId: hexDigits.optional(),
 });
-
-const many = z.int().min(0).max(0xffffffff).optional();
 
 const driver = z.strictObject({
   driverVersion: text.optional(),
@@ -79,11 +85,8 @@ const driver = z.strictObject({
   partNumber: text.optional(),
   ddpProfile: text.optional(),
   eswitchMode: z.enum(['legacy', 'switchdev']).optional(),
-  queues: z
-    .strictObject({ combined: many, rx: many, tx: many, combinedMax: many, rxMax: many, txMax: many })
-    .transform(withoutUndefined)
-    .optional(),
-  rings: z.strictObject({ rx: many, tx: many, rxMax: many, txMax: many }).transform(withoutUndefined).optional(),
+  queues: queues.optional(),
+  rings: rings.optional(),
   offloads: z.array(text).max(128).optional(),
 });
 
@@ -113,6 +116,8 @@ export function recordedFacts(tree: Tree): FactSource {
     defaultRoutes: async () => (await recorded())?.defaultRoutes,
     vfSettings: async (pf) => (await recorded())?.settings.get(pf.ifindex),
     vfCounters: async (pf) => (await recorded())?.counters.get(pf.ifindex),
+    queues: async () => (await recorded())?.queues,
+    queuesOf: async ({ ifindex }) => (await recorded())?.queues.get(ifindex),
     driver: async (address) => (await recorded())?.functions.get(address),
   };
 }
@@ -122,6 +127,7 @@ interface Recorded {
   readonly defaultRoutes: ReadonlySet<number>;
   readonly settings: ReadonlyMap<number, VfSettingsAnswer>;
   readonly counters: ReadonlyMap<number, VfCountersAnswer>;
+  readonly queues: ReadonlyMap<number, QueueFacts>;
   readonly functions: ReadonlyMap<string, DriverFacts>;
 }
 
@@ -136,6 +142,9 @@ async function load(tree: Tree): Promise<Recorded | undefined> {
     defaultRoutes: new Set(links.filter((entry) => entry.defaultRoute).map((entry) => entry.ifindex)),
     settings: new Map(links.map((entry) => [entry.ifindex, settingsOf(entry.vfs)])),
     counters: new Map(links.map((entry) => [entry.ifindex, countersOf(entry.vfCounters)])),
+    queues: new Map(
+      links.map((entry) => [entry.ifindex, withoutUndefined({ queues: entry.queues, rings: entry.rings })]),
+    ),
     functions: new Map(
       Object.entries(functions).map(([address, facts]) => [address.toLowerCase(), withoutUndefined(facts)]),
     ),
@@ -182,6 +191,8 @@ function linkFacts({
   defaultRoute: _route,
   vfs: _vfs,
   vfCounters: _counters,
+  queues: _queues,
+  rings: _rings,
   ...facts
 }: z.output<typeof link>): LinkFacts {
   return withoutUndefined(facts);

@@ -2,7 +2,7 @@
 import type { VfCountersAnswer, VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import type { PciAddress } from '../../engine/values.ts';
 import type { FactsDocument } from './recorded.ts';
-import type { DriverFacts, FactSource, LinkFacts, LinkRef } from './source.ts';
+import type { DriverFacts, FactSource, LinkFacts, LinkRef, QueueFacts } from './source.ts';
 
 export class RecordingFacts implements FactSource {
   readonly #inner: FactSource;
@@ -11,6 +11,7 @@ export class RecordingFacts implements FactSource {
   readonly #drivers = new Map<PciAddress, DriverFacts>();
   #links: ReadonlyMap<number, LinkFacts> | undefined;
   #routes: ReadonlySet<number> | undefined;
+  #queues: ReadonlyMap<number, QueueFacts> | undefined;
 
   constructor(inner: FactSource) {
     this.#inner = inner;
@@ -42,6 +43,15 @@ export class RecordingFacts implements FactSource {
     return answer;
   }
 
+  async queues(): Promise<ReadonlyMap<number, QueueFacts> | undefined> {
+    this.#queues = await this.#inner.queues();
+    return this.#queues;
+  }
+
+  async queuesOf(link: LinkRef): Promise<QueueFacts | undefined> {
+    return await this.#inner.queuesOf(link);
+  }
+
   async driver(address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts | undefined> {
     const answer = await this.#inner.driver(address, netdev);
     if (answer !== undefined) this.#drivers.set(address, answer);
@@ -60,6 +70,7 @@ export class RecordingFacts implements FactSource {
         addresses: [...link.addresses],
         defaultRoute: this.#routes?.has(link.ifindex) ?? false,
         ...(vfs === undefined ? {} : { vfs: vfs === 'none' ? vfs : Object.fromEntries(vfs.settings) }),
+        ...this.#queues?.get(link.ifindex),
         ...(counters === undefined ? {} : { vfCounters: Object.fromEntries(counters) }),
       };
     });

@@ -6,6 +6,9 @@
 import type { Nic } from '../../engine/inventory/model.ts';
 import type { VfCountersAnswer, VfSettingsAnswer } from '../../engine/inventory/port.ts';
 import type { MacAddress, PciAddress } from '../../engine/values.ts';
+import type { QueueFacts } from '../netlink/facts-model.ts';
+
+export type { QueueFacts } from '../netlink/facts-model.ts';
 
 /** See the head of this file for "unknown" and failure. */
 export interface FactSource {
@@ -22,6 +25,10 @@ export interface FactSource {
   vfSettings(pf: LinkRef): Promise<VfSettingsAnswer>;
   /** What the PF counted of its VFs; may ask the firmware for each of them. */
   vfCounters(pf: LinkRef): Promise<VfCountersAnswer>;
+  /** Queues and rings of all links by index. */
+  queues(): Promise<ReadonlyMap<number, QueueFacts> | undefined>;
+  /** The same of one link; empty when it is gone, too. */
+  queuesOf(link: LinkRef): Promise<QueueFacts | undefined>;
   /** What driver and firmware say of themselves; may ask the firmware. */
   driver(address: PciAddress, netdev: LinkRef | undefined): Promise<DriverFacts | undefined>;
 }
@@ -74,5 +81,7 @@ export const noFacts: FactSource = {
   defaultRoutes: async () => undefined,
   vfSettings: async () => undefined,
   vfCounters: async () => undefined,
+  queues: async () => undefined,
+  queuesOf: async () => undefined,
   driver: async () => undefined,
 };

@@ -4,7 +4,15 @@
  */
 import type { QueueCounts, RingSizes } from '../../engine/inventory/model.ts';
 import { genericAttributes, writeGenericHeader } from './genetlink.ts';
-import { type Attribute, type AttributeWriter, findAttribute, readAttributes, text, u32 } from './wire/attribute.ts';
+import {
+  type Attribute,
+  type AttributeWriter,
+  findAttribute,
+  malformed,
+  readAttributes,
+  text,
+  u32,
+} from './wire/attribute.ts';
 
 /** Name of the family. */
 export const ETHTOOL_GENL_NAME = 'ethtool';
@@ -29,6 +37,19 @@ export function writeEthtoolGet(writer: AttributeWriter, command: number, ifinde
   writer.nest(ETHTOOL_A_HEADER, () => {
     writer.u32(ETHTOOL_A_HEADER_DEV_INDEX, ifindex);
   });
+}
+
+/** The same question about all interfaces of the namespace, for a dump; drivers that do not offer the answer are left out. */
+export function writeEthtoolDump(writer: AttributeWriter, command: number): void {
+  writeGenericHeader(writer, command);
+}
+
+/** Which interface an answer is about. Throws `netlink-malformed` when it does not tell. */
+export function readEthtoolIndex(payload: Buffer): number {
+  const header = nested(readAttributes(genericAttributes(payload, 'ethtool')), ETHTOOL_A_HEADER);
+  const index = findAttribute(header, ETHTOOL_A_HEADER_DEV_INDEX);
+  if (index === undefined) throw malformed('an answer of ethtool without an interface');
+  return u32(index);
 }
 
 /** ETHTOOL_MSG_CHANNELS_GET_REPLY: kinds of channels that the NIC does not have are absent. */

@@ -66,10 +66,14 @@ export interface DevlinkInfo {
   readonly stored: Readonly<Record<string, string>>;
 }
 
-/** What ethtool's generic netlink family tells of an interface; what the driver does not offer is absent. */
-export interface EthtoolFacts {
+/** Queues and rings of an interface; what the driver does not offer is absent. */
+export interface QueueFacts {
   readonly queues?: QueueCounts;
   readonly rings?: RingSizes;
+}
+
+/** What ethtool's generic netlink family tells of an interface; what the driver does not offer is absent. */
+export interface EthtoolFacts extends QueueFacts {
   /** Names of the features that are on. */
   readonly offloads?: readonly string[];
 }
@@ -103,6 +107,8 @@ export interface HostFacts {
   eswitchMode(address: PciAddress): Promise<'legacy' | 'switchdev' | undefined>;
   /** Queues, rings and features; empty for an interface that is gone or whose driver tells none. */
   ethtool(ifindex: number): Promise<EthtoolFacts>;
+  /** Queues and rings of all interfaces, by index, in two dumps; those whose drivers tell neither are absent. */
+  queues(): Promise<ReadonlyMap<number, QueueFacts>>;
   /** Closes the sockets; calls after it throw. */
   close(): void;
 }

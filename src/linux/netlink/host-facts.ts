@@ -13,11 +13,13 @@ import {
   ETHTOOL_GENL_NAME,
   ETHTOOL_MSG,
   readChannels,
+  readEthtoolIndex,
   readFeatures,
   readRings,
+  writeEthtoolDump,
   writeEthtoolGet,
 } from './ethtool-family.ts';
-import type { HostFacts, HostLink } from './facts-model.ts';
+import type { HostFacts, HostLink, QueueFacts } from './facts-model.ts';
 import { GENL_ID_CTRL, readFamily, writeFamilyGet } from './genetlink.ts';
 import {
   type LinkMessage,
@@ -32,6 +34,7 @@ import { RTM_GETROUTE, readRoute, writeRouteDump } from './route.ts';
 import { NETLINK_GENERIC, NETLINK_ROUTE } from './socket.ts';
 import { readVfList, type VfListMessage } from './vf.ts';
 import type { AttributeWriter } from './wire/attribute.ts';
+import type { Message } from './wire/message.ts';
 
 const MOST_IDLE_SOCKETS = 4;
 
@@ -168,6 +171,27 @@ export function createHostFacts(): HostFacts {
         ...(rings === undefined ? {} : { rings }),
         ...(offloads === undefined ? {} : { offloads }),
       };
+    },
+
+    async queues() {
+      const type = await familyOf(ETHTOOL_GENL_NAME);
+      if (type === undefined) return new Map();
+      const list = async (what: 'channels' | 'rings'): Promise<readonly Message[]> => {
+        const asked = generic.dump({
+          type,
+          op: `ethtool.${what}.list`,
+          fill: (writer) => writeEthtoolDump(writer, ETHTOOL_MSG[what]),
+        });
+        return (await orUndefined(asked, 'EOPNOTSUPP')) ?? [];
+      };
+      const found = new Map<number, QueueFacts>();
+      const add = (payload: Buffer, facts: QueueFacts): void => {
+        const ifindex = readEthtoolIndex(payload);
+        found.set(ifindex, { ...found.get(ifindex), ...facts });
+      };
+      for (const { payload } of await list('channels')) add(payload, { queues: readChannels(payload) });
+      for (const { payload } of await list('rings')) add(payload, { rings: readRings(payload) });
+      return found;
     },
 
     close() {

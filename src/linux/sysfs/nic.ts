@@ -14,7 +14,7 @@ import type {
   VfSettings,
 } from '../../engine/inventory/model.ts';
 import { asPciAddress, type PciAddress } from '../../engine/values.ts';
-import { DRIVER_FACTS, type DriverFacts } from '../facts/source.ts';
+import { DRIVER_FACTS, type DriverFacts, type QueueFacts } from '../facts/source.ts';
 import { readScalable } from './auxiliary.ts';
 import { aerTotal, count, flag, pcieLink } from './parse.ts';
 import { type FunctionPlace, isNetworkClass, PCI_DEVICES, readPciFacts } from './pci.ts';
@@ -105,8 +105,11 @@ export function readVf(
   scan: Scan,
   place: FunctionPlace,
   role: { readonly index: number; readonly pf: PciAddress },
-  netdev: Netdev | undefined,
-  settings: VfSettings | undefined,
+  known: {
+    readonly netdev?: Netdev | undefined;
+    readonly settings?: VfSettings | undefined;
+    readonly queues?: QueueFacts | undefined;
+  },
 ): Vf | undefined {
   const facts: PciFacts | undefined = readPciFacts(scan, place);
   if (facts === undefined) return undefined;
@@ -114,8 +117,9 @@ export function readVf(
     index: role.index,
     ...facts,
     pf: role.pf,
-    ...netdevFields(netdev),
-    ...(settings === undefined ? {} : { settings }),
+    ...netdevFields(known.netdev),
+    ...(known.settings === undefined ? {} : { settings: known.settings }),
+    ...known.queues,
   };
 }
 

@@ -3,8 +3,10 @@ import { test } from 'uvu';
 import {
   ETHTOOL_MSG,
   readChannels,
+  readEthtoolIndex,
   readFeatures,
   readRings,
+  writeEthtoolDump,
   writeEthtoolGet,
 } from '../../../src/linux/netlink/ethtool-family.ts';
 import { AttributeWriter } from '../../../src/linux/netlink/wire/attribute.ts';
@@ -38,6 +40,14 @@ test('a question names the interface by its index', () => {
   const writer = new AttributeWriter();
   writeEthtoolGet(writer, ETHTOOL_MSG.channels, 7);
   assert.equal(writer.bytes().toString('hex'), '11010000' + '0c000180' + '0800010007000000');
+});
+
+test('a question about all interfaces names none, and each answer tells which it is about', () => {
+  const writer = new AttributeWriter();
+  writeEthtoolDump(writer, ETHTOOL_MSG.rings);
+  assert.equal(writer.bytes().toString('hex'), '0f010000');
+  assert.equal(readEthtoolIndex(reply(16, { 6: 512 })), 7);
+  assert.throws(() => readEthtoolIndex(Buffer.from('12010000', 'hex')), malformedError);
 });
 
 test('channels that the NIC cannot have are left out', () => {

@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import { noticeOfMessage } from '../../../src/linux/change-hints.ts';
 import { readAddress } from '../../../src/linux/netlink/address.ts';
 import { readDevlinkInfo, readEswitchMode } from '../../../src/linux/netlink/devlink.ts';
-import { readChannels, readFeatures, readRings } from '../../../src/linux/netlink/ethtool-family.ts';
+import { readChannels, readEthtoolIndex, readFeatures, readRings } from '../../../src/linux/netlink/ethtool-family.ts';
 import { readFamily } from '../../../src/linux/netlink/genetlink.ts';
 import { readLink } from '../../../src/linux/netlink/link.ts';
 import { readNsid } from '../../../src/linux/netlink/nsid.ts';
@@ -22,6 +22,7 @@ const PAYLOAD_READERS = {
   readChannels,
   readDevlinkInfo,
   readEswitchMode,
+  readEthtoolIndex,
   readFamily,
   readFeatures,
   readLink,
