@@ -66,7 +66,7 @@ if (requireFeature('the schemas of the Kubernetes API', existsSync(schemas))) {
   for (const version of VERSIONS) {
     test(`the API of ${version} takes every object of every folder, without unknown fields`, () => {
       const objects = FOLDERS.flatMap((folder) => render(join(DEPLOY, folder)));
-      assert.equal(refused(objects, version), '');
+      assert.equal(refused([...objects, ...dashboardObjects()], version), '');
     });
   }
 
@@ -100,6 +100,10 @@ test('every mount and every capability of the agent has its reason in docs/secur
   for (const name of container.securityContext.capabilities.add) assert.ok(text.includes(`\`${name}\``), name);
 });
 
+function dashboardObjects() {
+  return readManifests(readFileSync(join(DEPLOY, 'dashboard/rbac.yaml'), 'utf8'));
+}
+
 const rolesOf = (objects: readonly RenderedObject[]) => objects.filter(({ kind }) => /Role$/.test(kind));
 
 test('nothing in the base gives a right at the API server', () => {
@@ -119,6 +123,13 @@ for (const component of COMPONENTS.filter((name) => existsSync(join(DEPLOY, 'com
     }
   });
 }
+
+test('the dashboard may read inventories, and nothing else', () => {
+  const [role] = dashboardObjects();
+  assert.deepEqual(role?.rules, [
+    { apiGroups: ['berth.dev'], resources: ['nodenetworkinventories'], verbs: ['get', 'list', 'watch'] },
+  ]);
+});
 
 test('the start-up taint gives two verbs on nodes', () => {
   const [role] = readManifests(readFileSync(join(DEPLOY, 'components/startup-taint/rbac.yaml'), 'utf8'));

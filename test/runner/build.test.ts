@@ -43,14 +43,15 @@ test('the program runs without the checkout', () => {
   assert.equal(stdout.trim(), version, stderr);
 });
 
-test('the page is in the bundle, as one script and without types', () => {
+test('both pages are in the bundle, each as one script and without types', () => {
   const chunks = globSync('**/*.js', { cwd: join(folder, 'first') }).map((file) =>
     readFileSync(join(folder, 'first', file), 'utf8'),
   );
   const holding = chunks.filter((text) => text.includes('<title>Berth</title>'));
   assert.equal(holding.length, 1);
   const line = holding[0]?.split('\n').find((text) => text.includes('<title>Berth</title>')) ?? '';
-  for (const path of ['"/"', '"/node.ts"', '"/page.css"', '"/icon.svg"']) assert.ok(line.includes(path), path);
+  for (const path of ['"/"', '"/node.ts"', '"/cluster.ts"', '"/page.css"', '"/icon.svg"'])
+    assert.ok(line.includes(path), path);
   assert.equal(/import type|from '\.\//.test(line), false);
 });
 
