@@ -107,8 +107,14 @@ function tellStates(
     const at = output.now().toISOString().slice(11, 19);
     const { problem } = connection;
     if (connection.state === 'live') say(output, `${at} live, ${nodes.size} ${nodes.size === 1 ? 'node' : 'nodes'}`);
-    else if (problem !== undefined) say(output, `${at} ${problem.message} [${problem.reason}]\n  ${problem.remedy}`);
+    else if (problem !== undefined)
+      say(output, `${at} ${oneLine(problem.message)} [${problem.reason}]\n  ${problem.remedy}`);
   });
+}
+
+/** What a server said must not look like lines of ours. */
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, ' ');
 }
 
 /** The log of a program that somebody looks at: what is wrong, in words. */

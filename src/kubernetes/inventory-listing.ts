@@ -14,6 +14,7 @@ import {
   RequestContext,
 } from '@kubernetes/client-node';
 import { limitTime } from '../engine/cancellation.ts';
+import { BerthError } from '../engine/errors.ts';
 import { CALL_MS, callApi, noAnswer } from './api-call.ts';
 import { ApiError, apiErrorOf } from './api-error.ts';
 import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION } from './inventory-object.ts';
@@ -71,6 +72,7 @@ export function createInventoryListing(
   return {
     async list(signal) {
       const items: unknown[] = [];
+      await addCredentials(config, new RequestContext(config.getCurrentCluster()?.server ?? '', HttpMethod.GET));
       for (let next: string | undefined; ; ) {
         const from = next === undefined ? {} : { _continue: next };
         const answer = await callApi(
@@ -150,7 +152,7 @@ class Silence {
 
 async function open(config: KubeConfig, url: URL, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
   const request = new RequestContext(url.href, HttpMethod.GET);
-  await config.applySecurityAuthentication(request);
+  await addCredentials(config, request);
   request.setHeaderParam('Accept', 'application/json');
   request.setSignal(signal);
   const response = await createConfiguration().httpApi.send(request).toPromise();
@@ -159,6 +161,21 @@ async function open(config: KubeConfig, url: URL, signal: AbortSignal): Promise<
   const stream = body.stream();
   if (stream === null) throw unreadable('the watch has no answer');
   return stream;
+}
+
+/** Files and programs that the kubeconfig names for credentials fail apart from the server. Throws `Invalid`. */
+async function addCredentials(config: KubeConfig, request: RequestContext): Promise<void> {
+  try {
+    await config.applySecurityAuthentication(request);
+  } catch (cause) {
+    throw new BerthError({
+      code: 'Invalid',
+      reason: 'kubeconfig-unusable',
+      message: `the credentials of the kubeconfig cannot be had: ${cause instanceof Error ? cause.message : String(cause)}`,
+      remedy: 'See whether `kubectl get nodes` works from here, or log in again; it is tried again.',
+      cause,
+    });
+  }
 }
 
 async function* linesOf(body: ReadableStream<Uint8Array>): AsyncIterable<string> {

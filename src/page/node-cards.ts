@@ -30,6 +30,9 @@ export class NodeCards {
   constructor(root: HTMLElement) {
     this.#root = root;
     this.#observer = new IntersectionObserver((entries) => this.#near(entries), { rootMargin: NEAR });
+    root.addEventListener('focusin', ({ target }) => {
+      if (target instanceof HTMLButtonElement) this.#reach(target);
+    });
   }
 
   /** Everything anew; `nothing` is said when there are no nodes. */
@@ -40,6 +43,8 @@ export class NodeCards {
     const made = [...this.#cards.values()].map(({ root }) => root);
     this.#root.replaceChildren(...(made.length === 0 ? [element('p', { class: 'faint' }, nothing)] : made));
     for (const card of made) this.#observer.observe(card);
+    const first = this.#root.querySelector('button');
+    if (first !== null) this.#reach(first);
   }
 
   /** False for a node that has no card. */
@@ -66,6 +71,12 @@ export class NodeCards {
     card?.focus(address);
   }
 
+  /** One button is in the order of tabs, the arrow keys lead to the others. */
+  #reach(button: HTMLButtonElement): void {
+    for (const other of this.#root.querySelectorAll('button[tabindex="0"]')) other.setAttribute('tabindex', '-1');
+    button.setAttribute('tabindex', '0');
+  }
+
   #near(entries: readonly IntersectionObserverEntry[]): void {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
@@ -78,19 +89,22 @@ export class NodeCards {
 class Card {
   readonly root: HTMLElement;
   readonly #node: ShownNode;
-  readonly #head: HTMLElement;
+  readonly #badges: HTMLElement;
+  readonly #name: HTMLElement;
   readonly #body: HTMLElement;
   #picture: Picture | undefined;
   #selected: string | undefined;
 
   constructor(node: ShownNode) {
     this.#node = node;
-    this.#head = element('header');
+    const { name } = node.facts;
+    this.#name = element('button', { type: 'button', tabindex: '-1', 'data-node': name }, name);
+    this.#badges = element('p');
     this.#body = element('div', { class: 'small' });
     this.root = element(
       'article',
-      { class: 'node', 'data-name': node.facts.name, 'aria-label': `Node ${node.facts.name}` },
-      this.#head,
+      { class: 'node', 'data-name': name, 'aria-label': `Node ${name}` },
+      element('header', {}, element('h2', {}, this.#name), this.#badges),
       this.#body,
     );
     this.#describe();
@@ -101,7 +115,7 @@ class Card {
 
   draw(isShown: (node: string, device: SparseDevice) => boolean): void {
     if (this.#picture !== undefined) return;
-    this.#picture = new Picture(this.#body);
+    this.#picture = new Picture(this.#body, false);
     this.#body.style.minHeight = '';
     this.#drawPicture();
     this.#dim(isShown);
@@ -125,7 +139,7 @@ class Card {
   }
 
   focus(address: string | undefined): void {
-    if (address === undefined) this.#head.querySelector('button')?.focus();
+    if (address === undefined) this.#name.focus();
     else this.#picture?.focus(address);
   }
 
@@ -143,11 +157,7 @@ class Card {
   }
 
   #describe(): void {
-    const { facts } = this.#node;
-    const name = element('button', { type: 'button', 'data-node': facts.name }, facts.name);
-    const focused = this.#head.contains(document.activeElement);
-    this.#head.replaceChildren(element('h2', {}, name), ...badgesOf(this.#node));
-    if (focused) this.#head.querySelector('button')?.focus();
+    this.#badges.replaceChildren(...badgesOf(this.#node));
   }
 }
 

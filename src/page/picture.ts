@@ -11,10 +11,13 @@ const MARKS: Readonly<Record<SparseDevice['state'], string>> = { free: '', taken
 
 export class Picture {
   readonly #root: HTMLElement;
+  readonly #isInTabs: boolean;
   readonly #places = new Map<string, HTMLElement>();
 
-  constructor(root: HTMLElement) {
+  /** `isInTabs`: Tab leads into it. Of many pictures each would be some more stops; then it is for others to lead there. */
+  constructor(root: HTMLElement, isInTabs = true) {
     this.#root = root;
+    this.#isInTabs = isInTabs;
   }
 
   /** Everything anew. */
@@ -50,7 +53,7 @@ export class Picture {
       const place = this.#places.get(address);
       if (device === null || place === undefined) continue;
       if (isVf(device)) describePlace(place, device);
-      else place.replaceChildren(...headOf(device));
+      else place.replaceChildren(...headOf(device, this.#isInTabs));
     }
     return true;
   }
@@ -73,7 +76,7 @@ export class Picture {
   }
 
   #nic(nic: SparseNic, vfs: readonly SparseVf[]): HTMLElement {
-    const head = element('header', { 'data-numa': String(nic.numaNode) }, ...headOf(nic));
+    const head = element('header', { 'data-numa': String(nic.numaNode) }, ...headOf(nic, this.#isInTabs));
     this.#places.set(nic.address, head);
     const places = vfs
       .toSorted((one, other) => one.index - other.index)
@@ -101,7 +104,7 @@ export class Picture {
 
   /** One place is in the order of tabs, the arrow keys lead to the others. */
   #reachable(place: HTMLElement | undefined): void {
-    if (place === undefined) return;
+    if (place === undefined || !this.#isInTabs) return;
     for (const other of this.#root.querySelectorAll('.place[tabindex="0"]')) other.setAttribute('tabindex', '-1');
     if (place.classList.contains('place')) place.setAttribute('tabindex', '0');
   }
@@ -111,11 +114,12 @@ export class Picture {
   }
 }
 
-function headOf(nic: SparseNic): readonly Node[] {
+function headOf(nic: SparseNic, isInTabs: boolean): readonly Node[] {
   const link = linkOf(nic);
   const model = nic.deviceName ?? nic.vendorName;
+  const attributes = { type: 'button', 'data-address': nic.address, tabindex: isInTabs ? undefined : '-1' };
   return [
-    element('h3', {}, element('button', { type: 'button', 'data-address': nic.address }, nic.ifname ?? nic.address)),
+    element('h3', {}, element('button', attributes, nic.ifname ?? nic.address)),
     element('span', {}, nic.address),
     element('span', {}, nic.driver ?? 'no driver'),
     ...(link === undefined ? [] : [element('span', { class: link.startsWith('up') ? 'good' : 'bad' }, link)]),

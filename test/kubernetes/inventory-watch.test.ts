@@ -368,6 +368,30 @@ test('credentials that were renewed in the file are used', async () => {
   });
 });
 
+for (const [what, user, words] of [
+  ['a file', { 'client-certificate': 'gone.pem', 'client-key': 'gone.pem' }, /ENOENT/],
+  [
+    'a program',
+    { exec: { apiVersion: 'client.authentication.k8s.io/v1', command: 'no-such-program' } },
+    /no-such-program/,
+  ],
+] as const) {
+  test(`credentials from ${what} that is not there are no fault of the server`, async () => {
+    await following([small], async (scene) => {
+      const { api, kubeconfig, until, watch } = scene;
+      await until(() => isLive(scene));
+      const config = JSON.parse(api.kubeconfig) as { users: { name: string; user: object }[] };
+      config.users = [{ name: 'jane', user }];
+      writeFileSync(kubeconfig, JSON.stringify(config));
+      const asked = api.requests.length;
+      api.cutWatches();
+      await until(() => reasonOf(scene) === 'kubeconfig-unusable');
+      assert.match(watch.document.connection.problem?.message ?? '', words);
+      assert.equal(api.requests.length, asked);
+    });
+  });
+}
+
 test('a kubeconfig that becomes unusable is told, and waited for', async () => {
   await following([small], async (scene) => {
     const { api, kubeconfig, until, watch } = scene;

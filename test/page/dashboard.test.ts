@@ -184,6 +184,21 @@ if (requireFeature('chromium', hasChromium)) {
     assert.equal(focused, 'worker-1', 'the focus is where it was');
   });
 
+  test('Tab leads to the nodes and past them in one step each', async ({ tab }) => {
+    const inNodes = () => tab.evaluate(() => document.activeElement?.closest('#nodes') !== null);
+    await tab.locator('#state-unused').focus();
+    await tab.keyboard.press('Tab');
+    assert.equal(await tab.evaluate(() => document.activeElement?.textContent), 'worker-1');
+    await tab.keyboard.press('Tab');
+    assert.equal(await inNodes(), false);
+    await place(tab, 'worker-2', VF2).click();
+    await tab.keyboard.press('Tab');
+    assert.equal(await inNodes(), false);
+    await tab.keyboard.press('Shift+Tab');
+    const back = await tab.evaluate(() => document.activeElement?.getAttribute('data-address'));
+    assert.equal(back, VF2, 'back to where one was');
+  });
+
   test('follows changes of one node, and touches only what changed', async ({ cluster, tab }) => {
     await place(tab, 'worker-3', VF2).evaluate((found) => {
       found.dataset.mark = 'kept';
