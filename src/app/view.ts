@@ -135,11 +135,14 @@ function resourceOf(
   // Built-in pools without devices are not announced at all.
   const problem =
     registration === undefined ? 'not announced: this node has no device for it' : problemOf(registration);
+  // In use by pods of another pool, or by another kind of link on the same uplink.
+  const usedElsewhere = devices.filter(({ cause }) => cause === 'held' || cause === 'excluded').length;
   const reasons = new Set(devices.flatMap(({ reason }) => (reason === undefined ? [] : [reason])));
   return {
     resource: spec.resource,
     devices: devices.length,
     healthy: devices.filter(({ healthy }) => healthy).length,
+    ...(usedElsewhere === 0 ? {} : { usedElsewhere }),
     reasons: [...reasons].slice(0, 5),
     registered: registration?.registered ?? false,
     registrations: registration?.registrations ?? 0,

@@ -75,6 +75,8 @@ export interface ResourceStatus {
   readonly resource: string;
   readonly devices: number;
   readonly healthy: number;
+  /** Of the unhealthy ones: pods use them, or their uplink in another way, and nothing is wrong. Absent when none. */
+  readonly usedElsewhere?: number;
   /** The first reasons why devices are unhealthy, each once. */
   readonly reasons: readonly string[];
   readonly registered: boolean;

@@ -30,7 +30,9 @@ function judge(status: AgentStatus): readonly Judgement[] {
   const registered = status.resources.filter((resource) => resource.registered);
   // As readiness has it: a resource without a device need not be announced.
   const unregistered = status.resources.filter(({ devices, registered: isKnown }) => devices > 0 && !isKnown);
-  const unhealthy = status.resources.filter(({ devices, healthy }) => healthy < devices);
+  const unhealthy = status.resources.filter(
+    ({ devices, healthy, usedElsewhere = 0 }) => healthy + usedElsewhere < devices,
+  );
   const offersNothing = status.resources.length === 0 && status.configuration.problems.length > 0;
   const { stuck, unreadable } = status.attachments;
   const { problem } = status.inventory;

@@ -212,6 +212,18 @@ test('a built-in resource without a device is left out, and nothing is wrong bec
     ['Ready', 'ConfigurationValid'],
     'a configuration that is broken from the start offers nothing',
   );
+  const shared = {
+    resource: 'berth.dev/ipvlan',
+    devices: 8,
+    healthy: 4,
+    usedElsewhere: 4,
+    reasons: ['in use'],
+    registered: true,
+  };
+  const unhealthy = (resource: typeof shared) =>
+    conditionsOf(healthyStatus({ resources: [resource] }), [], NOW).filter(({ status }) => status === 'False');
+  assert.deepEqual(unhealthy(shared), [], 'slots on an uplink that pods use in another way');
+  assert.equal(unhealthy({ ...shared, usedElsewhere: 3 })[0]?.reason, 'DevicesUnhealthy');
   const unknown = healthyStatus({ resources: [of('berth.dev/lan', 8, false)] });
   assert.equal(conditionsOf(unknown, [], NOW)[0]?.reason, 'ResourcesNotRegistered');
 });
