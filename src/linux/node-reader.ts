@@ -234,7 +234,7 @@ class TreeReader implements NodeReader {
       const pf = physfnOf(scan, place);
       if (pf !== undefined && functions.has(pf)) pfOf.set(address, pf);
     }
-    const queues = pfOf.size === 0 ? undefined : await this.#queues(scan);
+    const queues = pfOf.size === 0 ? undefined : this.#queues(scan);
     const reading = [...functions.values()]
       .filter((place) => !pfOf.has(place.address))
       .map((place) => this.#nic(scan, place, functions, netdevs, queues));
@@ -255,15 +255,16 @@ class TreeReader implements NodeReader {
     place: FunctionPlace,
     functions: ReadonlyMap<PciAddress, FunctionPlace>,
     netdevs: ReadonlyMap<PciAddress, Netdev>,
-    queues: ReadonlyMap<number, QueueFacts> | undefined,
+    asked: Promise<ReadonlyMap<number, QueueFacts> | undefined> | undefined,
   ): Promise<Nic | undefined> {
     if (scan.pacer.due()) await scan.pacer.pause();
     const netdev = netdevs.get(place.address);
     const virtfns = virtfnsOf(scan, place);
-    const [settings, driver, vpd] = await Promise.all([
+    const [settings, driver, vpd, queues] = await Promise.all([
       netdev === undefined || virtfns.length === 0 ? undefined : this.#settings(scan, netdev),
       this.#driver(scan, place, netdev),
       this.#vitalProductData(scan, place),
+      virtfns.length === 0 ? undefined : asked,
     ]);
     const vfs: Vf[] = [];
     for (const { index, address } of virtfns) {

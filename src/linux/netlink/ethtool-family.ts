@@ -42,6 +42,8 @@ export function writeEthtoolGet(writer: AttributeWriter, command: number, ifinde
 /** The same question about all interfaces of the namespace, for a dump; drivers that do not offer the answer are left out. */
 export function writeEthtoolDump(writer: AttributeWriter, command: number): void {
   writeGenericHeader(writer, command);
+  // Up to Linux 6.6 at least, no header at all is EINVAL; an empty one is every interface.
+  writer.nest(ETHTOOL_A_HEADER, () => undefined);
 }
 
 /** Which interface an answer is about. Throws `netlink-malformed` when it does not tell. */

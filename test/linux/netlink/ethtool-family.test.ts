@@ -45,7 +45,7 @@ test('a question names the interface by its index', () => {
 test('a question about all interfaces names none, and each answer tells which it is about', () => {
   const writer = new AttributeWriter();
   writeEthtoolDump(writer, ETHTOOL_MSG.rings);
-  assert.equal(writer.bytes().toString('hex'), '0f010000');
+  assert.equal(writer.bytes().toString('hex'), '0f010000' + '04000180');
   assert.equal(readEthtoolIndex(reply(16, { 6: 512 })), 7);
   assert.throws(() => readEthtoolIndex(Buffer.from('12010000', 'hex')), malformedError);
 });
