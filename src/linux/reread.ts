@@ -283,22 +283,26 @@ export class Reread {
       old?.index ?? (pfPlace && virtfnsOf(this.#scan, pfPlace).find((vf) => vf.address === place.address)?.index);
     if (old === undefined) this.#wantFunction(pf);
     if (index === undefined) return;
-    const queues = netdev === undefined ? undefined : await this.#queues(netdev, old);
+    const queues = netdev === undefined ? undefined : await this.#queues(place.address, netdev, old);
     const vf = readVf(this.#scan, place, { index, pf }, { netdev, settings: old?.settings, queues });
     if (vf !== undefined) this.#vfs.set(vf.address, vf);
   }
 
-  /** Asked of an interface that has come; what does not answer in time is left to the next full read. */
-  async #queues(netdev: Netdev, old: Vf | undefined): Promise<QueueFacts | undefined> {
-    if (old?.netdev?.ifindex === netdev.ifindex) {
+  /** Asked of an interface that has come; one whose driver answers late announces itself, and is asked again then. */
+  async #queues(address: PciAddress, netdev: Netdev, old: Vf | undefined): Promise<QueueFacts | undefined> {
+    if (old?.netdev?.ifindex === netdev.ifindex && !this.#driversOwed.has(address)) {
       const { queues, rings } = old;
       return { ...(queues === undefined ? {} : { queues }), ...(rings === undefined ? {} : { rings }) };
     }
     const source = `queues and rings of ${netdev.ifname}`;
     try {
-      return await this.#scan.slow.read(source, () => this.#facts.queuesOf(netdev));
+      const again = () => this.#scan.late({ kind: 'pci', address, action: 'change' });
+      const answer = await this.#scan.slow.read(source, () => this.#facts.queuesOf(netdev), again);
+      this.#driversOwed.delete(address);
+      return answer;
     } catch (error) {
-      if (!(error instanceof SlowReadError)) this.#scan.notes.add(source, error);
+      if (error instanceof SlowReadError) this.#driversOwed.add(address);
+      else this.#scan.notes.add(source, error);
       return undefined;
     }
   }

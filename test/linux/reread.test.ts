@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
 import type { ChangeHint } from '../../src/engine/inventory/port.ts';
 import { parsePciAddress } from '../../src/engine/values.ts';
-import type { FactSource } from '../../src/linux/facts/source.ts';
+import type { FactSource, QueueFacts } from '../../src/linux/facts/source.ts';
 import { noFacts } from '../../src/linux/facts/source.ts';
 import { createNodeReader } from '../../src/linux/node-reader.ts';
 import { changeTree, type Tree, type TreeSpec } from '../trees/generate.ts';
@@ -364,10 +364,10 @@ test('queues of a VF are kept while its interface stays, and asked when one come
   });
 });
 
-test('a driver that does not tell queues of a new interface is noted, and one that is late is not', async () => {
+test('a driver that does not tell queues of a new interface is noted, and one that is late is asked again', async () => {
   await withTree({ pfs: [{ vfs: 1 }] }, async ({ dir, pfs }) => {
     const vf0 = parsePciAddress(pfs[0]?.vfs[0] ?? '');
-    let answer: () => Promise<never> = async () => Promise.reject(Object.assign(new Error('no'), { code: 'EIO' }));
+    let answer: () => Promise<QueueFacts> = async () => Promise.reject(Object.assign(new Error('no'), { code: 'EIO' }));
     const source: FactSource = { ...noFacts, queuesOf: async () => await answer() };
     const reader = createNodeReader({ root: dir, facts: source });
     const before = await reader.read();
@@ -375,11 +375,16 @@ test('a driver that does not tell queues of a new interface is noted, and one th
     const failed = await reader.reread(before, [pci(vf0)]);
     assert.deepEqual(failed.unread, [{ source: 'queues and rings of eth0v0', reason: 'EIO' }]);
     assert.equal(failed.nics[0]?.vfs[0]?.netdev?.ifindex, 77);
-    answer = () => new Promise(() => undefined);
+    const slow = Promise.withResolvers<QueueFacts>();
+    answer = () => slow.promise;
+    const announced = new Promise<ChangeHint>((resolve) => reader.onLate?.(resolve));
     changeTree.setNetdev(dir, 'eth0v0', 'ifindex', '78');
     const late = await reader.reread(before, [pci(vf0)]);
     assert.deepEqual(late.unread, []);
     assert.equal(late.nics[0]?.vfs[0]?.netdev?.ifindex, 78);
+    slow.resolve({ queues: { combined: 4 } });
+    const told = await reader.reread(late, [await announced]);
+    assert.deepEqual(told.nics[0]?.vfs[0]?.queues, { combined: 4 });
   });
 });
 
