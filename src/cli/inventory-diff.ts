@@ -1,5 +1,6 @@
 /** `berth inventory diff`: two saved inventories, or captured trees, side by side. */
 import { compareInventories, type FieldChange, type InventoryDifference } from '../engine/inventory/compare.ts';
+import { indexRanges } from '../engine/inventory/index-ranges.ts';
 import type { ProgramDeps } from './port.ts';
 import { printable } from './table.ts';
 
@@ -48,13 +49,7 @@ function pfOf(name: string): string {
 
 function rangeOf(group: readonly InventoryDifference[]): string {
   const indexes = group.map(({ name }) => Number(/^VF ([0-9]+)/.exec(name)?.[1]));
-  const ranges: [number, number][] = [];
-  for (const index of indexes.toSorted((one, other) => one - other)) {
-    const last = ranges.at(-1);
-    if (last !== undefined && index === last[1] + 1) last[1] = index;
-    else ranges.push([index, index]);
-  }
-  return `VFs ${ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(', ')}`;
+  return `VFs ${indexRanges(indexes).join(', ')}`;
 }
 
 function fieldText({ after, before, field }: FieldChange): string {

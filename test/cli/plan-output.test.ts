@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
-import { formatIndexes } from '../../src/cli/device-ranges.ts';
 import { renderPlan } from '../../src/cli/plan-output.ts';
 import type { PlanReport } from '../../src/engine/pools/plan-report.ts';
 import { parsePciAddress } from '../../src/engine/values.ts';
@@ -137,15 +136,5 @@ test('a configuration that changes nothing says so', () => {
     /\nNothing changes against old\.yaml\.\n$/,
   );
 });
-
-for (const [indexes, text] of [
-  [[], ''],
-  [[3], '3'],
-  [[0, 1, 2], '0-2'],
-  [[7, 0, 1, 3, 3, 4], '0-1,3-4,7'],
-] as const) {
-  test(`VFs ${indexes.join(' ')} are written ${JSON.stringify(text)}`, () =>
-    assert.equal(formatIndexes(indexes), text));
-}
 
 test.run();

@@ -1,4 +1,5 @@
 /** What a rule is, and the words that all rules need. A rule is pure: the same node gives the same findings. */
+import { indexRanges } from '../inventory/index-ranges.ts';
 import type { Finding, Inventory, Nic, PcieLink, Vf } from '../inventory/model.ts';
 import type { ByDevice, DeviceOwner } from '../view.ts';
 
@@ -29,14 +30,7 @@ export function nameOf({ address, ifname }: Nic | Vf): string {
 
 /** `VF 3`, `VFs 0-7, 9`: what a person can read of 128 VFs with the same finding. */
 export function vfNames(vfs: readonly Vf[]): string {
-  const indexes = vfs.map((vf) => vf.index).sort((one, other) => one - other);
-  const ranges: { first: number; last: number }[] = [];
-  for (const index of indexes) {
-    const range = ranges.at(-1);
-    if (range !== undefined && index === range.last + 1) range.last = index;
-    else ranges.push({ first: index, last: index });
-  }
-  const text = ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
+  const text = indexRanges(vfs.map((vf) => vf.index)).join(', ');
   return `${vfs.length === 1 ? 'VF' : 'VFs'} ${text}`;
 }
 
