@@ -24,6 +24,7 @@ import { malformed } from './netlink/wire/attribute.ts';
 import { KernelNamespace } from './netns/namespace.ts';
 import { createRdma } from './rdma.ts';
 import { readNetdevsAt } from './sysfs/netdevs-at.ts';
+import { readIncarnation } from './sysfs/pci-function.ts';
 import { rebind } from './sysfs/rebind.ts';
 import { ownTap, tapExists } from './tap-device.ts';
 
@@ -61,6 +62,7 @@ export function createKernel(options: KernelOptions): LinuxKernel {
   return {
     host,
     pciFunction: options.pciFunction,
+    incarnation: async (address) => readIncarnation(address),
     netdevsAt: (path) => readNetdevsAt(path),
     rdma: createRdma(host),
     rebind: (address, driver) => rebind(address, driver),

@@ -162,29 +162,35 @@ export class FakeKernel implements Kernel {
     });
   }
 
+  async incarnation(address: PciAddress): Promise<string | undefined> {
+    return this.step('incarnation', () => this.#functionOf(address)?.incarnation);
+  }
+
   async pciFunction(address: PciAddress): Promise<PciFunction | undefined> {
-    return this.step('pciFunction', () => {
-      const vf = this.world.vfs.get(address);
-      if (vf === undefined) {
-        const pf = [...this.world.host.links.values()].find((link) => link.pci === address);
-        const away = [...this.world.paths.values()].flatMap((each) => [...each.links.values()]);
-        const known = pf ?? away.find((link) => link.pci === address);
-        if (known === undefined) return undefined;
-        return { address, driver: 'igb', ...(pf === undefined ? {} : { ifname: pf.name }), incarnation: address };
-      }
-      const home =
-        vf.link !== undefined && this.world.host.links.get(vf.link.index) === vf.link ? vf.link.name : undefined;
-      const pfHome = this.world.host.links.get(vf.pf.index) === vf.pf;
-      return {
-        address,
-        driver: vf.driver,
-        ...(home === undefined ? {} : { ifname: home }),
-        ...this.#rdmaOf(address),
-        pf: { address: vf.pfAddress, ...(pfHome ? { ifname: vf.pf.name } : {}) },
-        vfIndex: vf.index,
-        incarnation: vf.incarnation,
-      };
-    });
+    return this.step('pciFunction', () => this.#functionOf(address));
+  }
+
+  #functionOf(address: PciAddress): PciFunction | undefined {
+    const vf = this.world.vfs.get(address);
+    if (vf === undefined) {
+      const pf = [...this.world.host.links.values()].find((link) => link.pci === address);
+      const away = [...this.world.paths.values()].flatMap((each) => [...each.links.values()]);
+      const known = pf ?? away.find((link) => link.pci === address);
+      if (known === undefined) return undefined;
+      return { address, driver: 'igb', ...(pf === undefined ? {} : { ifname: pf.name }), incarnation: address };
+    }
+    const home =
+      vf.link !== undefined && this.world.host.links.get(vf.link.index) === vf.link ? vf.link.name : undefined;
+    const pfHome = this.world.host.links.get(vf.pf.index) === vf.pf;
+    return {
+      address,
+      driver: vf.driver,
+      ...(home === undefined ? {} : { ifname: home }),
+      ...this.#rdmaOf(address),
+      pf: { address: vf.pfAddress, ...(pfHome ? { ifname: vf.pf.name } : {}) },
+      vfIndex: vf.index,
+      incarnation: vf.incarnation,
+    };
   }
 }
 

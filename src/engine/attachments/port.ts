@@ -220,6 +220,8 @@ export interface Kernel {
   isNamespaceAlive(nsid: number): Promise<boolean>;
   /** Where a PCI function stands now, read from sysfs: driver, netdev names in the host, its PF and index. `undefined` when it is gone. */
   pciFunction(address: PciAddress): Promise<PciFunction | undefined>;
+  /** `PciFunction.incarnation` alone: one system call instead of dozens. `undefined` when it is gone. */
+  incarnation(address: PciAddress): Promise<string | undefined>;
   /** Interfaces of the node whose device is at that absolute path of sysfs; none when there is no such device. */
   netdevsAt(path: string): Promise<readonly IfName[]>;
   readonly rdma: RdmaPort;

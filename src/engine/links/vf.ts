@@ -22,6 +22,7 @@ import type {
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
 import { baselineOf } from './netdev-restore.ts';
+import { isUserspaceDriver } from './userspace-driver.ts';
 import { guidOf, makeNetdevAnew, requireGuid, requireOwnGuid, restorableGuids } from './vf-guid.ts';
 import { findVf } from './vf-home.ts';
 import { setMacs } from './vf-mac.ts';
@@ -39,30 +40,20 @@ import {
 } from './vf-settings.ts';
 import type { VfState } from './vf-state.ts';
 
-/** Drivers that give a device to user space: no netdev, and that is right. */
-const USERSPACE_DRIVERS = new Set(['vfio-pci', 'uio_pci_generic', 'igb_uio']);
-
 export { state } from './vf-state.ts';
 
 export async function resolve(context: LinkContext, spec: VfLinkSpec): Promise<LinkTarget> {
-  const pci = await context.kernel.pciFunction(spec.device);
-  if (pci === undefined) {
-    throw new BerthError({
-      code: 'NotFound',
-      reason: 'device-gone',
-      message: `there is no PCI device ${spec.device} on this node`,
-      remedy: 'The VFs may have been made anew since it was allocated; delete the pod so that it gets another device.',
-    });
-  }
-  return { device: spec.device, exclusive: true, lockKey: spec.device, pci };
+  if ((await context.kernel.incarnation(spec.device)) === undefined) throw deviceGone(spec);
+  return { device: spec.device, exclusive: true, lockKey: spec.device };
 }
 
 export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSpec>): Promise<VfState> {
   const { spec, sandbox, ifname, marks } = input;
   validateSettings(spec);
   if (spec.mac !== undefined) requireUnicast(spec.mac);
-  // Read again under the device's lock: the last holder's restore may have ended in between.
-  const fn = (await context.kernel.pciFunction(spec.device)) ?? (input.target.pci as PciFunction);
+  // Under the device's lock: the last holder's restore may have ended just now.
+  const fn = await context.kernel.pciFunction(spec.device);
+  if (fn === undefined) throw deviceGone(spec);
   if (fn.pf === undefined || fn.vfIndex === undefined) {
     throw new BerthError({
       code: 'Invalid',
@@ -88,9 +79,11 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
       remedy: 'Bring the PF back to the node: its VFs can be set up only through it.',
     });
   }
-  await requireNameFree(sandbox, ifname);
-  const netdev = USERSPACE_DRIVERS.has(fn.driver) ? undefined : await idleNetdev(context, fn);
-  const settings = await context.kernel.host.vfSettings(place.pfIndex, place.vf);
+  // The driver answers on another thread, while the rest is looked at here.
+  const [settings, netdev] = await Promise.all([
+    context.kernel.host.vfSettings(place.pfIndex, place.vf),
+    requireNameFree(sandbox, ifname).then(() => (isUserspaceDriver(fn.driver) ? undefined : idleNetdev(context, fn))),
+  ]);
   const wanted = wantedSettings(spec, settings);
   if (spec.guid !== undefined) requireGuid(spec.guid);
   else if (netdev !== undefined) requireOwnGuid(spec.device, netdev);
@@ -116,28 +109,14 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
 export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec, VfState>): Promise<LinkOutcome> {
   const { spec, state: made, sandbox, signal } = input;
   const { host } = context.kernel;
-  const fn = await context.kernel.pciFunction(made.device);
-  const place = fn === undefined ? undefined : await findPlace(context, fn);
-  if (fn === undefined || place === undefined || fn.incarnation !== made.incarnation) throw vanished(made);
-  let link = made.baseline.netdev === undefined ? undefined : await homeLink(context, fn, made);
+  // Between looking and now, addresses may have been waited for.
+  if ((await context.kernel.incarnation(made.device)) !== made.incarnation) throw vanished(made);
+  const { netdev } = made.baseline;
+  let link = netdev === undefined ? undefined : await homeLink(context, netdev.ifname, made);
 
   // A MAC and a name can be changed reliably only while the link is down.
   if (link?.up === true) await host.apply([{ op: 'link.set', index: link.index, up: false }]);
-  await applySettings(context, place, made.wanted, made.baseline.settings, signal);
-  if (spec.mac !== undefined) {
-    checkpoint(signal, `setting the MAC of VF ${made.device}`);
-    await setMacs(
-      context,
-      place,
-      {
-        freeFirst: false,
-        ...(link === undefined ? {} : { own: { index: link.index, mac: spec.mac } }),
-        ...(made.baseline.settings === undefined ? {} : { admin: spec.mac }),
-      },
-      signal,
-    );
-  }
-  await requireApplied(context, place, made.wanted, signal);
+  if (spec.mac !== undefined || Object.keys(made.wanted).length > 0) await setUp(context, input, link);
   const guid = made.wanted.portGuid;
   if (link !== undefined && guid !== undefined && guidOf(link.mac) !== guid) {
     checkpoint(signal, `giving VF ${made.device} its GUID`);
@@ -255,10 +234,48 @@ function requireSettable(
   });
 }
 
-async function homeLink(context: LinkContext, fn: PciFunction, made: VfState): Promise<Link> {
-  const link = fn.ifname === undefined ? undefined : await context.kernel.host.link({ name: fn.ifname });
-  if (link === undefined || (link.pci !== undefined && link.pci !== made.device)) throw vanished(made);
+/** On the PF: the settings, and both MACs; read back. */
+async function setUp(
+  context: LinkContext,
+  { spec, state: made, signal }: AttachInput<VfLinkSpec, VfState>,
+  link: Link | undefined,
+): Promise<void> {
+  const fn = await context.kernel.pciFunction(made.device);
+  const place = fn === undefined ? undefined : await findPlace(context, fn);
+  if (place === undefined) throw vanished(made);
+  await applySettings(context, place, made.wanted, made.baseline.settings, signal);
+  if (spec.mac !== undefined) {
+    checkpoint(signal, `setting the MAC of VF ${made.device}`);
+    await setMacs(
+      context,
+      place,
+      {
+        freeFirst: false,
+        ...(link === undefined ? {} : { own: { index: link.index, mac: spec.mac } }),
+        ...(made.baseline.settings === undefined ? {} : { admin: spec.mac }),
+      },
+      signal,
+    );
+  }
+  await requireApplied(context, place, made.wanted, signal);
+}
+
+/** The netdev under the name that it had a moment ago; where the kernel does not tell its device, sysfs is asked. */
+async function homeLink(context: LinkContext, ifname: IfName, made: VfState): Promise<Link> {
+  const link = await context.kernel.host.link({ name: ifname });
+  const device = link?.pci === undefined ? await context.kernel.pciFunction(made.device) : undefined;
+  const isIt = link?.pci === made.device || device?.ifname === ifname;
+  if (link === undefined || !isIt) throw vanished(made);
   return link;
+}
+
+function deviceGone({ device }: VfLinkSpec): BerthError {
+  return new BerthError({
+    code: 'NotFound',
+    reason: 'device-gone',
+    message: `there is no PCI device ${device} on this node`,
+    remedy: 'The VFs may have been made anew since it was allocated; delete the pod so that it gets another device.',
+  });
 }
 
 async function requireApplied(

@@ -2,6 +2,7 @@
  * Where one PCI function stands now, for attach and restore: a handful of small reads, no netlink.
  * The inventory reads the same files for everybody; this reads them for one and keeps nothing.
  */
+import { statSync } from 'node:fs';
 import type { PciFunction } from '../../engine/attachments/port.ts';
 import { BerthError } from '../../engine/errors.ts';
 import type { IfName, PciAddress } from '../../engine/values.ts';
@@ -9,7 +10,7 @@ import { NO_BUSES } from './buses.ts';
 import { markExtra, netdevHome, netdevsBelow } from './netdev-homes.ts';
 import { createPacer } from './pacer.ts';
 import { count, word } from './parse.ts';
-import { type FunctionPlace, functionPlace, physfnOf, virtfnsOf } from './pci.ts';
+import { type FunctionPlace, functionPlace, PCI_DEVICES, physfnOf, virtfnsOf } from './pci.ts';
 import { entriesOf, linkNameOf, Notes, parsed, type Scan } from './scan.ts';
 import { SlowSlots } from './slow-reads.ts';
 import { openTree } from './tree.ts';
@@ -36,6 +37,11 @@ export async function readPciFunction(root: string, address: PciAddress): Promis
   });
 }
 
+/** What {@link readPciFunction} says of its incarnation, on the live node. */
+export function readIncarnation(address: PciAddress): string | undefined {
+  return statSync(`/${PCI_DEVICES}/${address}`, { bigint: true, throwIfNoEntry: false })?.ino.toString();
+}
+
 function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
   const place = functionPlace(scan, address);
   const incarnation = place === undefined ? undefined : scan.tree.inode(place.home);
@@ -50,7 +56,7 @@ function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
     .sort();
   const pf = physfn === undefined ? undefined : functionPlace(scan, physfn);
   const pfIfname = pf === undefined ? undefined : ownIfname(scan, pf);
-  const vfIndex = pf && virtfnsOf(scan, pf).find((vf) => vf.address === address)?.index;
+  const vfIndex = pf && indexBelow(scan, pf, address);
   return {
     address,
     ...(driver === undefined ? {} : { driver }),
@@ -63,6 +69,21 @@ function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
     ...(rdma.length === 0 ? {} : { rdma }),
     ...(iommuGroup === undefined ? {} : { iommuGroup }),
   };
+}
+
+/**
+ * VF numbers that were found before, each looked at before it is believed: a PF has a link for each of its
+ * VFs, and reading a hundred of them is most of the work.
+ */
+const knownIndexes = new Map<PciAddress, number>();
+
+function indexBelow(scan: Scan, pf: FunctionPlace, address: PciAddress): number | undefined {
+  const known = knownIndexes.get(address);
+  if (known !== undefined && linkNameOf(scan, pf, `virtfn${known}`) === address) return known;
+  const found = virtfnsOf(scan, pf).find((vf) => vf.address === address)?.index;
+  if (found === undefined) knownIndexes.delete(address);
+  else knownIndexes.set(address, found);
+  return found;
 }
 
 /** The function's own netdev in the namespace that /sys shows; not a representor's or another port's. */

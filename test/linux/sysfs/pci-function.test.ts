@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import { BerthError } from '../../../src/engine/errors.ts';
@@ -43,6 +43,20 @@ test('a function without driver or netdev has neither, and one that is gone is u
     assert.deepEqual([found?.driver, found?.ifname, found?.vfIndex], [undefined, undefined, 1]);
     changeTree.removeVf(dir, PF, 1);
     assert.equal(await readPciFunction(dir, VF), undefined);
+  });
+});
+
+test('a VF that has another number than before is found under it', async () => {
+  await withTree({ pfs: [{ vfs: 2 }] }, async ({ dir }) => {
+    assert.equal((await readPciFunction(dir, VF))?.vfIndex, 1);
+    const link = (index: number): string => join(dir, 'sys/bus/pci/devices', PF, `virtfn${index}`);
+    const [first, second] = [readlinkSync(link(0)), readlinkSync(link(1))];
+    for (const index of [0, 1]) unlinkSync(link(index));
+    symlinkSync(second, link(0));
+    symlinkSync(first, link(1));
+    assert.equal((await readPciFunction(dir, VF))?.vfIndex, 0);
+    unlinkSync(link(0));
+    assert.equal((await readPciFunction(dir, VF))?.vfIndex, undefined);
   });
 });
 
