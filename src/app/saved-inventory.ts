@@ -7,10 +7,13 @@ import type { SavedInventory } from '../engine/inventory/compare.ts';
 
 const object = z.record(z.string(), z.unknown());
 
+const nic = z.looseObject({ address: z.string(), vfs: z.array(object), scalable: z.array(object).optional() });
+
 /** Only what comparing needs; fields of newer releases stay. */
 const saved = z.object({
   node: object,
-  nics: z.array(z.looseObject({ address: z.string(), vfs: z.array(object) })),
+  nics: z.array(nic),
+  accelerators: z.array(nic).default([]),
   virtual: z.array(object).default([]),
   findings: z.array(object).default([]),
 });

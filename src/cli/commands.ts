@@ -1,7 +1,7 @@
 /** Bodies of `status` and `attachments`, and how commands ask the agent. Each resolves with its exit status. */
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
-import type { AgentStatus } from '../engine/view.ts';
+import type { AgentStatus, DeviceAllocation, InventoryView } from '../engine/view.ts';
 import type { Output, ProgramDeps } from './port.ts';
 import { renderAttachments, renderStatus } from './status-output.ts';
 
@@ -44,6 +44,20 @@ export async function fromRunningAgent<T>(
     deps.output.err(`berth: ${error.message}; the node is read directly, pods are unknown\n`);
     return undefined;
   }
+}
+
+/** The running agent's inventory, with what kubelet gave to pods; `undefined` as above. */
+export async function runningInventory(
+  deps: ProgramDeps,
+  query: { readonly runDir: string; readonly root: string },
+): Promise<InventoryView | undefined> {
+  const view = await fromRunningAgent<InventoryView>(deps, query, '/v1/inventory');
+  if (view === undefined) return undefined;
+  const given = await deps.agent<readonly DeviceAllocation[]>(query.runDir, '/v1/allocations');
+  const allocations = Object.fromEntries(
+    given.map(({ container, device, pod }) => [device, { pod: `${pod.namespace}/${pod.name}`, container }]),
+  );
+  return { ...view, allocations };
 }
 
 function print(output: Output, format: string, document: unknown, text: () => string): void {

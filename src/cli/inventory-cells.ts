@@ -1,6 +1,6 @@
 /** Facts of devices as cells of the wide table; an empty cell is an unknown fact. */
 import type { Nic, QueueCounts, RingSizes, VfSettings } from '../engine/inventory/model.ts';
-import type { DeviceOwner } from '../engine/view.ts';
+import type { DeviceOwner, PodContainer } from '../engine/view.ts';
 import { pcieLinkText } from './link-words.ts';
 
 /** `8GT x4/8GT x8`: now and at best. */
@@ -51,8 +51,8 @@ export function settingsText(settings: VfSettings | undefined): string {
   return parts.length === 0 ? 'default' : parts.join(', ');
 }
 
-/** `default/web-0 net1`. */
-export function ownerText(owner: DeviceOwner | undefined): string {
-  if (owner === undefined) return '';
+/** `default/web-0 net1`; without the interface where kubelet gave the device and nobody attached it. */
+export function ownerText(owner: DeviceOwner | undefined, allocation: PodContainer | undefined): string {
+  if (owner === undefined) return allocation?.pod ?? '';
   return `${owner.pod ?? `container ${owner.containerId.slice(0, 12)}`} ${owner.ifname}`;
 }

@@ -67,14 +67,15 @@ export const SHORT: readonly Column[] = [
 /** Only where pools or owners are known. */
 export const OWNERSHIP: readonly Column[] = [
   { title: 'POOL', of: ({ id }, { view }) => view.pools[id] ?? '' },
-  { title: 'OWNER', of: ({ id }, { view }) => ownerText(view.owners[id]) },
+  { title: 'OWNER', of: ({ id }, { view }) => ownerText(view.owners[id], view.allocations?.[id]) },
 ];
 
 /** The same for the wide table. */
 export const LONG_OWNERSHIP: readonly Column[] = [
   { title: 'USE', of: ({ id }, { view }) => standingOf(id, view).state },
   ...OWNERSHIP,
-  { title: 'CONTAINER', of: ({ id }, { view }) => view.owners[id]?.containerId.slice(0, 12) ?? '' },
+  { title: 'CONTAINER', of: ({ id }, { view }) => view.allocations?.[id]?.container ?? '' },
+  { title: 'SANDBOX', of: ({ id }, { view }) => view.owners[id]?.containerId.slice(0, 12) ?? '' },
   { title: 'AGE', of: ({ id }, { now, view }) => ageText(view.owners[id]?.since, now) },
   { title: 'PROBLEM', of: ({ id }, { view }) => view.unhealthy?.[id] ?? '' },
 ];

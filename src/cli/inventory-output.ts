@@ -36,7 +36,7 @@ function renderFunctions(
   format: 'table' | 'wide',
   color: boolean,
 ): string {
-  const { inventory, owners, pools } = context.view;
+  const { allocations = {}, inventory, owners, pools } = context.view;
   const isOffered = Object.keys(pools).length + Object.keys(owners).length > 0;
   const columns: readonly Column[] =
     format === 'wide'
@@ -46,7 +46,11 @@ function renderFunctions(
   const cells = rows.map((row) => columns.map((column) => column.of(row, context)));
   const titles = [title, ...columns.slice(1).map((column) => column.title)];
   const table = renderTable(titles, format === 'wide' ? cells : fitLast(cells, titles));
-  return emphasized(table, color, (index) => owners[rows[index]?.id ?? ''] !== undefined);
+  return emphasized(
+    table,
+    color,
+    (index) => (owners[rows[index]?.id ?? ''] ?? allocations[rows[index]?.id ?? '']) !== undefined,
+  );
 }
 
 const SEVERITY_COLORS = { error: '\u001b[31m', warning: '\u001b[33m', info: '' } as const;

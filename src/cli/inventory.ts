@@ -1,7 +1,7 @@
 /** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
 import type { Inventory } from '../engine/inventory/model.ts';
 import type { CountersView, InventoryView } from '../engine/view.ts';
-import { fromRunningAgent } from './commands.ts';
+import { runningInventory } from './commands.ts';
 import { type Counted, inventoryDocument } from './inventory-document.ts';
 import { renderCounters, renderInventory, renderUnread } from './inventory-output.ts';
 import type { Output, ProgramDeps } from './port.ts';
@@ -18,7 +18,7 @@ export interface InventoryQuery {
 /** The running agent is asked first, since it knows the pods; a tree or a node without an agent is read directly. */
 export function inventoryCommand(deps: ProgramDeps) {
   return async ({ counters, output, root, runDir }: InventoryQuery): Promise<number> => {
-    const running = await fromRunningAgent<InventoryView>(deps, { runDir, root }, '/v1/inventory');
+    const running = await runningInventory(deps, { runDir, root });
     const view = running ?? (await deps.node.inventory(root));
     const counted =
       counters === true

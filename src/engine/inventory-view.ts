@@ -5,10 +5,10 @@
 import { findingsOf } from './findings/index.ts';
 import type { Inventory } from './inventory/model.ts';
 import type { Plan } from './pools/model.ts';
-import type { ByDevice, DeviceOwner, InventoryView } from './view.ts';
+import type { ByDevice, DeviceOwner, InventoryView, PodContainer } from './view.ts';
 
 /**
- * - `taken`: a pod has it.
+ * - `taken`: a pod has it, attached, or given by kubelet as far as that was asked.
  * - `broken`: a pool offers it, and it is unhealthy.
  * - `free`: a pool offers it, and nobody has it.
  * - `unused`: no pool offers it.
@@ -44,21 +44,23 @@ export interface Standing {
   /** Why it is unhealthy, which it may be in a pod as well. */
   readonly problem?: string;
   readonly owner?: DeviceOwner;
+  readonly allocation?: PodContainer;
 }
 
 /** How a device stands, by PCI address or name of a scalable function. A NIC whose VFs are offered instead is `unused`. */
-export function standingOf(id: string, { owners, pools, unhealthy = {} }: InventoryView): Standing {
-  const [pool, problem, owner] = [pools[id], unhealthy[id], owners[id]];
+export function standingOf(id: string, { allocations = {}, owners, pools, unhealthy = {} }: InventoryView): Standing {
+  const [pool, problem, owner, allocation] = [pools[id], unhealthy[id], owners[id], allocations[id]];
   return {
-    state: stateOf(pool, problem, owner),
+    state: stateOf({ pool, problem, holder: owner ?? allocation }),
     ...(pool === undefined ? {} : { pool }),
     ...(problem === undefined ? {} : { problem }),
     ...(owner === undefined ? {} : { owner }),
+    ...(allocation === undefined ? {} : { allocation }),
   };
 }
 
-function stateOf(pool: string | undefined, problem: string | undefined, owner: DeviceOwner | undefined): DeviceState {
-  if (owner !== undefined) return 'taken';
+function stateOf({ holder, pool, problem }: Readonly<Record<'holder' | 'pool' | 'problem', unknown>>): DeviceState {
+  if (holder !== undefined) return 'taken';
   if (problem !== undefined) return 'broken';
   return pool === undefined ? 'unused' : 'free';
 }

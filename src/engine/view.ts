@@ -98,6 +98,17 @@ export interface InventoryView {
   readonly pools: ByDevice<string>;
   /** Why an offered device is unhealthy; absent in answers of older agents. */
   readonly unhealthy?: ByDevice<string>;
+  /**
+   * To whom kubelet gave the device, attached or not: a pod on a userspace driver has no attachment.
+   * Only where kubelet was asked.
+   */
+  readonly allocations?: ByDevice<PodContainer>;
+}
+
+export interface PodContainer {
+  /** `namespace/name` */
+  readonly pod: string;
+  readonly container: string;
 }
 
 /** By PCI address, or by the name of a scalable function (`mlx5_core.sf.4`): as kubelet knows devices. */

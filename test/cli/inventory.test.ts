@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { parse } from 'yaml';
 import { captureCommand, inventoryCommand } from '../../src/cli/inventory.ts';
-import { inventoryDocument } from '../../src/cli/inventory-document.ts';
+import { type InventoryDocument, inventoryDocument } from '../../src/cli/inventory-document.ts';
 import { renderCounters, renderInventory, renderUnread } from '../../src/cli/inventory-output.ts';
 import type { ProgramDeps } from '../../src/cli/port.ts';
 import { printable } from '../../src/cli/table.ts';
@@ -141,8 +141,27 @@ test('the wide table leaves nothing out', () => {
 
 test('the wide table tells how each device stands, and since when a pod has it', () => {
   const text = renderInventory(view(), 'wide', false, NOW);
-  assert.match(text, /taken +berth\.dev\/vf +default\/web-0 net1 +cccccccccccc +2d +-\n/);
+  assert.match(text, /taken +berth\.dev\/vf +default\/web-0 net1 +- +cccccccccccc +2d +-\n/);
   assert.match(text, /0000:10:02\.1.* unused +-/);
+});
+
+test('what kubelet gave to a pod is taken, attached or not', () => {
+  const [given] = inventory().nics[0]?.vfs.slice(1) ?? [];
+  assert.ok(given);
+  const allocations = {
+    [HELD]: { pod: 'default/web-0', container: 'web' },
+    [given.address]: { pod: 'dpdk/router-0', container: 'router' },
+  };
+  const shown = view({ allocations });
+  const text = renderInventory(shown, 'wide', false, NOW);
+  assert.match(text, /taken +berth\.dev\/vf +default\/web-0 net1 +web +cccccccccccc +2d/);
+  assert.match(text, /taken +- +dpdk\/router-0 +router +- +- +-\n/);
+  const [first, second] = inventoryDocument(shown).nics[0]?.vfs ?? [];
+  assert.deepEqual([first?.state, first?.allocation?.container], ['taken', 'web']);
+  assert.deepEqual(
+    [second?.state, second?.allocation, second?.owner],
+    ['taken', { pod: 'dpdk/router-0', container: 'router' }, undefined],
+  );
 });
 
 test('scalable functions stand below their NIC, and who offers and has them', () => {
@@ -161,7 +180,7 @@ test('scalable functions stand below their NIC, and who offers and has them', ()
   });
   const text = renderInventory(shown, 'wide', false, NOW);
   assert.match(text, /\n {2}mlx5_core\.sf\.2 +enp1s88 +mlx5_core\.sf +up +- +sf 88 +- +02:00:00:00:00:fd .* 1h +-\n/);
-  assert.match(text, /\n {2}mlx5_core\.sf\.3 .* broken +berth\.dev\/sf +- +- +- +it has no driver\n/);
+  assert.match(text, /\n {2}mlx5_core\.sf\.3 .* broken +berth\.dev\/sf +- +- +- +- +it has no driver\n/);
   assert.deepEqual(
     inventoryDocument(shown).nics[0]?.scalable?.map(({ name, state, pool, owner: who, problem }) => [
       name,
@@ -330,6 +349,10 @@ test('the document has the stable shape, with pool and owner where they are know
   assert.equal(document.nics[0]?.vfs[1]?.index, 1);
 });
 
+const ALLOCATIONS = [
+  { device: HELD, resource: 'berth.dev/vf', pod: { namespace: 'default', name: 'web-0' }, container: 'web' },
+];
+
 function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: string[]; err: string[] } {
   const out: string[] = [];
   const err: string[] = [];
@@ -348,9 +371,9 @@ function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: 
       now: () => new Date(0),
     },
     node: node as unknown as ProgramDeps['node'],
-    agent: async () => {
+    agent: async (_runDir: string, path: string) => {
       if (agent instanceof BerthError) throw agent;
-      return agent;
+      return path === '/v1/allocations' ? ALLOCATIONS : agent;
     },
     follow: async () => undefined,
     terminal: noTerminal,
@@ -366,7 +389,9 @@ const AWAY = new BerthError({ code: 'NotFound', reason: 'agent-away', message: '
 test('the running agent is asked first', async () => {
   const { deps, out } = commands(view());
   assert.equal(await inventoryCommand(deps)({ output: 'json', root: '/', runDir: '/run/x' }), 0);
-  assert.equal(JSON.parse(out.join('')).node.name, 'node-1');
+  const document = JSON.parse(out.join('')) as InventoryDocument;
+  assert.equal(document.node.name, 'node-1');
+  assert.deepEqual(document.nics[0]?.vfs[0]?.allocation, { pod: 'default/web-0', container: 'web' });
 });
 
 test('without an agent the node is read, and what could not be read is a warning on stderr', async () => {

@@ -81,6 +81,23 @@ test('scalable functions are drawn below their NIC, in the text and in the pictu
   assert.match(svg, /<desc id="description">[^<]*SF 89 mlx5_core\.sf\.3 unused/);
 });
 
+test('VFs that kubelet gave to pods on a userspace driver are taken, each by its pod', () => {
+  const vfs = [0, 1, 2].map((index) => vf(PF, index, { driver: 'vfio-pci' }));
+  const given = (index: number) => vfs[index]?.address ?? '';
+  const drawn = topologyOf({
+    inventory: inventory({ nics: [nic(PF, netdev('eth0', 2), vfs)], virtual: [] }),
+    pools: {},
+    owners: {},
+    allocations: {
+      [given(0)]: { pod: 'dpdk/router-0', container: 'router' },
+      [given(1)]: { pod: 'dpdk/router-1', container: 'router' },
+    },
+  });
+  const text = renderTopologyText(drawn);
+  assert.match(text, /VF 0 {2}taken by dpdk\/router-0 \(vfio-pci\)\n.*VF 1 {2}taken by dpdk\/router-1 \(vfio-pci\)\n/);
+  assert.match(text, /VF 2 {2}unused \(vfio-pci\)\n$/);
+});
+
 test('the picture needs nothing else, and says what it shows', () => {
   const svg = renderTopologySvg(topologyOf(view()));
   assert.match(svg, /^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);

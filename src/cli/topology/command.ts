@@ -1,6 +1,5 @@
 /** Body of `berth topology`. */
-import type { InventoryView } from '../../engine/view.ts';
-import { fromRunningAgent } from '../commands.ts';
+import { runningInventory } from '../commands.ts';
 import type { ProgramDeps } from '../port.ts';
 import { topologyOf } from './model.ts';
 import { renderTopologySvg } from './svg.ts';
@@ -15,7 +14,7 @@ interface TopologyQuery {
 /** Of the running agent, which knows the pods; of a tree, or of a node without an agent. */
 export function topologyCommand(deps: ProgramDeps) {
   return async ({ output, root, runDir }: TopologyQuery): Promise<number> => {
-    const running = await fromRunningAgent<InventoryView>(deps, { runDir, root }, '/v1/inventory');
+    const running = await runningInventory(deps, { runDir, root });
     const topology = topologyOf(running ?? (await deps.node.inventory(root)));
     deps.output.out(output === 'svg' ? renderTopologySvg(topology) : renderTopologyText(topology));
     return 0;

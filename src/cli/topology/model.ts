@@ -67,11 +67,16 @@ function runsOf(nic: Nic, view: InventoryView): readonly VfRun[] {
   return runs;
 }
 
+/** One that somebody has stands alone. */
+function isFree({ allocation, owner }: VfRun): boolean {
+  return owner === undefined && allocation === undefined;
+}
+
 function isAlike(one: VfRun, other: VfRun): boolean {
   const before = one.vfs.at(-1)?.index ?? -1;
   return (
-    one.owner === undefined &&
-    other.owner === undefined &&
+    isFree(one) &&
+    isFree(other) &&
     other.vfs[0]?.index === before + 1 &&
     one.state === other.state &&
     one.pool === other.pool &&

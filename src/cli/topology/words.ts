@@ -32,10 +32,11 @@ export function scalableName({ name, sfnum }: DrawnScalable): string {
 }
 
 /** `taken by default/web-0 as net1`, `free in berth.dev/vf`. */
-export function standingText({ driver, owner, pool, problem, state }: VfRun | DrawnScalable): string {
+export function standingText({ allocation, driver, owner, pool, problem, state }: VfRun | DrawnScalable): string {
   if (owner !== undefined) {
     return `taken by ${owner.pod ?? `container ${owner.containerId.slice(0, 12)}`} as ${owner.ifname}`;
   }
+  if (allocation !== undefined) return `taken by ${allocation.pod} (${driver ?? 'no driver'})`;
   const where = pool === undefined ? (driver ?? 'no driver') : `in ${pool}`;
   return `${state} ${state === 'unused' ? `(${where})` : where}${problem === undefined ? '' : `: ${problem}`}`;
 }

@@ -12,10 +12,17 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 /** As `inventory -o json` writes it; whatever else it holds is compared, too. */
 export interface SavedInventory {
   readonly node: JsonObject;
-  readonly nics: readonly (JsonObject & { readonly address: string; readonly vfs: readonly JsonObject[] })[];
+  readonly nics: readonly SavedNic[];
+  readonly accelerators?: readonly SavedNic[];
   readonly virtual: readonly JsonObject[];
   readonly findings: readonly JsonObject[];
 }
+
+export type SavedNic = JsonObject & {
+  readonly address: string;
+  readonly vfs: readonly JsonObject[];
+  readonly scalable?: readonly JsonObject[] | undefined;
+};
 
 export interface FieldChange {
   /** `netdev.mtuBytes` */
@@ -27,7 +34,7 @@ export interface FieldChange {
 
 /** One device, link or finding that is other than before. */
 export interface InventoryDifference {
-  readonly kind: 'node' | 'nic' | 'vf' | 'virtual' | 'finding';
+  readonly kind: 'node' | 'nic' | 'accelerator' | 'vf' | 'scalable' | 'virtual' | 'finding';
   readonly change: 'added' | 'removed' | 'changed';
   /** How a person finds it: `eth0 (0000:41:00.0)`, `VF 3 of eth0 (0000:41:10.6)`, `bond0`. */
   readonly name: string;
@@ -35,31 +42,42 @@ export interface InventoryDifference {
   readonly fields: readonly FieldChange[];
 }
 
-/** Numbers that another boot gives anew, without meaning. */
-const MEANINGLESS: ReadonlySet<string> = new Set(['netdev.ifindex', 'ifindex', 'owner.since']);
+/** Numbers that another boot gives anew, without meaning, and those that change all the time. */
+const MEANINGLESS: ReadonlySet<string> = new Set([
+  'netdev.ifindex',
+  'ifindex',
+  'owner.since',
+  'counters',
+  'ownCounters',
+]);
 
-/** In the order node, NICs each with its VFs, links, findings. */
+/** In the order node, NICs and accelerators each with its VFs and scalable functions, links, findings. */
 export function compareInventories(before: SavedInventory, after: SavedInventory): readonly InventoryDifference[] {
   return [
     ...changed('node', 'node', before.node, after.node),
-    ...nicDifferences(before, after),
+    ...nicDifferences('nic', before.nics, after.nics),
+    ...nicDifferences('accelerator', before.accelerators ?? [], after.accelerators ?? []),
     ...listDifferences('virtual', before.virtual, after.virtual, (link) => textOf(link.ifname)),
     ...findingDifferences(before.findings, after.findings),
   ];
 }
 
-function nicDifferences(before: SavedInventory, after: SavedInventory): readonly InventoryDifference[] {
-  const pairs = paired(before.nics, after.nics);
+function nicDifferences(
+  kind: 'nic' | 'accelerator',
+  before: readonly SavedNic[],
+  after: readonly SavedNic[],
+): readonly InventoryDifference[] {
+  const pairs = paired(before, after);
   return pairs.flatMap(([old, now]) => {
     const nic = now ?? old;
     const name = nic === undefined ? '' : nameOf(nic);
     if (old === undefined || now === undefined) {
-      return [{ kind: 'nic', change: old === undefined ? 'added' : 'removed', name, fields: [] }];
+      return [{ kind, change: old === undefined ? 'added' : 'removed', name, fields: [] }];
     }
-    const { vfs: oldVfs, ...oldFacts } = old;
-    const { vfs, ...facts } = now;
+    const { vfs: oldVfs, scalable: oldScalable = [], ...oldFacts } = old;
+    const { vfs, scalable = [], ...facts } = now;
     return [
-      ...changed('nic', name, oldFacts, facts),
+      ...changed(kind, name, oldFacts, facts),
       ...listDifferences(
         'vf',
         oldVfs,
@@ -67,11 +85,16 @@ function nicDifferences(before: SavedInventory, after: SavedInventory): readonly
         (vf) => textOf(vf.index),
         (vf) => `VF ${textOf(vf.index)} of ${textOf(now.ifname) || now.address} (${textOf(vf.address)})`,
       ),
+      ...listDifferences(
+        'scalable',
+        oldScalable,
+        scalable,
+        (sf) => textOf(sf.sfnum),
+        (sf) => `SF ${textOf(sf.sfnum)} of ${textOf(now.ifname) || now.address} (${textOf(sf.name)})`,
+      ),
     ];
   });
 }
-
-type SavedNic = SavedInventory['nics'][number];
 
 /** Each device of both sides once, those that are the same together. */
 function paired(

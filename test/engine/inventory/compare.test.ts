@@ -47,6 +47,30 @@ test('fields are compared one by one, also those of a newer release', () => {
   ]);
 });
 
+test('counters go on all the time and are no difference', () => {
+  const counted = (rxBytes: number) =>
+    saved([nic('0000:41:00.0', { ownCounters: { rxBytes }, vfs: [vf(0, { counters: { rxBytes } })] })]);
+  assert.deepEqual(told(counted(1), counted(2)), []);
+});
+
+test('scalable functions are known by their number, and accelerators are compared like NICs', () => {
+  const sf = (sfnum: number, more: object = {}) => ({ name: `mlx5_core.sf.${sfnum}`, sfnum, ...more });
+  const qat = (driver: string) => ({ address: '0000:3b:00.0', driver, vfs: [] });
+  const before = saved([nic('0000:41:00.0', { scalable: [sf(1), sf(2)] })], { accelerators: [qat('c6xx')] });
+  const after = saved([nic('0000:41:00.0', { scalable: [sf(2, { driver: 'mlx5_core.sf' }), sf(3)] })], {
+    accelerators: [qat('vfio-pci')],
+  });
+  assert.deepEqual(told(before, after), [
+    ['changed', 'scalable', 'SF 2 of eth0 (mlx5_core.sf.2)', [['driver', undefined, 'mlx5_core.sf']]],
+    ['added', 'scalable', 'SF 3 of eth0 (mlx5_core.sf.3)', []],
+    ['removed', 'scalable', 'SF 1 of eth0 (mlx5_core.sf.1)', []],
+    ['changed', 'accelerator', '0000:3b:00.0', [['driver', 'c6xx', 'vfio-pci']]],
+  ]);
+  assert.deepEqual(told(saved([]), saved([], { accelerators: [qat('c6xx')] })), [
+    ['added', 'accelerator', '0000:3b:00.0', []],
+  ]);
+});
+
 test('a VF is known by its PF and index, so that another address is a change', () => {
   const before = saved([nic('0000:41:00.0')]);
   const after = saved([

@@ -214,6 +214,12 @@ test('a stacked link is seen from both sides', async () => {
   );
 });
 
+test('a VF that came while it was followed tells the rings of its interface', async () => {
+  await seen('rings', (inventory) => (vf(0, inventory)?.rings?.rx ?? 0) > 0);
+  assert.ok((vf(0)?.rings?.rxMax ?? 0) >= (vf(0)?.rings?.rx ?? 0), JSON.stringify(vf(0)?.rings));
+  assert.equal(vf(1)?.rings, undefined, 'of one on vfio-pci nobody can know');
+});
+
 test('what was followed change by change equals what is read at once', async () => {
   await seen('everything', ({ unread }) => unread.length === 0);
   const followed = live.current;
