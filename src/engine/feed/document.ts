@@ -14,7 +14,7 @@ export type FeedDevice = (FlatNic | Vf) & Standing;
 type FlatNic = Omit<Nic, 'vfs' | 'scalable'> & { readonly scalable?: readonly FeedScalable[] };
 
 /** A scalable function: an entry of its NIC's. */
-export type FeedScalable = ScalableFunction & Standing;
+type FeedScalable = ScalableFunction & Standing;
 
 /** All that a live view shows. */
 export interface FeedDocument {

@@ -18,7 +18,7 @@ export interface SavedInventory {
   readonly findings: readonly JsonObject[];
 }
 
-export type SavedNic = JsonObject & {
+type SavedNic = JsonObject & {
   readonly address: string;
   readonly vfs: readonly JsonObject[];
   readonly scalable?: readonly JsonObject[] | undefined;
