@@ -8,17 +8,7 @@ import { macFromBytes, macToBytes } from './hardware-address.ts';
 import { IPVLAN_KIND, type IpvlanFacts, readIpvlan, writeIpvlan } from './kinds/ipvlan.ts';
 import { MACVLAN_KIND, MACVTAP_KIND, type MacvlanFacts, readMacvlan, writeMacvlan } from './kinds/macvlan.ts';
 import { readVlan, VLAN_KIND, type VlanFacts, writeVlan } from './kinds/vlan.ts';
-import {
-  type Attribute,
-  type AttributeWriter,
-  findAttribute,
-  malformed,
-  readAttributes,
-  s32,
-  text,
-  u8,
-  u32,
-} from './wire/attribute.ts';
+import { AttributeIndex, type AttributeWriter, malformed, readAttributes, text } from './wire/attribute.ts';
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
@@ -48,6 +38,7 @@ const IFLA_PHYS_SWITCH_ID = 36;
 const IFLA_PHYS_PORT_NAME = 38;
 const IFLA_LINK_NETNSID = 37;
 const IFLA_PROP_LIST = 52;
+const IFLA_TARGET_NETNSID = 46;
 const IFLA_ALT_IFNAME = 53;
 const IFLA_PERM_ADDRESS = 54;
 const IFLA_PARENT_DEV_NAME = 56;
@@ -101,8 +92,6 @@ export interface LinkMessage {
   readonly macvlan?: MacvlanFacts;
   readonly ipvlan?: IpvlanFacts;
   readonly vlan?: VlanFacts;
-  /** Everything the kernel sent, known or not. */
-  readonly attributes: readonly Attribute[];
 }
 
 /** The index and the attributes' bytes of a link message, for readers that take only a part. */
@@ -114,56 +103,59 @@ export function splitLink(payload: Buffer): { readonly index: number; readonly a
 /** Reads RTM_NEWLINK and RTM_DELLINK. */
 export function readLink(payload: Buffer): LinkMessage {
   const { index, attributes: bytes } = splitLink(payload);
-  const attributes = readAttributes(bytes);
-  const get = (type: number): Buffer | undefined => findAttribute(attributes, type);
-  const given = get(IFLA_IFNAME);
-  const name = given === undefined ? undefined : asIfName(text(given));
+  const attributes = new AttributeIndex(bytes);
+  const given = attributes.text(IFLA_IFNAME);
+  const name = given === undefined ? undefined : asIfName(given);
   if (name === undefined) throw malformed(`link ${index} without a name`);
   const flags = payload.readUInt32LE(8);
-  const operstate = maybe(get(IFLA_OPERSTATE), u8);
-  const onPci = maybe(get(IFLA_PARENT_DEV_BUS_NAME), text) === 'pci';
-  return {
+  const link: Writable<LinkMessage> = {
     index,
     name,
-    altnames: altnamesIn(get(IFLA_PROP_LIST)),
+    altnames: altnamesIn(attributes.get(IFLA_PROP_LIST)),
     hardwareType: payload.readUInt16LE(2),
     flags,
     up: (flags & IFF_UP) !== 0,
-    ...kindFacts(get(IFLA_LINKINFO)),
-    ...known('alias', maybe(get(IFLA_IFALIAS), text)),
-    ...known('group', maybe(get(IFLA_GROUP), u32) || undefined),
-    ...known('mac', maybe(get(IFLA_ADDRESS), macFromBytes)),
-    ...known('permanentMac', maybe(get(IFLA_PERM_ADDRESS), macFromBytes)),
-    ...known('mtuBytes', maybe(get(IFLA_MTU), u32)),
-    ...known('operstate', operstate === undefined ? undefined : OPERSTATES[operstate]),
-    ...known(
-      'carrier',
-      maybe(get(IFLA_CARRIER), (value) => u8(value) !== 0),
-    ),
-    ...known('parentIndex', maybe(get(IFLA_LINK), u32) || undefined),
-    ...known('parentNsid', maybe(get(IFLA_LINK_NETNSID), s32)),
-    ...known('masterIndex', maybe(get(IFLA_MASTER), u32) || undefined),
-    ...known('pci', onPci ? maybe(get(IFLA_PARENT_DEV_NAME), (value) => asPciAddress(text(value))) : undefined),
-    ...known('physPortId', maybe(get(IFLA_PHYS_PORT_ID), hexDigits)),
-    ...known('physSwitchId', maybe(get(IFLA_PHYS_SWITCH_ID), hexDigits)),
-    ...known('physPortName', maybe(get(IFLA_PHYS_PORT_NAME), text)),
-    ...known('numVfs', maybe(get(IFLA_NUM_VF), u32)),
-    attributes,
   };
+  const operstate = attributes.u8(IFLA_OPERSTATE);
+  const carrier = attributes.u8(IFLA_CARRIER);
+  const onPci = attributes.text(IFLA_PARENT_DEV_BUS_NAME) === 'pci';
+  note(link, 'alias', attributes.text(IFLA_IFALIAS));
+  note(link, 'group', attributes.u32(IFLA_GROUP) || undefined);
+  note(link, 'mac', maybe(attributes.get(IFLA_ADDRESS), macFromBytes));
+  note(link, 'permanentMac', maybe(attributes.get(IFLA_PERM_ADDRESS), macFromBytes));
+  note(link, 'mtuBytes', attributes.u32(IFLA_MTU));
+  note(link, 'operstate', operstate === undefined ? undefined : OPERSTATES[operstate]);
+  note(link, 'carrier', carrier === undefined ? undefined : carrier !== 0);
+  note(link, 'parentIndex', attributes.u32(IFLA_LINK) || undefined);
+  note(link, 'parentNsid', attributes.s32(IFLA_LINK_NETNSID));
+  note(link, 'masterIndex', attributes.u32(IFLA_MASTER) || undefined);
+  note(link, 'pci', onPci ? maybe(attributes.text(IFLA_PARENT_DEV_NAME), asPciAddress) : undefined);
+  note(link, 'physPortId', maybe(attributes.get(IFLA_PHYS_PORT_ID), hexDigits));
+  note(link, 'physSwitchId', maybe(attributes.get(IFLA_PHYS_SWITCH_ID), hexDigits));
+  note(link, 'physPortName', attributes.text(IFLA_PHYS_PORT_NAME));
+  note(link, 'numVfs', attributes.u32(IFLA_NUM_VF));
+  noteKind(link, attributes.get(IFLA_LINKINFO));
+  return link;
 }
 
-function maybe<T>(value: Buffer | undefined, read: (value: Buffer) => T): T | undefined {
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+/** An absent fact has no key. Not by spreading, which a link of twenty facts feels. */
+function note<Key extends keyof LinkMessage>(
+  link: Writable<LinkMessage>,
+  key: Key,
+  value: LinkMessage[Key] | undefined,
+): void {
+  if (value !== undefined) link[key] = value;
+}
+
+function maybe<T, Read>(value: T | undefined, read: (value: T) => Read): Read | undefined {
   return value === undefined ? undefined : read(value);
 }
 
 /** Identifiers are opaque bytes, at most 32 (MAX_PHYS_ITEM_ID_LEN). */
 function hexDigits(value: Buffer): string {
   return value.toString('hex');
-}
-
-/** `{ [key]: value }`, or nothing at all: an absent fact has no key. */
-function known<Key extends string, T>(key: Key, value: T | undefined): { readonly [K in Key]?: T } {
-  return value === undefined ? {} : ({ [key]: value } as { readonly [K in Key]?: T });
 }
 
 function altnamesIn(list: Buffer | undefined): string[] {
@@ -173,18 +165,16 @@ function altnamesIn(list: Buffer | undefined): string[] {
     .map((property) => text(property.value));
 }
 
-function kindFacts(info: Buffer | undefined): Pick<LinkMessage, 'kind' | 'slaveKind' | 'macvlan' | 'ipvlan' | 'vlan'> {
-  if (info === undefined) return {};
-  const attributes = readAttributes(info);
-  const kind = maybe(findAttribute(attributes, IFLA_INFO_KIND), text);
-  const data = maybe(findAttribute(attributes, IFLA_INFO_DATA), readAttributes) ?? [];
-  return {
-    ...known('kind', kind),
-    ...known('slaveKind', maybe(findAttribute(attributes, IFLA_INFO_SLAVE_KIND), text)),
-    ...known('macvlan', kind === MACVLAN_KIND || kind === MACVTAP_KIND ? readMacvlan(data) : undefined),
-    ...known('ipvlan', kind === IPVLAN_KIND ? readIpvlan(data) : undefined),
-    ...known('vlan', kind === VLAN_KIND ? readVlan(data) : undefined),
-  };
+function noteKind(link: Writable<LinkMessage>, info: Buffer | undefined): void {
+  if (info === undefined) return;
+  const attributes = new AttributeIndex(info);
+  const kind = attributes.text(IFLA_INFO_KIND);
+  note(link, 'kind', kind);
+  note(link, 'slaveKind', attributes.text(IFLA_INFO_SLAVE_KIND));
+  const data = maybe(attributes.get(IFLA_INFO_DATA), readAttributes) ?? [];
+  if (kind === MACVLAN_KIND || kind === MACVTAP_KIND) note(link, 'macvlan', readMacvlan(data));
+  else if (kind === IPVLAN_KIND) note(link, 'ipvlan', readIpvlan(data));
+  else if (kind === VLAN_KIND) note(link, 'vlan', readVlan(data));
 }
 
 function writeHeader(writer: AttributeWriter, index: number, flags = 0, change = 0): void {
@@ -194,11 +184,12 @@ function writeHeader(writer: AttributeWriter, index: number, flags = 0, change =
   writer.memory.writeUInt32LE(change, at + 12);
 }
 
-/** RTM_GETLINK of one link, without statistics. */
+/** RTM_GETLINK of one link, without statistics; of the namespace that the socket's own knows as `nsid`, when given. */
 export function writeLinkGet(
   writer: AttributeWriter,
   ref: { readonly name: string } | { readonly index: number },
   filter: number = RTEXT_FILTER_SKIP_STATS,
+  nsid?: number,
 ): void {
   writeHeader(writer, 'index' in ref ? ref.index : 0);
   if ('name' in ref) {
@@ -206,6 +197,7 @@ export function writeLinkGet(
     writer.text(isShort ? IFLA_IFNAME : IFLA_ALT_IFNAME, ref.name);
   }
   writer.u32(IFLA_EXT_MASK, filter);
+  if (nsid !== undefined) writer.s32(IFLA_TARGET_NETNSID, nsid);
 }
 
 /**

@@ -4,29 +4,27 @@ import type { VfSettings } from '../../engine/inventory/model.ts';
 import type { LinkMessage } from '../netlink/link.ts';
 import { malformed } from '../netlink/wire/attribute.ts';
 
+const SHOWN = [
+  'alias',
+  'group',
+  'kind',
+  'mac',
+  'permanentMac',
+  'carrier',
+  'parentIndex',
+  'parentNsid',
+  'masterIndex',
+  'pci',
+  'macvlan',
+  'ipvlan',
+  'vlan',
+] as const;
+
 export function linkView(message: LinkMessage): Link {
   const { mtuBytes } = message;
   if (mtuBytes === undefined) throw malformed(`link ${message.index} (${message.name}) without an MTU`);
-  return {
-    index: message.index,
-    name: message.name,
-    altnames: message.altnames,
-    mtu: mtuBytes,
-    up: message.up,
-    ...pick(
-      message,
-      'alias',
-      'group',
-      'kind',
-      'mac',
-      'permanentMac',
-      'carrier',
-      'parentIndex',
-      'parentNsid',
-      'masterIndex',
-    ),
-    ...pick(message, 'pci', 'macvlan', 'ipvlan', 'vlan'),
-  };
+  const { index, name, altnames, up } = message;
+  return Object.assign({ index, name, altnames, mtu: mtuBytes, up }, pick(message, ...SHOWN));
 }
 
 export function vfView(settings: VfSettings): VfState {

@@ -26,8 +26,7 @@ function payloadOf(hex: string): Buffer {
 }
 
 test('a macvlan is read with its kind, parent, alias and addresses', () => {
-  const { attributes, ...link } = readLink(payloadOf(recorded.macvlanLink));
-  assert.ok(attributes.length > 30, 'unknown attributes are kept');
+  const link = readLink(payloadOf(recorded.macvlanLink));
   assert.deepEqual(link, {
     index: 4,
     name: 'mv0',
@@ -95,9 +94,8 @@ const FACTS = [
 for (const { name, hex, fact } of FACTS) {
   test(`a link tells ${name}`, () => {
     const link = readLink(bytes(HEADER + hex));
-    const { attributes, altnames, flags, hardwareType, index, name: ifname, up, ...rest } = link;
+    const { altnames, flags, hardwareType, index, name: ifname, up, ...rest } = link;
     assert.deepEqual([ifname, index, hardwareType, flags, up, altnames], ['e', 7, 1, 0, false, []]);
-    assert.ok(attributes.length >= 2);
     assert.deepEqual(rest, fact);
   });
 }
