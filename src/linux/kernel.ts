@@ -95,7 +95,8 @@ export function createKernel(options: KernelOptions): LinuxKernel {
       if (!(of instanceof KernelNamespace)) throw malformed('the id of a namespace of another kernel');
       const release = of.hold();
       try {
-        return await assignedNsid(host, of.descriptor);
+        of.nsid ??= await assignedNsid(host, of.descriptor);
+        return of.nsid;
       } finally {
         release();
       }

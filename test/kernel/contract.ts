@@ -210,6 +210,26 @@ export function kernelContract(name: string, define: Define, makeFixture: () => 
     assert.equal((await linkIn(sandbox, net1)).index, index);
   });
 
+  contract('a link is made and answered as it is in its sandbox', async ({ kernel, sandbox, parent }) => {
+    const make = (name: IfName): Promise<Link | undefined> =>
+      kernel.host.create({
+        op: 'link.create',
+        kind: 'macvlan',
+        name,
+        parentIndex: parent.index,
+        into: sandbox,
+        mode: 'vepa',
+      });
+    // Before and after the host knows the sandbox by number.
+    const first = await make(net1);
+    await kernel.nsid(sandbox);
+    const second = await make(net2);
+    assert.deepEqual(first, await linkIn(sandbox, net1));
+    assert.deepEqual(second, await linkIn(sandbox, net2));
+    assert.equal(second?.macvlan?.mode, 'vepa');
+    assertError(await failure(make(net2)), 'Busy', 'EEXIST');
+  });
+
   contract('a taken name refuses a rename', async (scene) => {
     await makeMacvlan(scene, net1);
     const second = await makeMacvlan(scene, net2);

@@ -8,6 +8,7 @@ import type {
   Kernel,
   Link,
   LinkAddress,
+  LinkCreate,
   LinkOperation,
   Namespace,
   PciFunction,
@@ -257,6 +258,11 @@ export class FakeNamespace implements Namespace {
       }
     }
     if (failure !== undefined) throw failure.error;
+  }
+
+  async create(operation: LinkCreate): Promise<Link | undefined> {
+    await this.apply([operation]);
+    return await (operation.into ?? this).link({ name: operation.name });
   }
 
   async writeSysctl(path: readonly string[], value: string): Promise<void> {

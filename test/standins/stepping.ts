@@ -3,7 +3,7 @@
  * test can fail it, cancel it or stop it for ever, which is what a killed process looks like to the
  * world: what it did stays, and nothing of it goes on.
  */
-import type { Kernel, LinkOperation, Namespace } from '../../src/engine/attachments/port.ts';
+import type { Kernel, LinkCreate, LinkOperation, Namespace } from '../../src/engine/attachments/port.ts';
 import type { RecordStore } from '../../src/engine/attachments/record-store.ts';
 import type { OwnedAddresses, ReservationStore } from '../../src/engine/ipam/port.ts';
 
@@ -80,6 +80,12 @@ export function steppedNamespace(namespace: Namespace, at: AtStep): Namespace {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== 'function') return value;
       if (property === 'apply') return (operations: readonly LinkOperation[]) => apply(target, operations, at);
+      if (property === 'create') {
+        return async (operation: LinkCreate) => {
+          await at(describe(operation));
+          return await target.create(operation);
+        };
+      }
       if (property !== 'writeSysctl' && property !== 'announce') return value.bind(target);
       return async (...args: readonly unknown[]) => {
         await at(property === 'announce' ? 'announce' : `sysctl ${String((args[0] as readonly string[]).at(-1))}`);

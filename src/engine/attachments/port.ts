@@ -33,6 +33,11 @@ export interface Namespace {
    */
   apply(operations: readonly LinkOperation[]): Promise<void>;
   /**
+   * Does a `link.create` and answers the link as it is where it was put, asked for with it where the
+   * kernel allows; `undefined` when it is gone again. Throws as `apply` does.
+   */
+  create(operation: LinkCreate): Promise<Link | undefined>;
+  /**
    * Writes `net/<path>` below /proc/sys as seen inside this namespace, for example
    * `['ipv6', 'conf', 'net1', 'ndisc_notify']`. Throws `Unsupported` when it does not exist and
    * `Denied` when /proc/sys is read-only.
@@ -206,6 +211,8 @@ export type LinkOperation =
     }
   /** Added beside other routes to the same place; one that is there already, the same in every respect, stays as it is. */
   | ({ readonly op: 'route.add' | 'route.delete'; readonly index: number } & Route);
+
+export type LinkCreate = Extract<LinkOperation, { readonly op: 'link.create' }>;
 
 export interface Kernel {
   /** The agent's own namespace; open for the life of the agent, `close` does nothing. */

@@ -4,7 +4,7 @@
  * (drivers/net/macvlan.c, macvlan_common_newlink): those that can be seen are told apart, since only
  * an occupied uplink is worth trying again.
  */
-import type { Link, LinkOperation, Namespace } from '../attachments/port.ts';
+import type { Link, LinkCreate, Namespace } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
 
 /** The part of a link's state that says what it wants of its uplink. */
@@ -16,7 +16,7 @@ export interface UplinkClaim {
 }
 
 /** The kinds that Berth makes on an uplink. */
-export type MadeKind = Extract<LinkOperation, { readonly op: 'link.create' }>['kind'];
+export type MadeKind = LinkCreate['kind'];
 
 /** The error to throw instead of a failed `link.create`; other errors come back as they are. `at` is where the uplink is. */
 export async function explainBusyUplink(

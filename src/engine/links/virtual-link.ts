@@ -2,7 +2,7 @@
  * What links that Berth makes on an uplink share: born in the sandbox under their name, and deleted
  * where they are, by proof of ownership only; they die with their sandbox otherwise.
  */
-import type { Link, LinkOperation, Namespace } from '../attachments/port.ts';
+import type { Link, LinkCreate, Namespace } from '../attachments/port.ts';
 import { BerthError, toBerthError } from '../errors.ts';
 import { configureEndpoint, nameTaken } from './endpoint.ts';
 import type {
@@ -19,19 +19,19 @@ import { explainBusyUplink, type MadeKind, type UplinkClaim } from './uplink-con
 /** Makes the link with `create`, finds it in the sandbox and configures it. A name that is taken is refused by the kernel. */
 export async function makeOwnLink(
   context: LinkContext,
-  create: Extract<LinkOperation, { readonly op: 'link.create' }>,
+  create: LinkCreate,
   input: AttachInput<unknown, OwnershipMarks & UplinkClaim & { readonly uplinkSandbox?: string }>,
 ): Promise<LinkOutcome> {
   const { state: made, sandbox } = input;
   const at = made.uplinkSandbox === undefined ? context.kernel.host : sandbox;
+  let born: Link | undefined;
   try {
-    await at.apply([create]);
+    born = await at.create(create);
   } catch (error) {
     const holder = toBerthError(error).errno === 'EEXIST' ? await sandbox.link({ name: input.ifname }) : undefined;
     if (holder !== undefined) throw nameTaken(input.ifname, holder.kind);
     throw await explainBusyUplink(at, error, create.kind, { ...made, uplinkIndex: create.parentIndex });
   }
-  const born = await sandbox.link({ name: input.ifname });
   if (born === undefined) {
     throw new BerthError({
       code: 'Internal',

@@ -6,6 +6,7 @@
 import type {
   Link,
   LinkAddress,
+  LinkCreate,
   LinkOperation,
   Namespace,
   NamespaceId,
@@ -26,7 +27,7 @@ import {
   socket,
 } from '../ffi/index.ts';
 import { RTM_GETADDR, readAddress, writeAddressDump } from '../netlink/address.ts';
-import { NetlinkClient, type Request } from '../netlink/client.ts';
+import { type Answer, NetlinkClient, type Request } from '../netlink/client.ts';
 import {
   RTEXT_FILTER_SKIP_STATS,
   RTEXT_FILTER_VF,
@@ -57,6 +58,8 @@ const HOST_SOCKETS = 16;
 /** Six bytes with colons; InfiniBand has twenty. */
 const ETHERNET_TEXT = 17;
 
+type LinkRef = { readonly name: string } | { readonly index: number };
+
 export interface NamespaceOptions {
   /** Owned from now on, also when the constructor throws. */
   readonly descriptor: number;
@@ -75,6 +78,8 @@ export class KernelNamespace implements Namespace {
   readonly #place: SysctlPlace;
   readonly #onLateError: (error: unknown) => void;
   readonly #endOperation: (() => void) | undefined;
+  /** The number by which the host knows it, once somebody asked. */
+  nsid: number | undefined;
   #users = 1;
   #open = true;
 
@@ -109,8 +114,7 @@ export class KernelNamespace implements Namespace {
   }
 
   async link(ref: { readonly name: string } | { readonly index: number }): Promise<Link | undefined> {
-    const target = 'name' in ref ? ref.name : `link ${ref.index}`;
-    const message = await this.#getLink(ref, target, RTEXT_FILTER_SKIP_STATS, 'quick');
+    const message = await this.#getLink(ref, RTEXT_FILTER_SKIP_STATS, 'quick');
     return message === undefined ? undefined : linkView(readLink(message.payload));
   }
 
@@ -127,7 +131,7 @@ export class KernelNamespace implements Namespace {
 
   async vfSettings(pfIndex: number, vf: number): Promise<VfState | undefined> {
     const filter = RTEXT_FILTER_VF | RTEXT_FILTER_SKIP_STATS;
-    const message = await this.#getLink({ index: pfIndex }, `link ${pfIndex}`, filter, 'slow');
+    const message = await this.#getLink({ index: pfIndex }, filter, 'slow');
     const settings = message === undefined ? undefined : readVfList(message.payload).settings.get(vf);
     return settings === undefined ? undefined : vfView(settings);
   }
@@ -185,6 +189,26 @@ export class KernelNamespace implements Namespace {
       if (error !== undefined) throw error;
     } finally {
       for (const each of leave) each();
+    }
+  }
+
+  async create(operation: LinkCreate): Promise<Link | undefined> {
+    const into = operation.into ?? this;
+    if (!(into instanceof KernelNamespace)) throw foreign();
+    const { name } = operation;
+    // Only the host knows the others by number.
+    const nsid = this.isHost ? into.nsid : undefined;
+    const release = into.hold();
+    try {
+      const make = requestsFor(operation, () => into.descriptor);
+      const ask = nsid === undefined ? [] : [getRequest({ name }, RTEXT_FILTER_SKIP_STATS, 'quick', nsid)];
+      const [made, found] = await this.batch([...make, ...ask]);
+      const error = made?.error();
+      if (error !== undefined) throw error;
+      const message = found === undefined ? undefined : linkMessageIn(found);
+      return message === undefined ? await into.link({ name }) : linkView(readLink(message.payload));
+    } finally {
+      release();
     }
   }
 
@@ -250,21 +274,14 @@ export class KernelNamespace implements Namespace {
     return this.#using(() => this.#client.batch(requests));
   }
 
-  async #getLink(
-    ref: { readonly name: string } | { readonly index: number },
-    target: string,
-    filter: number,
-    pace: Pace,
-  ): Promise<Message | undefined> {
+  async #getLink(ref: LinkRef, filter: number, pace: Pace): Promise<Message | undefined> {
     // The kernel refuses both with EINVAL, and such a link does not exist.
     if ('name' in ref ? ref.name === '' : ref.index <= 0) return undefined;
-    const [answer] = await this.batch([
-      { type: RTM_GETLINK, op: 'link.get', pace, target, fill: (writer) => writeLinkGet(writer, ref, filter) },
-    ]);
+    const [answer] = await this.batch([getRequest(ref, filter, pace)]);
     if (answer === undefined || answer.errno === 'ENODEV') return undefined;
     const error = answer.error();
     if (error !== undefined) throw error;
-    return answer.messages.find(({ type }) => type === RTM_NEWLINK);
+    return linkMessageIn(answer);
   }
 
   #dump(request: Request): Promise<readonly Message[]> {
@@ -327,6 +344,16 @@ export class KernelNamespace implements Namespace {
     this.#client.close();
     close(this.#place.inside);
   }
+}
+
+function getRequest(ref: LinkRef, filter: number, pace: Pace, nsid?: number): Request {
+  const target = 'name' in ref ? ref.name : `link ${ref.index}`;
+  const fill: Request['fill'] = (writer) => writeLinkGet(writer, ref, filter, nsid);
+  return { type: RTM_GETLINK, op: 'link.get', pace, target, fill };
+}
+
+function linkMessageIn({ messages }: Answer): Message | undefined {
+  return messages.find(({ type }) => type === RTM_NEWLINK);
 }
 
 function closed(): BerthError {
