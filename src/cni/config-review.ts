@@ -4,9 +4,21 @@
  * honoured. A field of the wrong type is left out for the later parsers; what they say of it then is
  * no news and is dropped.
  */
-import { type ConfigProblem, invalidConfig, type NetworkConfig, parseNetwork } from './config.ts';
+import {
+  type ConfigProblem,
+  type DecodedConfig,
+  invalidConfig,
+  type NetworkConfig,
+  type ParsedNetwork,
+  parseNetwork,
+} from './config.ts';
 import { withoutForeignIpam } from './delegated-ipam.ts';
 import { CniFault } from './errors.ts';
+
+/** Every field that Berth reads, which a foreign IPAM plugin's are not; never throws. */
+export function parseOwnFields(fields: DecodedConfig['fields']): ParsedNetwork {
+  return parseNetwork(withoutForeignIpam(fields));
+}
 
 export class ConfigReview {
   /** As far as it can be read. */
@@ -17,8 +29,7 @@ export class ConfigReview {
   readonly #leftOut: readonly string[];
   readonly #faults: CniFault[] = [];
 
-  constructor(fields: Readonly<Record<string, unknown>>) {
-    const { config, problems, leftOut } = parseNetwork(withoutForeignIpam(fields));
+  constructor({ config, problems, leftOut }: ParsedNetwork) {
     this.config = config;
     this.#byType = problems;
     this.#leftOut = leftOut;

@@ -18,7 +18,7 @@ import type { IpamPrograms } from '../engine/ipam/port.ts';
 import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
 import type { NetworkName } from '../engine/values.ts';
 import { hasOldAddress, mergeResults } from './chain.ts';
-import { type DecodedConfig, decodeConfig, parseName } from './config.ts';
+import { type DecodedConfig, parseName } from './config.ts';
 import { ConfigReview } from './config-review.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
 import { parseDelegatedIpam } from './delegated-ipam.ts';
@@ -40,6 +40,7 @@ import { optional } from './optional.ts';
 import type { AdoptSandbox, DeviceInfoFiles } from './port.ts';
 import { parsePredecessor } from './predecessor.ts';
 import type { ShimRequest } from './protocol.ts';
+import { RecentConfigs } from './recent-configs.ts';
 import { type Progress, type Request, timed } from './request.ts';
 import { parsePreviousResult, requireExpressible, toCniResult } from './result.ts';
 import { SandboxHolder } from './sandbox.ts';
@@ -100,6 +101,7 @@ export interface HandlerOptions {
 export type CniHandler = (call: CniCall, signal: AbortSignal) => Promise<CniReply>;
 
 export function createHandler(options: HandlerOptions): CniHandler {
+  const configs = new RecentConfigs();
   return async (call, signal) => {
     const progress: Progress = {
       requestId: requestIdOf(call.environment),
@@ -109,7 +111,7 @@ export function createHandler(options: HandlerOptions): CniHandler {
     };
     const sandbox = new SandboxHolder(call.sandboxFd, options.adoptSandbox);
     try {
-      const stdout = await serve(call, signal, options, progress, sandbox);
+      const stdout = await serve(call, signal, options, configs, progress, sandbox);
       observe(options, progress, undefined);
       return { exitCode: 0, stdout };
     } catch (error) {
@@ -125,11 +127,12 @@ async function serve(
   call: CniCall,
   signal: AbortSignal,
   options: HandlerOptions,
+  configs: RecentConfigs,
   progress: Progress,
   sandbox: SandboxHolder,
 ): Promise<string> {
   // First, so that every error, of the environment too, is written in the version of the request.
-  const decoded = decodeOrError(call.stdin);
+  const decoded = decodeOrError(configs, call.stdin);
   if (!(decoded instanceof BerthError)) {
     progress.version = decoded.version;
     progress.fields = decoded.fields;
@@ -140,7 +143,7 @@ async function serve(
   if (decoded instanceof BerthError) throw decoded;
   requireCommandOf(command, decoded.version);
 
-  const request: Request = { call, decoded, options, progress, sandbox };
+  const request: Request = { call, configs, decoded, options, progress, sandbox };
   switch (command) {
     case 'ADD':
       return withDeadline(request, command, signal, add);
@@ -158,13 +161,13 @@ async function serve(
 }
 
 async function add(request: Request, context: OperationContext): Promise<string> {
-  const { call, decoded, options, progress } = request;
+  const { call, configs, decoded, options, progress } = request;
   const key = keyOf(request);
   const network = parseName(decoded.fields);
   progress.network = network;
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
   progress.pod = args.pod;
-  const review = new ConfigReview(decoded.fields);
+  const review = new ConfigReview(configs.parse(decoded));
   const ipam = await review.attempt(
     () =>
       parseDelegatedIpam(decoded.fields, call, review.problems) ?? parseIpamSpec(review.config, args, review.problems),
@@ -214,11 +217,11 @@ async function del(request: Request, context: OperationContext): Promise<string>
 }
 
 async function check(request: Request, context: OperationContext): Promise<string> {
-  const { call, decoded, options, progress } = request;
+  const { call, configs, decoded, options, progress } = request;
   const key = keyOf(request);
   const network = parseName(decoded.fields);
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
-  const review = new ConfigReview(decoded.fields);
+  const review = new ConfigReview(configs.parse(decoded));
   const expected = parsePreviousResult(review.config, key.ifname, decoded.version, review.problems);
   const link = await linkOf(request, review, args, network);
   const sandbox = await request.sandbox.require(call.environment.get('CNI_NETNS') ?? '', call.netnsErrno);
@@ -336,9 +339,9 @@ function observe(options: HandlerOptions, progress: Progress, thrown: unknown): 
   if (lines !== '') options.networkLogs?.append(path, lines);
 }
 
-function decodeOrError(stdin: Buffer): DecodedConfig | BerthError {
+function decodeOrError(configs: RecentConfigs, stdin: Buffer): DecodedConfig | BerthError {
   try {
-    return decodeConfig(stdin);
+    return configs.decode(stdin);
   } catch (error) {
     if (error instanceof BerthError) return error;
     throw error;

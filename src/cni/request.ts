@@ -7,6 +7,7 @@ import type { CniCommand } from './environment.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
 import type { CniCall, HandlerOptions } from './handler.ts';
 import { optional } from './optional.ts';
+import type { RecentConfigs } from './recent-configs.ts';
 import type { SandboxHolder } from './sandbox.ts';
 import type { CniVersion } from './versions.ts';
 
@@ -29,6 +30,7 @@ export interface Progress {
 export interface Request {
   readonly call: CniCall;
   readonly decoded: DecodedConfig;
+  readonly configs: RecentConfigs;
   readonly options: HandlerOptions;
   readonly progress: Progress;
   readonly sandbox: SandboxHolder;

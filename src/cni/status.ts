@@ -68,10 +68,10 @@ function withoutDevice<T>(parse: () => T, reason: string): T | undefined {
 
 /** Throws code 50 with why no ADD could succeed, and what is wrong with the configuration with its own code. */
 export async function status(request: Request, context: OperationContext): Promise<string> {
-  const { call, decoded, options, progress } = request;
+  const { call, configs, decoded, options, progress } = request;
   const network = parseName(decoded.fields);
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
-  const review = new ConfigReview(decoded.fields);
+  const review = new ConfigReview(configs.parse(decoded));
   const { config, problems } = review;
   const ipam = await review.attempt(
     () => parseDelegatedIpam(decoded.fields, call, problems) ?? parseIpamSpec(config, args, problems),
