@@ -29,6 +29,8 @@ export interface PeerSocket {
    * Rejects when the signal aborts.
    */
   receive(socket: Socket, signal: AbortSignal): Promise<FirstBytes | undefined>;
+  /** Sends without waiting for the stream, and answers how many bytes were taken; the stream sends the rest. */
+  sendNow(socket: Socket, bytes: Buffer): number;
 }
 
 /** `Kernel.adopt`: takes ownership of the descriptor, throws `Invalid` when it is no network namespace. */

@@ -58,6 +58,14 @@ export function createCniServer(options: CniServerOptions): CniServer {
   const operations = new Map<AbortController, Promise<void>>();
   let server: Server | undefined;
 
+  /** Writes the reply and closes, whether or not the peer has sent everything. */
+  const end = (socket: Socket, reply: CniReply): void => {
+    if (socket.destroyed) return;
+    const frame = encodeReply(reply.exitCode, reply.stdout);
+    const taken = options.peers.sendNow(socket, frame);
+    socket.end(frame.subarray(taken), () => socket.destroy());
+  };
+
   const accept = (socket: Socket): void => {
     // Without a listener a reset connection would end the agent.
     socket.on('error', (error) => log.debug({ error: error.message }, 'shim connection failed'));
@@ -217,12 +225,6 @@ function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<
     onData(begun);
     socket.resume();
   });
-}
-
-/** Writes the reply and closes, whether or not the peer has sent everything. */
-function end(socket: Socket, reply: CniReply): void {
-  if (socket.destroyed) return;
-  socket.end(encodeReply(reply.exitCode, reply.stdout), () => socket.destroy());
 }
 
 /** For calls whose configuration was not read: of the latest version, without a request id in any log. */

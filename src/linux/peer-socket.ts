@@ -9,7 +9,17 @@
 import type { Socket } from 'node:net';
 import { setTimeout as after, setImmediate as nextTurn } from 'node:timers/promises';
 import { BerthError } from '../engine/errors.ts';
-import { close, getsockopt, type ReceivedMessage, receiveMessage, SO_PEERCRED, SOL_SOCKET } from './ffi/index.ts';
+import {
+  close,
+  getsockopt,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  type ReceivedMessage,
+  receiveMessage,
+  SO_PEERCRED,
+  SOL_SOCKET,
+  sendto,
+} from './ffi/index.ts';
 
 /** struct ucred (linux/socket.h) of the process that connected, as it was at that moment. */
 export interface PeerCredentials {
@@ -40,10 +50,15 @@ export interface ReceiveOptions {
 const EAGER_TURNS = 8;
 const MOST_DELAY_MS = 50;
 
-function descriptorOf(socket: Socket): number {
+function openDescriptorOf(socket: Socket): number | undefined {
   const handle: unknown = Reflect.get(socket, '_handle');
   const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
-  if (typeof fd === 'number' && fd >= 0) return fd;
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
+function descriptorOf(socket: Socket): number {
+  const fd = openDescriptorOf(socket);
+  if (fd !== undefined) return fd;
   throw new BerthError({
     code: 'Interrupted',
     reason: 'peer-gone',
@@ -81,6 +96,18 @@ export async function receiveWithDescriptors(socket: Socket, options: ReceiveOpt
     }
     await pause(attempt, left, signal);
   }
+}
+
+/**
+ * Gives the peer of an idle connection bytes at once, past Node's stream and its turns of the loop.
+ * Answers how many the kernel took: none when it cannot take them now, or the connection has ended,
+ * which the stream then finds as well.
+ */
+export function sendNow(socket: Socket, bytes: Buffer): number {
+  const fd = openDescriptorOf(socket);
+  // Behind what the stream still has to write.
+  if (fd === undefined || socket.writableLength > 0) return 0;
+  return Math.max(0, sendto(fd, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, null));
 }
 
 async function pause(attempt: number, leftMs: number, signal: AbortSignal | undefined): Promise<void> {

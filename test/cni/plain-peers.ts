@@ -13,6 +13,8 @@ export function plainPeers(): PlainPeers {
     credentials() {
       return { pid: process.pid, uid: this.uid, gid: 0 };
     },
+    // Everything through the stream.
+    sendNow: () => 0,
     receive: (socket, signal) =>
       new Promise<FirstBytes | undefined>((resolve, reject) => {
         const settle = (finish: () => void): void => {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import { BerthError } from '../../src/engine/errors.ts';
-import { peerCredentials, receiveWithDescriptors } from '../../src/linux/peer-socket.ts';
+import { peerCredentials, receiveWithDescriptors, sendNow } from '../../src/linux/peer-socket.ts';
 import { requireFeature } from '../runner/features.ts';
 
 interface Scene {
@@ -109,6 +109,56 @@ test('bytes that arrive later than the connection are received, and the rest by 
     await once(socket, 'end');
     assert.equal(Buffer.concat(chunks).toString(), 'second');
     socket.destroy();
+  }));
+
+test('bytes that are sent past the stream arrive before what the stream sends', () =>
+  withServer(async ({ path, accept }) => {
+    const client = createConnection(path);
+    const socket = await accept();
+    const frame = Buffer.from('first second');
+    assert.equal(sendNow(socket, frame.subarray(0, 6)), 6);
+    socket.end(frame.subarray(6));
+    const chunks: Buffer[] = [];
+    client.on('data', (chunk: Buffer) => chunks.push(chunk));
+    await once(client, 'end');
+    assert.equal(Buffer.concat(chunks).toString(), 'first second');
+    client.destroy();
+    socket.destroy();
+  }));
+
+test('what a slow peer has no room for is left to the stream', () =>
+  withServer(async ({ path, accept }) => {
+    const client = createConnection(path);
+    client.pause();
+    const socket = await accept();
+    const large = Buffer.alloc(4 * 1024 * 1024, 'x');
+    const taken = sendNow(socket, large);
+    assert.ok(taken < large.length, `${taken} bytes`);
+    // Behind bytes that wait in the stream nothing may go past it.
+    socket.write(large.subarray(taken));
+    assert.equal(sendNow(socket, Buffer.from('late')), 0);
+    let received = 0;
+    client.on('data', (chunk: Buffer) => {
+      received += chunk.length;
+      if (received === large.length) socket.end();
+    });
+    client.resume();
+    await once(client, 'end');
+    assert.equal(received, large.length);
+    client.destroy();
+    socket.destroy();
+  }));
+
+test('nothing is sent to a peer that is gone', () =>
+  withServer(async ({ path, accept }) => {
+    const client = createConnection(path);
+    const socket = await accept();
+    client.destroy();
+    await once(client, 'close');
+    assert.equal(sendNow(socket, Buffer.from('answer')), 0);
+    socket.destroy();
+    await once(socket, 'close');
+    assert.equal(sendNow(socket, Buffer.from('answer')), 0);
   }));
 
 test('a peer that closes without a word gives no bytes', () =>

@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import type { CniCall } from '../../src/cni/handler.ts';
 import { createCniServer, type PeerSocket } from '../../src/cni/index.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
-import { peerCredentials, receiveWithDescriptors } from '../../src/linux/peer-socket.ts';
+import { peerCredentials, receiveWithDescriptors, sendNow } from '../../src/linux/peer-socket.ts';
 import { buildShim, runShim, temporaryFolder } from './built-shim.ts';
 
 const folder = temporaryFolder();
@@ -14,6 +14,7 @@ const shim = buildShim(folder);
 
 const peers: PeerSocket = {
   credentials: peerCredentials,
+  sendNow,
   receive: async (socket, signal) => {
     const { bytes, descriptors } = await receiveWithDescriptors(socket, { signal });
     const [fd] = descriptors;

@@ -21,6 +21,7 @@ export const SCM_RIGHTS = 1;
 export const MSG_CTRUNC = 0x8;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
 const socketCall = declare('int socket(int domain, int type, int protocol)');
@@ -99,9 +100,6 @@ export function setsockoptInt(fd: number, level: number, name: number, value: nu
   checked(setsockoptCall.now(fd, level, name, bytes, bytes.length), 'socket.set-option', `${level}/${name}`);
 }
 
-/** Grows to the largest message asked for. Shared: what came is copied out before anything else can run. */
-let received = Buffer.alloc(0);
-
 /** Bytes of struct msghdr (bits/socket.h): name, namelen, iov, iovlen, control, controllen, flags. */
 const MSGHDR_BYTES = 56;
 /** Bytes of struct cmsghdr: len, level, type. */
@@ -117,21 +115,38 @@ export interface ReceivedMessage {
   readonly truncated: boolean;
 }
 
+interface ReceiveMemory {
+  readonly data: Buffer;
+  readonly control: Buffer;
+  readonly iov: Buffer;
+  readonly header: Buffer;
+}
+
+/** Shared, and made once: what came is copied out before anything else can run. */
+let receiveMemory: ReceiveMemory | undefined;
+
+function memoryFor(bytes: number): ReceiveMemory {
+  if (receiveMemory !== undefined && receiveMemory.data.length >= bytes) return receiveMemory;
+  const data = Buffer.alloc(bytes);
+  const control = Buffer.alloc(CMSGHDR_BYTES + MOST_DESCRIPTORS * 4 + 4);
+  const iov = Buffer.alloc(16);
+  iov.writeBigUInt64LE(addressOf(data), 0);
+  const header = Buffer.alloc(MSGHDR_BYTES);
+  header.writeBigUInt64LE(addressOf(iov), 16);
+  header.writeBigUInt64LE(1n, 24);
+  header.writeBigUInt64LE(addressOf(control), 32);
+  receiveMemory = { data, control, iov, header };
+  return receiveMemory;
+}
+
 /**
  * Receives up to `mostBytes` from a stream socket with the descriptors sent along, without waiting;
  * `undefined` when nothing has arrived yet. No bytes means that the peer has closed.
  */
 export function receiveMessage(fd: number, mostBytes: number): ReceivedMessage | undefined {
-  if (received.length < mostBytes) received = Buffer.alloc(mostBytes);
-  const data = received.subarray(0, mostBytes);
-  const control = Buffer.alloc(CMSGHDR_BYTES + MOST_DESCRIPTORS * 4 + 4);
-  const iov = Buffer.alloc(16);
-  iov.writeBigUInt64LE(addressOf(data), 0);
-  iov.writeBigUInt64LE(BigInt(data.length), 8);
-  const header = Buffer.alloc(MSGHDR_BYTES);
-  header.writeBigUInt64LE(addressOf(iov), 16);
-  header.writeBigUInt64LE(1n, 24);
-  header.writeBigUInt64LE(addressOf(control), 32);
+  const { data, control, iov, header } = memoryFor(mostBytes);
+  iov.writeBigUInt64LE(BigInt(mostBytes), 8);
+  // The kernel writes here how much came.
   header.writeBigUInt64LE(BigInt(control.length), 40);
   const got = recvmsgCall.now(fd, header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got === -errnoOf('EAGAIN')) return undefined;

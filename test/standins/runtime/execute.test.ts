@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import { createCniServer, createHandler } from '../../../src/cni/index.ts';
 import type { Namespace } from '../../../src/engine/attachments/port.ts';
 import { silentLogger } from '../../../src/engine/logger.ts';
-import { peerCredentials, receiveWithDescriptors } from '../../../src/linux/peer-socket.ts';
+import { peerCredentials, receiveWithDescriptors, sendNow } from '../../../src/linux/peer-socket.ts';
 import { fakeNamespace } from '../../cni/calls.ts';
 import { fakeAttachments } from '../../cni/fake-attachments.ts';
 import { buildShim, temporaryFolder } from '../../shim/built-shim.ts';
@@ -32,6 +32,7 @@ test('a pod gets its devices, its sandbox is made anew, and stale DELs name only
     log: silentLogger,
     peers: {
       credentials: peerCredentials,
+      sendNow,
       receive: async (socket, signal) => {
         const { bytes, descriptors } = await receiveWithDescriptors(socket, { signal });
         const [fd] = descriptors;
