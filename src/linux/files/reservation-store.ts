@@ -1,19 +1,19 @@
 /**
  * host-local's folders, shared live with the Go plugin. The network's lock is taken in the process
  * first and then by flock without blocking: a blocking flock on the thread pool can deadlock it.
- * A reservation is written under a temporary name and linked, so that an empty one, which would leak
+ * A reservation is written under a temporary name and renamed, so that an empty one, which would leak
  * its address, cannot exist.
  */
 import {
   closeSync,
   constants,
   ftruncateSync,
-  linkSync,
   lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
+  renameSync,
   unlinkSync,
   writeFileSync,
   writeSync,
@@ -112,21 +112,20 @@ class LockedFolder implements ReservationFolder {
   }
 
   reserve(ip: string, content: string): boolean {
+    const path = this.#path(ip);
+    if (this.names().has(ip) || lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
     const temporary = join(this.#folder, `${TEMPORARY}${process.pid}`);
     try {
       writeFileSync(temporary, content, { encoding: 'utf8', flag: 'wx', mode: 0o600 });
-      linkSync(temporary, this.#path(ip));
+      renameSync(temporary, path);
     } catch (error) {
-      if (errnoOf(error) === 'EEXIST' && lstatSync(this.#path(ip), { throwIfNoEntry: false }) !== undefined)
-        return false;
+      removeFile(temporary);
       throw ioError(
         error,
         'reservation-failed',
-        `reserving ${this.#path(ip)}`,
+        `reserving ${path}`,
         `Make room in ${this.#folder}, or make it writable.`,
       );
-    } finally {
-      removeFile(temporary);
     }
     this.#names?.add(ip);
     this.#contents.set(ip, content);
