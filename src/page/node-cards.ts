@@ -35,23 +35,37 @@ export class NodeCards {
     });
   }
 
-  /** Everything anew; `nothing` is said when there are no nodes. */
+  /** In this order; cards of nodes that are there already stay, with the focus in them. `nothing` is said when there are none. */
   draw(nodes: readonly ShownNode[], nothing: string): void {
-    this.#observer.disconnect();
+    const before = new Map(this.#cards);
     this.#cards.clear();
-    for (const node of nodes) this.#cards.set(node.facts.name, new Card(node));
-    const made = [...this.#cards.values()].map(({ root }) => root);
-    this.#root.replaceChildren(...(made.length === 0 ? [element('p', { class: 'faint' }, nothing)] : made));
-    for (const card of made) this.#observer.observe(card);
-    const first = this.#root.querySelector('button');
-    if (first !== null) this.#reach(first);
+    for (const node of nodes) {
+      const { name } = node.facts;
+      const known = before.get(name);
+      this.#cards.set(name, known?.node === node ? known : new Card(node));
+    }
+    const kept = new Set<Element>([...this.#cards.values()].map(({ root }) => root));
+    for (const child of [...this.#root.children]) {
+      if (kept.has(child)) continue;
+      this.#observer.unobserve(child);
+      child.remove();
+    }
+    let at = this.#root.firstElementChild;
+    for (const { root } of this.#cards.values()) {
+      if (root === at) at = root.nextElementSibling;
+      else {
+        this.#root.insertBefore(root, at);
+        this.#observer.observe(root);
+      }
+    }
+    if (nodes.length === 0) this.#root.append(element('p', { class: 'faint' }, nothing));
+    this.#stayReachable();
   }
 
-  /** False for a node that has no card. */
-  update(name: string, changed: Readonly<Record<string, SparseDevice | null>>): boolean {
-    const card = this.#cards.get(name);
-    card?.update(changed);
-    return card !== undefined;
+  /** A node that has no card yet gets one when all are drawn. */
+  update(name: string, changed: Readonly<Record<string, SparseDevice | null>>): void {
+    this.#cards.get(name)?.update(changed);
+    this.#stayReachable();
   }
 
   /** Nodes without a device that is shown disappear; in the others the devices that are not are dimmed. */
@@ -77,6 +91,12 @@ export class NodeCards {
     button.setAttribute('tabindex', '0');
   }
 
+  /** The button that was in the order of tabs may be gone. */
+  #stayReachable(): void {
+    const first = this.#root.querySelector('button');
+    if (first !== null && this.#root.querySelector('button[tabindex="0"]') === null) this.#reach(first);
+  }
+
   #near(entries: readonly IntersectionObserverEntry[]): void {
     for (const { isIntersecting, target } of entries) {
       if (!isIntersecting) continue;
@@ -88,7 +108,7 @@ export class NodeCards {
 
 class Card {
   readonly root: HTMLElement;
-  readonly #node: ShownNode;
+  readonly node: ShownNode;
   readonly #badges: HTMLElement;
   readonly #name: HTMLElement;
   readonly #body: HTMLElement;
@@ -96,7 +116,7 @@ class Card {
   #selected: string | undefined;
 
   constructor(node: ShownNode) {
-    this.#node = node;
+    this.node = node;
     const { name } = node.facts;
     this.#name = element('button', { type: 'button', tabindex: '-1', 'data-node': name }, name);
     this.#badges = element('p');
@@ -127,7 +147,7 @@ class Card {
   }
 
   show(isShown: (node: string, device: SparseDevice) => boolean, isFiltered: boolean): void {
-    const { devices, facts } = this.#node;
+    const { devices, facts } = this.node;
     this.root.hidden = isFiltered && ![...devices.values()].some((device) => isShown(facts.name, device));
     if (!this.root.hidden) this.#dim(isShown);
   }
@@ -144,12 +164,12 @@ class Card {
   }
 
   #drawPicture(): void {
-    this.#picture?.draw(this.#node.devices);
+    this.#picture?.draw(this.node.devices);
     this.#picture?.select(this.#selected);
   }
 
   #dim(isShown: (node: string, device: SparseDevice) => boolean): void {
-    const { devices, facts } = this.#node;
+    const { devices, facts } = this.node;
     this.#picture?.show((address) => {
       const device = devices.get(address);
       return device === undefined || isShown(facts.name, device);
@@ -157,7 +177,7 @@ class Card {
   }
 
   #describe(): void {
-    this.#badges.replaceChildren(...badgesOf(this.#node));
+    this.#badges.replaceChildren(...badgesOf(this.node));
   }
 }
 

@@ -210,8 +210,11 @@ if (requireFeature('chromium', hasChromium)) {
   });
 
   test('nodes come and go; who looks at one that goes is led back to the others', async ({ cluster, tab }) => {
+    await place(tab, 'worker-10', VF2).click();
     cluster.api.put(await taken('worker-4', 'shop/four'));
     await card(tab, 'worker-4').waitFor();
+    assert.equal(await place(tab, 'worker-10', VF2).evaluate((found) => found === document.activeElement), true);
+    assert.match(await details(tab), /shop\/web-10/);
     assert.deepEqual(await shownNodes(tab), ['worker-1', 'worker-2', 'worker-3', 'worker-4', 'worker-10']);
     await open(tab, 'worker-4');
     cluster.api.remove('worker-4');
