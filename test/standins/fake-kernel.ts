@@ -8,7 +8,6 @@ import type {
   Kernel,
   Link,
   LinkAddress,
-  LinkCreate,
   LinkOperation,
   Namespace,
   PciFunction,
@@ -260,9 +259,9 @@ export class FakeNamespace implements Namespace {
     if (failure !== undefined) throw failure.error;
   }
 
-  async create(operation: LinkCreate): Promise<Link | undefined> {
-    await this.apply([operation]);
-    return await (operation.into ?? this).link({ name: operation.name });
+  async applyAndFind(operations: readonly LinkOperation[], name: IfName, at: Namespace): Promise<Link | undefined> {
+    await this.apply(operations);
+    return await at.link({ name });
   }
 
   async writeSysctl(path: readonly string[], value: string): Promise<void> {

@@ -3,9 +3,10 @@
  * test can fail it, cancel it or stop it for ever, which is what a killed process looks like to the
  * world: what it did stays, and nothing of it goes on.
  */
-import type { Kernel, LinkCreate, LinkOperation, Namespace } from '../../src/engine/attachments/port.ts';
+import type { Kernel, LinkOperation, Namespace } from '../../src/engine/attachments/port.ts';
 import type { RecordStore } from '../../src/engine/attachments/record-store.ts';
 import type { OwnedAddresses, ReservationStore } from '../../src/engine/ipam/port.ts';
+import type { IfName } from '../../src/engine/values.ts';
 
 /** Called before each step; what it throws is the step's error, and what it never resolves stops the engine there. */
 export type AtStep = (what: string) => Promise<void> | void;
@@ -80,10 +81,10 @@ export function steppedNamespace(namespace: Namespace, at: AtStep): Namespace {
       const value: unknown = Reflect.get(target, property, target);
       if (typeof value !== 'function') return value;
       if (property === 'apply') return (operations: readonly LinkOperation[]) => apply(target, operations, at);
-      if (property === 'create') {
-        return async (operation: LinkCreate) => {
-          await at(describe(operation));
-          return await target.create(operation);
+      if (property === 'applyAndFind') {
+        return async (operations: readonly LinkOperation[], name: IfName, where: Namespace) => {
+          await apply(target, operations, at);
+          return await where.link({ name });
         };
       }
       if (property !== 'writeSysctl' && property !== 'announce') return value.bind(target);

@@ -33,10 +33,11 @@ export interface Namespace {
    */
   apply(operations: readonly LinkOperation[]): Promise<void>;
   /**
-   * Does a `link.create` and answers the link as it is where it was put, asked for with it where the
-   * kernel allows; `undefined` when it is gone again. Throws as `apply` does.
+   * As `apply`, and answers the link of that name in `at`, where one of the operations has put it;
+   * asked for in the same system call where the kernel allows. `undefined` when it is gone again.
+   * Its parent may be told as from here (no `parentNsid` for one of this namespace).
    */
-  create(operation: LinkCreate): Promise<Link | undefined>;
+  applyAndFind(operations: readonly LinkOperation[], name: IfName, at: Namespace): Promise<Link | undefined>;
   /**
    * Writes `net/<path>` below /proc/sys as seen inside this namespace, for example
    * `['ipv6', 'conf', 'net1', 'ndisc_notify']`. Throws `Unsupported` when it does not exist and

@@ -128,8 +128,8 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
 
   checkpoint(signal, `moving VF ${made.device} into the sandbox`);
   if (made.mtu !== undefined) await setMtu(context, link, made);
-  await moveIn(context, link, made, sandbox, input.ifname);
-  const moved = await findVf(sandbox, made.device, made, input.ifname);
+  const there = await moveIn(context, link, made, sandbox, input.ifname);
+  const moved = there?.pci === made.device ? there : await findVf(sandbox, made.device, made, input.ifname);
   if (moved === undefined) throw vanished(made);
   checkpoint(signal, `configuring VF ${made.device} in the sandbox`);
   const configured = await configureEndpoint(context, sandbox, {
@@ -298,7 +298,8 @@ async function requireApplied(
 
 /**
  * Marked by its alias on the node already, it moves under its name at once: each renaming makes many
- * kernels wait for RCU (dev_change_name, net/core/dev.c), a tenth of the whole ADD.
+ * kernels wait for RCU (dev_change_name, net/core/dev.c), a tenth of the whole ADD. Answers what has
+ * that name there then.
  */
 async function moveIn(
   { kernel }: LinkContext,
@@ -306,12 +307,16 @@ async function moveIn(
   made: VfState,
   sandbox: Namespace,
   ifname: IfName,
-): Promise<void> {
+): Promise<Link | undefined> {
   try {
-    await kernel.host.apply([
-      { op: 'link.set', index, alias: made.alias },
-      { op: 'link.set', index, moveTo: sandbox, name: ifname },
-    ]);
+    return await kernel.host.applyAndFind(
+      [
+        { op: 'link.set', index, alias: made.alias },
+        { op: 'link.set', index, moveTo: sandbox, name: ifname },
+      ],
+      ifname,
+      sandbox,
+    );
   } catch (error) {
     const holder = toBerthError(error).errno === 'EEXIST' ? await sandbox.link({ name: ifname }) : undefined;
     throw holder === undefined || holder.pci === made.device ? error : nameTaken(ifname, holder.kind);

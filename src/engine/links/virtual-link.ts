@@ -26,7 +26,7 @@ export async function makeOwnLink(
   const at = made.uplinkSandbox === undefined ? context.kernel.host : sandbox;
   let born: Link | undefined;
   try {
-    born = await at.create(create);
+    born = await at.applyAndFind([create], create.name, sandbox);
   } catch (error) {
     const holder = toBerthError(error).errno === 'EEXIST' ? await sandbox.link({ name: input.ifname }) : undefined;
     if (holder !== undefined) throw nameTaken(input.ifname, holder.kind);

@@ -6,7 +6,6 @@
 import type {
   Link,
   LinkAddress,
-  LinkCreate,
   LinkOperation,
   Namespace,
   NamespaceId,
@@ -14,7 +13,7 @@ import type {
   VfState,
 } from '../../engine/attachments/port.ts';
 import { BerthError } from '../../engine/errors.ts';
-import type { MacAddress } from '../../engine/values.ts';
+import type { IfName, MacAddress } from '../../engine/values.ts';
 import {
   AF_PACKET,
   close,
@@ -170,6 +169,21 @@ export class KernelNamespace implements Namespace {
   }
 
   async apply(operations: readonly LinkOperation[]): Promise<void> {
+    await this.#apply(operations, []);
+  }
+
+  async applyAndFind(operations: readonly LinkOperation[], name: IfName, at: Namespace): Promise<Link | undefined> {
+    if (!(at instanceof KernelNamespace)) throw foreign();
+    // Only the host knows the others by number.
+    const nsid = this.isHost ? at.nsid : undefined;
+    const ask = nsid === undefined ? [] : [getRequest({ name }, RTEXT_FILTER_SKIP_STATS, 'quick', nsid)];
+    const [found] = await this.#apply(operations, ask);
+    const message = found === undefined ? undefined : linkMessageIn(found);
+    return message === undefined ? await at.link({ name }) : linkView(readLink(message.payload));
+  }
+
+  /** Throws the first failure of the operations, else answers what the questions behind them brought. */
+  async #apply(operations: readonly LinkOperation[], questions: readonly Request[]): Promise<readonly Answer[]> {
     const others = new Set<KernelNamespace>();
     const descriptorOf = (of: Namespace): number => {
       if (!(of instanceof KernelNamespace)) throw foreign();
@@ -178,37 +192,19 @@ export class KernelNamespace implements Namespace {
     };
     const complete = await Promise.all(operations.map((operation) => this.#withUpperRate(operation)));
     const requests = complete.flatMap((operation) => requestsFor(operation, descriptorOf));
-    if (requests.length === 0) return;
+    if (requests.length === 0) return [];
     const leave = [...others].map((other) => other.hold());
     try {
-      const answers = await this.#using(() => this.#client.batch(requests));
-      const failed = answers.find(
+      const answers = await this.batch([...requests, ...questions]);
+      const done = answers.slice(0, requests.length);
+      const failed = done.find(
         ({ errno }, at) => errno !== undefined && !(errno === 'EEXIST' && requests[at]?.op === 'route.add'),
       );
       const error = failed?.error();
       if (error !== undefined) throw error;
+      return answers.slice(requests.length);
     } finally {
       for (const each of leave) each();
-    }
-  }
-
-  async create(operation: LinkCreate): Promise<Link | undefined> {
-    const into = operation.into ?? this;
-    if (!(into instanceof KernelNamespace)) throw foreign();
-    const { name } = operation;
-    // Only the host knows the others by number.
-    const nsid = this.isHost ? into.nsid : undefined;
-    const release = into.hold();
-    try {
-      const make = requestsFor(operation, () => into.descriptor);
-      const ask = nsid === undefined ? [] : [getRequest({ name }, RTEXT_FILTER_SKIP_STATS, 'quick', nsid)];
-      const [made, found] = await this.batch([...make, ...ask]);
-      const error = made?.error();
-      if (error !== undefined) throw error;
-      const message = found === undefined ? undefined : linkMessageIn(found);
-      return message === undefined ? await into.link({ name }) : linkView(readLink(message.payload));
-    } finally {
-      release();
     }
   }
 
