@@ -15,9 +15,9 @@ import type {
   VirtualLink,
 } from '../engine/inventory/model.ts';
 import type { ChangeHint, NodeReader, VfCountersAnswer, VfSettingsAnswer } from '../engine/inventory/port.ts';
-import { withRepresentors } from '../engine/inventory/representors.ts';
 import { shareInventory } from '../engine/inventory/share.ts';
 import type { PciAddress } from '../engine/values.ts';
+import { named } from './device-names.ts';
 import type { MachineFacts } from './facts/machine.ts';
 import { procDefaultRoutes } from './facts/proc-routes.ts';
 import { FACTS_PATH, recordedFacts } from './facts/recorded.ts';
@@ -116,21 +116,22 @@ class TreeReader implements NodeReader {
       new Set(functions.keys()),
     );
     this.#tree.forget();
-    return await this.#named({
+    const inventory: Inventory = {
       node,
       ...found,
       ...(groupmates.length === 0 ? {} : { groupmates }),
       virtual,
       findings: [],
       unread: scan.notes.list(),
-    });
+    };
+    return await named(inventory, this.#names);
   }
 
   async reread(previous: Inventory, hints: readonly ChangeHint[], signal?: AbortSignal): Promise<Inventory> {
     if (hints.some((hint) => hint.kind === 'all')) return shareInventory(previous, await this.read(signal));
     const scan = this.#scan(SLOW_READS_MS.again, signal);
     const again = new Reread(scan, this.#facts, previous, this.#driversOwed);
-    return shareInventory(previous, await this.#named(await again.run(hints)));
+    return shareInventory(previous, await named(await again.run(hints), this.#names));
   }
 
   onLate(listener: (hint: ChangeHint) => void): void {
@@ -340,37 +341,6 @@ class TreeReader implements NodeReader {
     return (await Promise.all(reading))
       .filter((link) => link !== undefined)
       .sort((one, other) => (one.ifname < other.ifname ? -1 : 1));
-  }
-
-  async #named(inventory: Inventory): Promise<Inventory> {
-    const { accelerators, virtual } = inventory;
-    const nics = withRepresentors(inventory.nics, virtual);
-    const nameless = [...nics, ...(accelerators ?? [])]
-      .flatMap((nic): PciFacts[] => [nic, ...nic.vfs])
-      .filter((facts) => facts.vendorName === undefined || facts.deviceName === undefined);
-    try {
-      await this.#names.load(nameless);
-    } catch (error) {
-      const notes = new Notes();
-      notes.add('pci.ids', error);
-      return { ...inventory, nics, unread: [...inventory.unread, ...notes.list()] };
-    }
-    const named = <T extends PciFacts>(facts: T): T => {
-      const name = this.#names.get(facts);
-      return name.vendorName === facts.vendorName && name.deviceName === facts.deviceName
-        ? facts
-        : { ...facts, ...name };
-    };
-    const withNamedVfs = (nic: Nic): Nic => {
-      const vfs = nic.vfs.map(named);
-      return vfs.every((vf, index) => vf === nic.vfs[index]) ? nic : { ...nic, vfs };
-    };
-    const all = (list: readonly Nic[]): readonly Nic[] => list.map((nic) => named(withNamedVfs(nic)));
-    return {
-      ...inventory,
-      nics: all(nics),
-      ...(accelerators === undefined ? {} : { accelerators: all(accelerators) }),
-    };
   }
 }
 
