@@ -6,9 +6,9 @@
  * Without hardware virtualisation the machine is emulated, about twenty times slower, and evenly so
  * for none of its parts: only the ratios of one run say something.
  */
-import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { SIDES } from './measurement.ts';
+import { outputOf } from './outer-process.ts';
 
 const LAB = join(import.meta.dirname, '../lab');
 
@@ -19,19 +19,6 @@ const LAB = join(import.meta.dirname, '../lab');
  */
 export async function runInLab(argv: readonly string[], signal: AbortSignal): Promise<string> {
   const machine = ['run', '--nics', '1', '--numa', '1', '--vfs', String(SIDES.length)];
-  const child = spawn(LAB, [...machine, '--', 'unshare', '--mount', '--', ...argv], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    signal,
-  });
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const failure = await new Promise<string | undefined>((resolve) => {
-    let problem: string | undefined;
-    child.once('error', (error) => {
-      problem = error.message;
-    });
-    child.once('close', (code, by) => resolve(code === 0 ? undefined : (problem ?? by ?? `exit status ${code}`)));
-  });
-  if (failure !== undefined) throw new Error(`the lab's machine ended: ${failure}`);
-  return Buffer.concat(chunks).toString();
+  const args = [...machine, '--', 'unshare', '--mount', '--', ...argv];
+  return await outputOf({ program: LAB, args, what: "the lab's machine" }, signal);
 }

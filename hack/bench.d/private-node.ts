@@ -7,8 +7,9 @@
  * To debug: `hack/bench NAME` running, then `nsenter -t PID -a ip link` with the PID of its
  * `inside.ts`.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { outputOf } from './outer-process.ts';
 
 /** The node's uplink: one end of a veth pair. */
 export const UPLINK = 'uplink0';
@@ -26,23 +27,8 @@ const PRIVATE_DIRS = ['/run', '/var/lib'];
 export async function runInPrivateNode(argv: readonly string[], signal: AbortSignal): Promise<string> {
   const unshare = ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
   // unshare shields itself from SIGTERM while its child runs, so nothing less than SIGKILL ends both.
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', ...unshare, '--', ...argv], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-    signal,
-    killSignal: 'SIGKILL',
-  });
-  const chunks: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
-  const failure = await new Promise<string | undefined>((resolve) => {
-    let problem: string | undefined;
-    child.once('error', (error) => {
-      problem = error.message;
-    });
-    // "close" and not "exit": the pipe ends when the last process inside has ended.
-    child.once('close', (code, by) => resolve(code === 0 ? undefined : (problem ?? by ?? `exit status ${code}`)));
-  });
-  if (failure !== undefined) throw new Error(`the benchmark's node ended: ${failure}`);
-  return Buffer.concat(chunks).toString();
+  const args = ['--pdeathsig', 'KILL', '--', ...unshare, '--', ...argv];
+  return await outputOf({ program: 'setpriv', args, what: "the benchmark's node", killSignal: 'SIGKILL' }, signal);
 }
 
 /**
