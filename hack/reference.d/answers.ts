@@ -11,6 +11,7 @@ import type { ProgramDeps, Terminal } from '../../src/cli/port.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import { feedDocument } from '../../src/engine/feed/document.ts';
 import type { AgentStatus, InventoryView } from '../../src/engine/view.ts';
+import { ANSWERS } from './recorded-paths.ts';
 
 const RECORDED = join(import.meta.dirname, 'recorded');
 /** Files that the examples name lie in either. */
@@ -19,15 +20,6 @@ const FILES = join(import.meta.dirname, 'files');
 const LATER_MS = 20_000;
 /** What no recording may show, though it ends with the agent. */
 const PAGE = { url: 'http://127.0.0.1:9474/#token=Qm9hdHMgbGllIGF0IGEgYmVydGggdW50aWwgdGhleSBnbw' };
-const ANSWERS: Readonly<Record<string, string>> = {
-  '/v1/status': 'status.json',
-  '/v1/inventory': 'inventory.json',
-  '/v1/plan': 'plan.json',
-  '/v1/attachments': 'attachments.json',
-  '/v1/allocations': 'allocations.json',
-  '/v1/gc': 'gc.json',
-  '/v1/explain?device=eth0v3': 'explain.json',
-};
 const SCREEN = { columns: 112, rows: 13 };
 /** Cursor movements and the like. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what they begin with

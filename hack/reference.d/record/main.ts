@@ -12,17 +12,8 @@ import { createKubelet } from '../../../test/standins/kubelet/index.ts';
 import type { NetworkDefinition } from '../../../test/standins/runtime/index.ts';
 import { BERTH, startCluster } from '../../demo.d/cluster.ts';
 import { nameVfs, run, setVfCount } from '../../demo.d/machine.ts';
+import { ANSWERS } from '../recorded-paths.ts';
 
-/** The paths of the agent's API that the examples need, and the file of each answer. */
-const ANSWERS: Readonly<Record<string, string>> = {
-  '/v1/status': 'status.json',
-  '/v1/inventory': 'inventory.json',
-  '/v1/plan': 'plan.json',
-  '/v1/attachments': 'attachments.json',
-  '/v1/allocations': 'allocations.json',
-  '/v1/gc': 'gc.json',
-  '/v1/explain?device=eth0v3': 'explain.json',
-};
 const PLUGIN_FOLDER = '/opt/cni/bin';
 const SERVING = /"msg":"serving"/;
 
