@@ -12,26 +12,7 @@ import { type Cluster, type ClusterParts, startCluster } from '../../src/kuberne
 import { type ApiServer, type Fault, startApiServer } from '../standins/apiserver/agent-calls.ts';
 import { eventually as untilTrue } from '../standins/eventually.ts';
 import { healthyStatus, inventoryOf, NODE, viewOf } from './node.ts';
-
-/** A clock whose pauses are short and whose time is told: tests of what comes after what, not of how long. */
-class QuickClock {
-  readonly pauses: number[] = [];
-  #now = Date.parse('2026-01-01T00:00:00Z');
-
-  now(): Date {
-    return new Date(this.#now);
-  }
-
-  pass(ms: number): void {
-    this.#now += ms;
-  }
-
-  async delay(ms: number, signal?: AbortSignal): Promise<void> {
-    this.pauses.push(ms);
-    if (signal?.aborted === true) return;
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}
+import { QuickClock } from './quick-clock.ts';
 
 /** How long the inventory's changes are gathered with the middle of all random numbers. */
 const GATHERED_MS = 3000;
