@@ -25,6 +25,7 @@ import { createNodeReader } from '../linux/node-reader.ts';
 import { createPciNames } from '../linux/sysfs/pci-ids.ts';
 import { environmentOptions } from './configuration.ts';
 import { readCounters } from './counters.ts';
+import { reviewDefinitions } from './definitions.ts';
 import { readSaved } from './saved-inventory.ts';
 
 /** Only the live node has a kernel to ask; a tree has its own record of the kernel's answers. */
@@ -81,6 +82,7 @@ export const nodeAccess: NodeAccess = {
   },
   lint: async (configPath, resourcePrefix) =>
     (await readConfig(configPath, false, resourcePrefix === undefined ? {} : { resourcePrefix })).problems,
+  definitions: reviewDefinitions,
   configSchema: configJsonSchema,
   capture: (root, directory): Promise<CaptureReport> => captureTree(root, directory, factsOf(root).facts),
 };

@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { BerthError } from '../engine/errors.ts';
 import type { SavedInventory } from '../engine/inventory/compare.ts';
+import { readBounded } from './bounded-text.ts';
 
 const object = z.record(z.string(), z.unknown());
 
@@ -60,7 +61,9 @@ async function textOf(path: string): Promise<string | undefined> {
   try {
     const info = await stat(path);
     if (info.isDirectory()) return undefined;
-    return await upTo(path, LIMIT_BYTES);
+    const text = await readBounded(createReadStream(path), LIMIT_BYTES);
+    if (text === undefined) throw invalid(path, `more than ${LIMIT_BYTES} bytes`);
+    return text;
   } catch (cause) {
     if (cause instanceof BerthError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
@@ -72,18 +75,6 @@ async function textOf(path: string): Promise<string | undefined> {
       cause,
     });
   }
-}
-
-/** A pipe or a device tells no size before it is read. */
-async function upTo(path: string, limitBytes: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > limitBytes) throw invalid(path, `more than ${limitBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 function invalid(path: string, why: string): BerthError {

@@ -54,6 +54,11 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   lint: [
     { line: 'berth lint -f mistakes.yaml', does: 'exits with 1 when an error is among them' },
+    { line: 'berth lint --networks net-attach-defs.yaml', does: 'network definitions, before Berth serves them' },
+    {
+      line: 'kubectl get net-attach-def -A -o json | berth lint --networks -',
+      does: 'those of the cluster',
+    },
     { line: 'berth lint --print-schema >berth.schema.json', does: 'for an editor' },
   ],
   attachments: [{ line: 'berth attachments', does: 'one line for each interface of a pod' }],

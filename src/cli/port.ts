@@ -31,6 +31,8 @@ export interface NodeAccess {
   plan(question: PlanQuestion): Promise<PlanAnswer>;
   explain(question: ExplainQuestion): Promise<Explanation>;
   lint(configPath: string, resourcePrefix?: string): Promise<readonly ConfigProblem[]>;
+  /** What the network definitions in a file (`-`: standard input) would do. Throws when it holds none. */
+  definitions(path: string): Promise<readonly DefinitionReport[]>;
   /** The configuration file's JSON Schema. */
   configSchema(): unknown;
   capture(root: string, directory: string): Promise<CaptureReport>;
@@ -63,6 +65,29 @@ export interface ExplainQuestion {
   readonly file?: string;
   readonly resourcePrefix?: string;
   readonly running?: RunningAgent;
+}
+
+/** One network definition, of the document of `lint --networks -o json`. */
+export interface DefinitionReport {
+  /** `namespace/name`, or the network's name. */
+  readonly name: string;
+  /** It has no configuration: Multus takes that of a file on the node. */
+  readonly isElsewhere?: true;
+  /** In the order of a chain. */
+  readonly plugins: readonly {
+    readonly type: string;
+    /** By Berth; nothing is said of others. */
+    readonly isServed: boolean;
+    /** Because of them every ADD fails. */
+    readonly errors: readonly DefinitionProblem[];
+    readonly warnings: readonly DefinitionProblem[];
+  }[];
+}
+
+/** `path` is empty for what is about the whole. */
+export interface DefinitionProblem {
+  readonly path: string;
+  readonly message: string;
 }
 
 export interface CaptureReport {

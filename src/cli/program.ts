@@ -152,8 +152,9 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
 
   program
     .command('lint')
-    .description('list every problem of a configuration file')
+    .description('list every problem of a configuration file, or of network definitions')
     .option('-f, --file <file>', 'the configuration')
+    .option('--networks <file>', 'NetworkAttachmentDefinitions or CNI configurations, instead; - for standard input')
     .option('--print-schema', 'print the JSON Schema of the file for editors, instead')
     .addOption(prefixOption())
     .addOption(formatOption(['text', 'json']))

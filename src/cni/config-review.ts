@@ -46,15 +46,22 @@ export class ConfigReview {
     }
   }
 
+  /** Every wrong field, and what was thrown; nothing that follows from what is said already. */
+  get found(): { readonly problems: readonly ConfigProblem[]; readonly faults: readonly CniFault[] } {
+    const isNews = ({ path }: ConfigProblem): boolean =>
+      !this.#leftOut.some((left) => path === left || path.startsWith(`${left}.`));
+    return {
+      problems: [...this.#byType, ...this.problems.filter(isNews)],
+      faults: this.#faults.filter((fault) => !this.#followsFromType(fault)),
+    };
+  }
+
   /**
    * Throws code 7 with every wrong field as soon as there is one, else the first fault with its own
    * code; what else was found follows in the message of either.
    */
   throwIfAny(): void {
-    const isNews = ({ path }: ConfigProblem): boolean =>
-      !this.#leftOut.some((left) => path === left || path.startsWith(`${left}.`));
-    const problems = [...this.#byType, ...this.problems.filter(isNews)];
-    const faults = this.#faults.filter((fault) => !this.#followsFromType(fault));
+    const { problems, faults } = this.found;
     const [first, ...others] = faults;
     if (problems.length > 0) throw invalidConfig(problems, faults.map(({ message }) => message).join('; '));
     if (first === undefined || others.length === 0) {

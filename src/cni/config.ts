@@ -154,6 +154,8 @@ const network = z.looseObject({
 });
 
 export type NetworkConfig = z.infer<typeof network>;
+/** The fields of the first level that Berth reads, besides `cniVersion` and `name`. */
+export const NETWORK_FIELDS: readonly string[] = Object.keys(network.shape);
 export type RangeConfig = z.infer<typeof range>;
 export type RouteConfig = z.infer<typeof route>;
 

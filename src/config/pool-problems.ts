@@ -8,7 +8,7 @@ import { FUNCTION_KINDS, SLOT_KINDS } from './pool-schema.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
 import { valueAt } from './schema-problems.ts';
 import { exclusiveKeys } from './selector-keys.ts';
-import { suggest } from './suggest.ts';
+import { suggest } from '../engine/suggest.ts';
 
 /** Empty for a document whose `pools` are no list: the schema has told that. */
 export function poolProblems(document: LocatedDocument): readonly ConfigProblem[] {

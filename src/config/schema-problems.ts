@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
-import { suggest } from './suggest.ts';
+import { suggest } from '../engine/suggest.ts';
 
 /** All issues of the schema with the document. */
 export function schemaProblems(

@@ -18,7 +18,7 @@ import { schemaProblems, valueAt } from './schema-problems.ts';
 import { type SdpDeviceType, type SdpResource, sdpSchema } from './sdp-schema.ts';
 import { tidySdp } from './sdp-tidy.ts';
 import { exclusiveKeys } from './selector-keys.ts';
-import { suggest } from './suggest.ts';
+import { suggest } from '../engine/suggest.ts';
 
 /** The plugin's own default of `-resource-prefix`. */
 export const SDP_PREFIX = 'intel.com';

@@ -7,7 +7,7 @@ import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
 import { valueAt } from './schema-problems.ts';
 import { RESOURCE_KEYS, type SdpDeviceType, SELECTORS, SELECTORS_OF_TYPE } from './sdp-schema.ts';
-import { suggest } from './suggest.ts';
+import { suggest } from '../engine/suggest.ts';
 
 /** The tidied copy, whose problems still name places of the file, and the problems so far. */
 export interface TidyDocument {

@@ -104,6 +104,7 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
       plan: () => Promise.resolve(report),
       explain: () => Promise.resolve(explanation),
       lint: () => Promise.resolve([]),
+      definitions: () => Promise.reject(new Error('not asked for')),
       capture: () => Promise.reject(new Error('not asked for')),
       configSchema: () => ({}),
     },

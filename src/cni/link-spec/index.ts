@@ -16,7 +16,8 @@ import { deviceOf, type LinkSource } from './source.ts';
 import { parseVf } from './vf.ts';
 import { parseVlan } from './vlan.ts';
 
-const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
+/** The types of the plugins that Berth stands in for, and the kind of link that each makes. */
+export const KIND_BY_TYPE: ReadonlyMap<string, LinkKind> = new Map([
   ['sriov', 'vf'],
   ['ib-sriov', 'vf'],
   ['macvlan', 'macvlan'],
@@ -86,10 +87,14 @@ const UNSERVED_CAPABILITIES = ['portMappings', 'bandwidth', 'infinibandGUID', 'a
 const SERVED_BY: Readonly<Partial<Record<LinkKind, readonly string[]>>> = { vf: ['bandwidth', 'infinibandGUID'] };
 
 function refuseUnservedCapabilities(kind: LinkKind, config: NetworkConfig): void {
-  for (const capability of UNSERVED_CAPABILITIES) {
-    if (SERVED_BY[kind]?.includes(capability) === true) continue;
+  for (const capability of unservedCapabilities(kind)) {
     const value: unknown = config.runtimeConfig?.[capability];
     const empty = value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
     if (!empty) throw unsupportedField(`runtimeConfig.${capability}`, value, `${kind} cannot honour this request`);
   }
+}
+
+/** Capabilities that a pod's request for is refused for a kind of link. */
+export function unservedCapabilities(kind: LinkKind): readonly (typeof UNSERVED_CAPABILITIES)[number][] {
+  return UNSERVED_CAPABILITIES.filter((capability) => SERVED_BY[kind]?.includes(capability) !== true);
 }

@@ -2,14 +2,18 @@
 
 /** The hint for a misspelt word; when none is near, the list of all. */
 export function suggest(word: string, known: readonly string[]): string {
+  const best = nearest(word, known);
+  return best === undefined ? `known here: ${known.join(', ')}` : `did you mean ${best}?`;
+}
+
+/** The known word that `word` most likely stands for; upper and lower case are the same. `undefined` when none is near. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
     .toSorted((a, b) => a.distance - b.distance);
   const [best] = ranked;
-  if (best !== undefined && best.distance <= Math.max(1, Math.floor(best.candidate.length / 3))) {
-    return `did you mean ${best.candidate}?`;
-  }
-  return `known here: ${known.join(', ')}`;
+  if (best === undefined) return undefined;
+  return best.distance <= Math.max(1, Math.floor(best.candidate.length / 3)) ? best.candidate : undefined;
 }
 
 /** Insertions, deletions and replacements between two words (Levenshtein). */
