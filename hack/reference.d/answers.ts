@@ -28,15 +28,16 @@ const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
 /** What a person sees in the terminal after typing `line`. */
 export async function outputOf(line: string): Promise<string> {
   const seen: string[] = [];
+  const [words = '', file] = line.split(' >');
   const program = buildProgram(
-    depsOf((text) => seen.push(text)),
+    depsOf((text) => seen.push(file === undefined ? text : '')),
     () => undefined,
   );
   asWideAsAPage(program);
   const here = process.cwd();
   process.chdir(FILES);
   try {
-    await program.parseAsync(line.split(' ').slice(1), { from: 'user' });
+    await program.parseAsync(words.split(' ').slice(1), { from: 'user' });
   } catch (thrown) {
     // Help ends so.
     if (!(thrown instanceof CommanderError && thrown.exitCode === 0)) throw thrown;

@@ -81,7 +81,8 @@ async function sectionOf(
 ): Promise<string> {
   const [first, ...others] = EXAMPLES[words] ?? [];
   if (first === undefined) throw new Error(`berth ${words} has no example: src/cli/examples.ts`);
-  const shown = `\`\`\`console\n$ ${first.line}\n${await outputOf(first.line)}\n\`\`\``;
+  const printed = await outputOf(first.line);
+  const shown = ['```console', `$ ${first.line}`, ...(printed === '' ? [] : [printed]), '```'].join('\n');
   const more = others.map(({ does, line }) => `- \`${line}\`: ${does}`).join('\n');
   return [
     `## berth ${words}`,

@@ -79,6 +79,14 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'berth help inventory diff', does: 'the same as berth inventory diff --help' },
     { line: 'berth help', does: 'lists all commands' },
   ],
+  completion: [
+    {
+      line: 'berth completion bash >/etc/bash_completion.d/berth',
+      does: 'for every bash from now on',
+    },
+    { line: '. <(berth completion zsh)', does: 'in ~/.zshrc' },
+    { line: 'berth completion fish >~/.config/fish/completions/berth.fish', does: 'for fish' },
+  ],
 };
 
 /** The end of a command's help; nothing for one without examples. */

@@ -6,6 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { type BerthError, toBerthError } from '../engine/errors.ts';
 import { addAgentOptions } from './agent-options.ts';
 import { attachmentsCommand, statusCommand } from './commands.ts';
+import { addCompletion } from './completion.ts';
 import { addDashboardOptions } from './dashboard.ts';
 import { examplesText } from './examples.ts';
 import { explainCommand } from './explain.ts';
@@ -186,6 +187,7 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
   program.commandsGroup('Install:');
   addInstallCommands(program, deps, done);
   addHelp(program);
+  addCompletion(program, deps, done);
   addExamples(program, '');
   return program;
 }
