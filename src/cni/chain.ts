@@ -3,11 +3,27 @@
  * added (CNI specification, "ADD: Add container to network, or apply modifications"). libcni hands
  * it over in the version of the configuration, and entries keep fields that Berth does not know.
  */
-import type { NetworkConfig } from './config.ts';
+import type { ConfigProblem, NetworkConfig } from './config.ts';
+import { MAX_REPLY_BYTES } from './protocol.ts';
 import { type CniVersion, traitsOf } from './versions.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 type Previous = NonNullable<NetworkConfig['prevResult']>;
+
+/**
+ * To be asked before anything is done: what an earlier plugin answered comes out again, and a shim
+ * takes no answer above its limit. Half of it is left for what this link adds.
+ */
+export function requireReturnable(previous: Previous | null | undefined, problems: ConfigProblem[]): void {
+  if (previous === undefined || previous === null) return;
+  const lengthBytes = Buffer.byteLength(JSON.stringify(previous));
+  if (lengthBytes > MAX_REPLY_BYTES / 2) {
+    problems.push({
+      path: 'prevResult',
+      message: `it has ${lengthBytes} bytes, and at most ${MAX_REPLY_BYTES / 2} can be handed on`,
+    });
+  }
+}
 
 /** `own` is the result for this link alone, in the same version. Nothing changes without a previous one. */
 export function mergeResults(previous: Previous | null | undefined, own: Json, version: CniVersion): Json {

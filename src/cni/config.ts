@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { asMacAddress, asNetworkName, asPciAddress, type NetworkName } from '../engine/values.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
+import { isTooDeep, MOST_LEVELS } from './json-depth.ts';
 import { asCniVersion, CNI_VERSIONS, type CniVersion, DEFAULT_CNI_VERSION } from './versions.ts';
 
 const text = z.string();
@@ -193,6 +194,13 @@ function decodeObject(stdin: Buffer): Readonly<Record<string, unknown>> {
       reason: 'config-not-json',
       message: 'the network configuration is empty',
       remedy,
+    });
+  }
+  if (isTooDeep(stdin)) {
+    throw new CniFault(CNI_CODES.decode, {
+      reason: 'config-not-json',
+      message: `the network configuration (${stdin.length} bytes) has more than ${MOST_LEVELS} lists and objects inside each other`,
+      remedy: 'Something has written it wrongly: no field of a network is nested so deeply.',
     });
   }
   let value: unknown;

@@ -17,7 +17,7 @@ import { BerthError, toBerthError } from '../engine/errors.ts';
 import type { IpamPrograms } from '../engine/ipam/port.ts';
 import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
 import type { NetworkName } from '../engine/values.ts';
-import { hasOldAddress, mergeResults } from './chain.ts';
+import { hasOldAddress, mergeResults, requireReturnable } from './chain.ts';
 import { type DecodedConfig, parseName } from './config.ts';
 import { ConfigReview } from './config-review.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
@@ -173,8 +173,9 @@ async function add(request: Request, context: OperationContext): Promise<string>
       parseDelegatedIpam(decoded.fields, call, review.problems) ?? parseIpamSpec(review.config, args, review.problems),
   );
   const infoPath = parseDeviceInfoPath(review.config, options.deviceInfo, review.problems);
-  const link = await linkOf(request, review, args, network);
   const { prevResult } = review.config;
+  requireReturnable(prevResult, review.problems);
+  const link = await linkOf(request, review, args, network);
   requireExpressible(decoded.version, ipam !== undefined || hasOldAddress(prevResult));
   const sandboxPath = call.environment.get('CNI_NETNS') ?? '';
   const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);

@@ -1,11 +1,14 @@
 /**
  * What addresses a configuration asks for: the fields of the reference plugins host-local and
- * static, with requested addresses from runtimeConfig.ips, else args.cni.ips, else CNI_ARGS IP.
- * Values are checked for form here; whether an address is free or in a range is the engine's.
+ * static. Requested addresses come from runtimeConfig.ips, args.cni.ips and CNI_ARGS IP: for
+ * host-local from all three together, for static from the first that has any, of which the lists
+ * take the place of the configured addresses and CNI_ARGS adds to them. Values are checked for form
+ * here; whether an address is free or in a range is the engine's.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import type { Route } from '../engine/attachments/port.ts';
+import { sameAddress } from '../engine/ipam/ip.ts';
 import type { DnsSpec, HostLocalSpec, IpamSpec, IpRange, StaticSpec } from '../engine/ipam/model.ts';
 import {
   type ConfigProblem,
@@ -27,16 +30,20 @@ interface Requested {
   readonly ips: readonly string[];
 }
 
+/** From runtimeConfig, the first that is asked, to CNI_ARGS; those that ask for something. */
+type Requests = readonly Requested[];
+
 /** `undefined` for a link without addresses. Wrong fields go to `problems`; throws `CniFault` (codes 2 and 5). */
 export function parseIpamSpec(config: NetworkConfig, args: CniArgs, problems: ConfigProblem[]): IpamSpec | undefined {
   const ipam = config.ipam ?? undefined;
   const type = ipam?.type ?? '';
   const requested = requestedOf(config, args);
   if (ipam === undefined || type === '') {
-    if (requested.ips.length > 0) {
+    const [first] = requested;
+    if (first !== undefined) {
       problems.push({
-        path: requested.path,
-        message: `${requested.ips.join(', ')} asked for, but the network has no ipam to give addresses`,
+        path: first.path,
+        message: `${first.ips.join(', ')} asked for, but the network has no ipam to give addresses`,
       });
     }
     return undefined;
@@ -49,7 +56,7 @@ function parseByType(
   config: NetworkConfig,
   ipam: Ipam,
   args: CniArgs,
-  requested: Requested,
+  requested: Requests,
   problems: ConfigProblem[],
 ): IpamSpec {
   switch (type) {
@@ -62,19 +69,19 @@ function parseByType(
   }
 }
 
-function requestedOf(config: NetworkConfig, args: CniArgs): Requested {
-  const sources: readonly Requested[] = [
+function requestedOf(config: NetworkConfig, args: CniArgs): Requests {
+  const sources: Requests = [
     { path: 'runtimeConfig.ips', ips: config.runtimeConfig?.ips ?? [] },
     { path: 'args.cni.ips', ips: config.args?.cni?.ips ?? [] },
     { path: 'CNI_ARGS IP', ips: args.ips },
   ];
-  return sources.find((source) => source.ips.length > 0) ?? { path: 'runtimeConfig.ips', ips: [] };
+  return sources.filter((source) => source.ips.length > 0);
 }
 
 function parseHostLocal(
   config: NetworkConfig,
   ipam: Ipam,
-  requested: Requested,
+  requested: Requests,
   problems: ConfigProblem[],
 ): HostLocalSpec {
   const rangeSets: (readonly IpRange[])[] = [];
@@ -96,7 +103,9 @@ function parseHostLocal(
       ipam.dataDir === undefined || ipam.dataDir === ''
         ? DEFAULT_DATA_DIR
         : absolute('ipam.dataDir', ipam.dataDir, problems),
-    requested: requested.ips.map((text) => parseAddress(requested.path, text.split('/')[0] ?? text, problems)),
+    requested: requested.flatMap(({ path, ips }) =>
+      ips.map((text) => parseAddress(path, text.split('/')[0] ?? text, problems)),
+    ),
     dns: dnsOf(config, ipam.resolvConf === undefined || ipam.resolvConf === '' ? {} : readResolvConf(ipam.resolvConf)),
   };
 }
@@ -105,27 +114,47 @@ function parseStatic(
   config: NetworkConfig,
   ipam: Ipam,
   args: CniArgs,
-  requested: Requested,
+  requested: Requests,
   problems: ConfigProblem[],
 ): StaticSpec {
-  const addresses =
-    requested.ips.length > 0
-      ? requested.ips.map((address) => withGateway(address, requested.path === 'CNI_ARGS IP' ? args.gateways : []))
-      : (ipam.addresses ?? []);
-  const path = requested.ips.length > 0 ? requested.path : 'ipam.addresses';
+  const [first] = requested;
+  const isOfArgs = first?.path === 'CNI_ARGS IP';
+  const addresses = [
+    ...(first === undefined || isOfArgs ? addressesAt('ipam.addresses', ipam.addresses ?? [], problems) : []),
+    ...(first === undefined
+      ? []
+      : addressesAt(
+          first.path,
+          first.ips.map((address) => withGateway(address, isOfArgs ? args.gateways : [])),
+          problems,
+        )),
+  ];
   return {
     type: 'static',
-    addresses: addresses.map(({ address, gateway }, i) => {
-      parseCidr(`${path}.${i}`, address, problems);
-      if (gateway === undefined || gateway === '') return { address };
-      if (familyOf(parseAddress(`${path}.${i}.gateway`, gateway, problems)) !== familyOf(address)) {
-        problems.push({ path: `${path}.${i}.gateway`, message: `${gateway} is of another family than ${address}` });
-      }
-      return { address, gateway };
-    }),
+    // The same address from two places, or twice from one, is one address.
+    addresses: addresses.filter(
+      ({ address }, i) => addresses.findIndex((each) => sameAddress(each.address, address)) === i,
+    ),
     routes: parseRoutes(ipam.routes, problems),
     dns: dnsOf(config, ipam.dns ?? {}),
   };
+}
+
+type StaticAddress = StaticSpec['addresses'][number];
+
+function addressesAt(
+  path: string,
+  written: NonNullable<Ipam['addresses']>,
+  problems: ConfigProblem[],
+): readonly StaticAddress[] {
+  return written.map(({ address, gateway }, i) => {
+    parseCidr(`${path}.${i}`, address, problems);
+    if (gateway === undefined || gateway === '') return { address };
+    if (familyOf(parseAddress(`${path}.${i}.gateway`, gateway, problems)) !== familyOf(address)) {
+      problems.push({ path: `${path}.${i}.gateway`, message: `${gateway} is of another family than ${address}` });
+    }
+    return { address, gateway };
+  });
 }
 
 /** CNI_ARGS GATEWAY lists gateways beside IP; one belongs to the addresses whose network it is in. */

@@ -97,6 +97,18 @@ const REFUSED: readonly (readonly [string, CallParts, number, string])[] = [
   ['a sandbox that cannot be opened', { netnsErrno: 13, config: MACVLAN }, 4, 'sandbox-unreadable'],
   ['truncated JSON', { config: '{"cniVersion":"1.0.0","name":"net-a"' }, 6, 'config-not-json'],
   ['an empty configuration', { config: '' }, 6, 'config-not-json'],
+  [
+    'more levels than anything can walk through',
+    { config: `${'{"a":'.repeat(1001)}1${'}'.repeat(1001)}` },
+    6,
+    'config-not-json',
+  ],
+  [
+    'a previous result that no answer has room for',
+    { config: { ...MACVLAN, prevResult: { interfaces: Array(50_000).fill({ name: 'a'.repeat(40) }) } } },
+    7,
+    'invalid-network-config',
+  ],
   ['a JSON list', { config: '[]' }, 6, 'config-not-json'],
   ['an unknown version', { config: { cniVersion: '1.2.0' } }, 1, 'unsupported-cni-version'],
   ['a version that is no text', { config: { cniVersion: 1 } }, 1, 'unsupported-cni-version'],

@@ -165,16 +165,16 @@ const IPAMS: readonly (readonly [string, Config, unknown])[] = [
     { ...LOCAL, dataDir: '/x', rangeSets: [[{ subnet: 'fd00::/64' }], [RANGE]] },
   ],
   [
-    'a requested address',
+    'requested addresses, of all sources together',
     {
       ipam: { type: 'host-local', ...RANGE },
       runtimeConfig: { ips: ['10.60.0.12/24'] },
-      args: { cni: { ips: ['10.60.0.13'] } },
+      args: { cni: { ips: ['fd00::13'] } },
     },
     {
       ...LOCAL,
       rangeSets: [[RANGE]],
-      requested: ['10.60.0.12'],
+      requested: ['10.60.0.12', 'fd00::13'],
     },
   ],
   [
@@ -213,6 +213,20 @@ const IPAMS: readonly (readonly [string, Config, unknown])[] = [
       runtimeConfig: { dns: { servers: ['9.9.9.9'] } },
     },
     { ...STATIC, addresses: [], dns: { nameservers: ['9.9.9.9'] } },
+  ],
+  [
+    'static with requests of two sources, of which the first counts',
+    {
+      ipam: { type: 'static' },
+      runtimeConfig: { ips: ['10.1.0.9/24'] },
+      args: { cni: { ips: ['10.1.0.10/24'] } },
+    },
+    { ...STATIC, addresses: [{ address: '10.1.0.9/24' }] },
+  ],
+  [
+    'a static address that is written twice',
+    { ipam: { type: 'static', addresses: [{ address: 'fd00::2/64' }, { address: 'FD00:0::2/64' }] } },
+    { ...STATIC, addresses: [{ address: 'fd00::2/64' }] },
   ],
   ['no range', { ipam: { type: 'host-local' } }, /ipam\.ranges: host-local has no range/],
   [
@@ -260,6 +274,15 @@ for (const [what, config, expected] of IPAMS) {
     else assert.deepEqual(ipam, expected);
   });
 }
+
+test('addresses: CNI_ARGS adds to those of static, and not what is there already', async () => {
+  const ipam = { type: 'static', addresses: [{ address: '10.1.0.2/24', gateway: '10.1.0.1' }] };
+  const asked = await ipamOf({ ...MACVLAN, ipam }, { CNI_ARGS: 'IP=10.1.0.2/24,10.2.0.2/24' });
+  assert.deepEqual(asked, {
+    ...STATIC,
+    addresses: [{ address: '10.1.0.2/24', gateway: '10.1.0.1' }, { address: '10.2.0.2/24' }],
+  });
+});
 
 test('addresses: IP and GATEWAY of CNI_ARGS belong together by network', async () => {
   const env = { CNI_ARGS: 'IP=10.1.0.2/24,fd00::2/64;GATEWAY=fd00::1,10.1.0.1' };

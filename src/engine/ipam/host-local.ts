@@ -147,6 +147,8 @@ function requestedBySet(spec: HostLocalSpec, sets: readonly (readonly Range[])[]
   const bySet = new Map<number, Ip>();
   for (const text of spec.requested) {
     const ip = asIp(text.split('/')[0] ?? '');
+    // Multus writes the same request into several places.
+    if (ip !== undefined && [...bySet.values()].some((before) => same(before, ip))) continue;
     const set =
       ip === undefined
         ? -1

@@ -134,6 +134,7 @@ const requests: readonly {
     requested: ['10.0.1.4', '10.0.0.5'],
     expect: ['10.0.0.5/29', '10.0.1.4/29'],
   },
+  { name: 'one twice', requested: ['10.0.0.5', '10.0.0.5/29'], expect: ['10.0.0.5/29', '10.0.1.2/29'] },
   { name: 'the gateway', requested: ['10.0.0.1'], reason: 'requested-address-invalid' },
   { name: 'one outside of the ranges', requested: ['10.9.9.9'], reason: 'requested-address-invalid' },
   { name: 'two of one set', requested: ['10.0.0.4', '10.0.0.5'], reason: 'requested-address-invalid' },
