@@ -3,7 +3,7 @@
  * stop. No decisions of its own; to find out why something is as it is, follow the part. The order
  * is explained in docs/architecture.md, "Start of the agent".
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { AgentOptions } from '../cli/port.ts';
 import { type CniObservation, createCniServer, createHandler, createSpool } from '../cni/index.ts';
 import { type AttachmentEngine, createAttachments } from '../engine/attachments/index.ts';
@@ -89,7 +89,6 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   const configuration = await followConfiguration(options.config, options, log);
   stops.push(() => configuration.stop());
   const paths = agentPaths(options, configuration.current.paths);
-  mkdirSync(paths.runDir, { recursive: true, mode: 0o700 });
   const probes = options.listen === undefined ? undefined : startProbes(options.listen, log);
   stops.push(() => probes?.close());
   const lock = await takeAgentLock(paths.lock, signal, (holder) => {
@@ -142,6 +141,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     reader,
     changes: createChangeSource(),
     onNamespaceGone: (nsid) => void attachments.onNamespaceGone(nsid),
+    onMissed: () => void attachments.onMissed(),
     isMoving: (device) => attachments.isMoving(device),
     log,
   });

@@ -3,9 +3,11 @@
  * holder dies. To see who has it: `fuser /run/berth/agent.lock`.
  */
 import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BerthError } from '../engine/errors.ts';
 import { tryLock } from './ffi/file.ts';
+import { makeFolder } from './files/make-folder.ts';
 
 const RETRY_MS = 100;
 
@@ -15,7 +17,7 @@ export interface AgentLock {
 
 /**
  * Waits until no other agent runs on this node. `onWait` is called once, with the holder's process
- * id as it wrote it, when there is something to wait for.
+ * id as it wrote it, when there is something to wait for. Makes the run directory when it is missing.
  * @throws BerthError `Interrupted` when `signal` aborts first, `Io` when the file cannot be opened.
  */
 export async function takeAgentLock(
@@ -42,6 +44,7 @@ export async function takeAgentLock(
 
 function openLockFile(path: string): number {
   try {
+    makeFolder(dirname(path), 0o700);
     return openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   } catch (cause) {
     throw new BerthError({

@@ -12,6 +12,7 @@ import type { NodeReader } from '../engine/inventory/port.ts';
 import { FACTS_PATH } from './facts/recorded.ts';
 import { RecordingFacts } from './facts/recording.ts';
 import type { FactSource } from './facts/source.ts';
+import { makeFolder } from './files/make-folder.ts';
 import { createNodeReader } from './node-reader.ts';
 import { RecordingTree } from './sysfs/recording.ts';
 import { openNodeTree, reasonOf } from './sysfs/tree.ts';
@@ -70,7 +71,7 @@ function netdevsOf(nic: Nic): readonly Netdev[] {
 
 async function makeEmpty(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true });
+    makeFolder(directory);
     if ((await readdir(directory)).length === 0) return;
   } catch (error) {
     throw unwritable(directory, error);

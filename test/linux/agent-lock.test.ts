@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -38,10 +38,16 @@ test('stops waiting when it is told to', async ({ folder }) => {
   first.release();
 });
 
-test('says what it needs when the run directory is not there', async ({ folder }) => {
-  const missing = takeAgentLock(join(folder, 'none', 'agent.lock'), forever, never);
+test('makes the run directory for root alone', async ({ folder }) => {
+  (await takeAgentLock(join(folder, 'run', 'berth', 'agent.lock'), forever, never)).release();
+  assert.equal(statSync(join(folder, 'run', 'berth')).mode & 0o777, 0o700);
+});
+
+test('says what it needs when the run directory cannot be made', async ({ folder }) => {
+  writeFileSync(join(folder, 'file'), '');
+  const impossible = takeAgentLock(join(folder, 'file', 'run', 'agent.lock'), forever, never);
   await assert.rejects(
-    missing,
+    impossible,
     (error) => error instanceof BerthError && error.reason === 'agent-lock' && /--run-dir/.test(error.remedy ?? ''),
   );
 });

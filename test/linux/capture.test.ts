@@ -165,4 +165,11 @@ test('what could not be read is in the report', async () => {
   });
 });
 
+test('a folder that cannot be made is told at once', async () => {
+  await assert.rejects(
+    captureTree('/', '/proc/berth/captured'),
+    (error) => error instanceof BerthError && error.reason === 'capture-unwritable',
+  );
+});
+
 test.run();

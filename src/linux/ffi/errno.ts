@@ -53,6 +53,12 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
   ETIMEDOUT: 'Interrupted',
 };
 
+/** What a person can do where the number alone says it. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  EPERM:
+    'Run the agent as root, or with the capabilities NET_ADMIN (links), SYS_ADMIN (sandboxes) and NET_RAW (announcements).',
+};
+
 /** The kernel's name of a positive error number, or `errno N` for one that has none here. */
 export function errnoName(errno: number): string {
   return names.get(errno) ?? `errno ${errno}`;
@@ -81,6 +87,7 @@ export function errorFromErrno(
     message: `${op}${target}: ${name}${words}`,
     op,
     errno: name,
+    ...(REMEDIES[name] === undefined ? {} : { remedy: REMEDIES[name] }),
     ...(more.extack === undefined ? {} : { extack: more.extack }),
   });
 }
