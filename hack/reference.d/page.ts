@@ -28,7 +28,7 @@ An error ends with its name in brackets and the section of [troubleshooting.md](
 
 \`\`\`
 $ berth status
-berth: no agent answers at /run/berth/api.sock: connect ENOENT /run/berth/api.sock [agent-away]
+berth: no agent answers at /run/berth/api.sock: no socket is there [agent-away]
   Start it with \`berth agent\`, or give its run directory with --run-dir; if it runs, its log says what holds it up.
   See docs/troubleshooting.md#agent-away
 \`\`\`

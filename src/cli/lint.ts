@@ -21,7 +21,7 @@ export function lintCommand(deps: ProgramDeps) {
       return 0;
     }
     if ((file === undefined) === (networks === undefined)) {
-      err('error: lint takes one of -f, --file <file> and --networks <file>\n');
+      err('error: lint takes one of -f, --file <file> and --networks <file>\n(berth help lint shows its options)\n');
       return 2;
     }
     if (file === undefined) return lintNetworks(await deps.node.definitions(networks ?? '-'), output, deps.output);

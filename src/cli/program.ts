@@ -213,7 +213,7 @@ function addHelp(program: Command): void {
 function addExamples(command: Command, words: string): void {
   for (const inner of command.commands) {
     const name = words === '' ? inner.name() : `${words} ${inner.name()}`;
-    inner.addHelpText('after', examplesText(name));
+    inner.addHelpText('after', examplesText(name)).showHelpAfterError(`(berth help ${name} shows its options)`);
     addExamples(inner, name);
   }
 }

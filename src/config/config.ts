@@ -116,6 +116,12 @@ type FileText =
   | { readonly text: string }
   | { readonly text?: never; readonly missing: boolean; readonly message: string };
 
+const READ_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file (ENOENT)',
+  EACCES: 'this user may not read it (EACCES)',
+  EISDIR: 'it is a folder (EISDIR)',
+};
+
 /** At most one byte more than allowed, so that a huge file costs nothing. */
 async function readText(file: string): Promise<FileText> {
   try {
@@ -134,6 +140,9 @@ async function readText(file: string): Promise<FileText> {
     }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    return { missing: code === 'ENOENT', message: `cannot read ${file}: ${code || String(error)}` };
+    return {
+      missing: code === 'ENOENT',
+      message: `it cannot be read: ${READ_FAILURES[code] ?? (code || String(error))}`,
+    };
   }
 }

@@ -53,11 +53,22 @@ export function unreachable(socketPath: string, cause: NodeJS.ErrnoException): B
   return new BerthError({
     code: 'NotFound',
     reason: 'agent-away',
-    message: `no agent answers at ${socketPath}: ${cause.message}`,
+    message: `no agent answers at ${socketPath}: ${whyAway(cause)}`,
     remedy:
       'Start it with `berth agent`, or give its run directory with --run-dir; if it runs, its log says what holds it up.',
     cause,
   });
+}
+
+function whyAway({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'ENOENT':
+      return 'no socket is there';
+    case 'ECONNREFUSED':
+      return 'nobody listens at the socket, so the agent has ended';
+    default:
+      return message;
+  }
 }
 
 function parse(text: string, socketPath: string): unknown {

@@ -35,6 +35,19 @@ test('berth help shows a command of two words, all commands, and says which is n
   assert.match(none.err, /^error: there is no command "inventory dif"/);
 });
 
+test('wrong usage of a command names the help of that command', async () => {
+  for (const [argv, help] of [
+    [['inventory', '--bogus'], 'inventory'],
+    [['inventory', 'diff', 'a'], 'inventory diff'],
+    [['lint'], 'lint'],
+  ] as const) {
+    const { err, exit } = await run([...argv]);
+    assert.equal(exit, 2);
+    assert.ok(err.endsWith(`\n(berth help ${help} shows its options)\n`), err);
+  }
+  assert.match((await run(['bogus'])).err, /\(berth help lists the commands\)\n$/);
+});
+
 test('no example is of a command that is not there', async () => {
   for (const name of Object.keys(EXAMPLES)) {
     const { exit, out } = await run([...name.split(' '), '--help']);

@@ -137,10 +137,17 @@ test('survives bytes that are no HTTP', async ({ socketPath }) => {
   assert.deepEqual(await getFromAgent(socketPath, '/v1/status'), { node: 'n1' });
 });
 
-test('says that no agent is there, and how to start one', async ({ folder }) => {
-  const error = await getFromAgent(join(folder, 'none.sock'), '/v1/status').then(() => undefined, caught);
-  assert.equal(error?.reason, 'agent-away');
-  assert.match(error?.remedy ?? '', /berth agent/);
+test('says that no agent is there, or none any more, and how to start one', async ({ folder }) => {
+  writeFileSync(join(folder, 'stale.sock'), '');
+  for (const [name, words] of [
+    ['none.sock', /none\.sock: no socket is there$/],
+    ['stale.sock', /stale\.sock: nobody listens at the socket, so the agent has ended$/],
+  ] as const) {
+    const error = await getFromAgent(join(folder, name), '/v1/status').then(() => undefined, caught);
+    assert.equal(error?.reason, 'agent-away');
+    assert.match(error?.message ?? '', words);
+    assert.match(error?.remedy ?? '', /berth agent/);
+  }
 });
 
 test('takes the place of a socket that a dead agent left', async ({ folder }) => {
