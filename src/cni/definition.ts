@@ -100,7 +100,7 @@ async function reviewPlugin(written: Fields, { bringsDevice }: DefinitionContext
   );
   const link = kind === 'vf' || (kind === 'host-device' && bringsDevice) ? source : { ...source, config };
   await review.attempt(() => ofDefinition(() => parseLinkSpec(link, problems)));
-  await review.attempt(() => requireExpressible(version, ipam !== undefined));
+  await review.attempt(() => requireExpressible(version, ipam, false));
   const { problems: wrong, faults } = review.found;
   const isWithout = kind === 'vf' && !isNamed && !bringsDevice;
   return {

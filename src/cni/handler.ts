@@ -176,7 +176,7 @@ async function add(request: Request, context: OperationContext): Promise<string>
   const { prevResult } = review.config;
   requireReturnable(prevResult, review.problems);
   const link = await linkOf(request, review, args, network);
-  requireExpressible(decoded.version, ipam !== undefined || hasOldAddress(prevResult));
+  requireExpressible(decoded.version, ipam, hasOldAddress(prevResult));
   const sandboxPath = call.environment.get('CNI_NETNS') ?? '';
   const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);
   const forgetInfo = writeDeviceInfo(infoPath, link, options.deviceInfo);

@@ -4,7 +4,7 @@
  */
 import type { AttachResult, CheckRequest } from '../engine/attachments/model.ts';
 import type { Route } from '../engine/attachments/port.ts';
-import type { DnsSpec } from '../engine/ipam/model.ts';
+import type { DnsSpec, IpamSpec } from '../engine/ipam/model.ts';
 import { asMacAddress, type IfName } from '../engine/values.ts';
 import type { ConfigProblem, NetworkConfig } from './config.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
@@ -12,15 +12,43 @@ import { parseRoutes } from './ipam-spec.ts';
 import { type CniVersion, traitsOf } from './versions.ts';
 
 /**
- * To be asked before anything is done: results of 0.1.0 and 0.2.0 consist of addresses alone.
- * Throws code 1 for a link without them.
+ * To be asked before anything is done: results of 0.1.0 and 0.2.0 consist of one address of each
+ * family, and a second one would be the pod's without anybody being told. What a program gives is
+ * the program's to say. Throws code 1 for a link without addresses, or with too many.
  */
-export function requireExpressible(version: CniVersion, hasAddress: boolean): void {
-  if (traitsOf(version).result !== 'ip4-ip6' || hasAddress) return;
-  throw new CniFault(CNI_CODES.incompatibleVersion, {
+export function requireExpressible(version: CniVersion, ipam: IpamSpec | undefined, hasOldAddress: boolean): void {
+  if (traitsOf(version).result !== 'ip4-ip6') return;
+  if (ipam === undefined && !hasOldAddress) {
+    throw notExpressible(`cniVersion ${version} cannot describe a link without addresses`, ', or add ipam');
+  }
+  const addresses = ipam === undefined ? [] : addressesOf(ipam);
+  for (const v6 of [false, true]) {
+    const same = addresses.filter((address) => isV6(address) === v6);
+    if (same.length < 2) continue;
+    const which = `${same.length} of ${v6 ? 'IPv6' : 'IPv4'} (${same.join(', ')})`;
+    throw notExpressible(`cniVersion ${version} has room for one address of each family, and ipam gives ${which}`);
+  }
+}
+
+/** One of each address that is going to be given, or the network that it is going to be from. */
+function addressesOf(ipam: IpamSpec): readonly string[] {
+  switch (ipam.type) {
+    case 'host-local':
+      return ipam.rangeSets.flatMap((set) => set.slice(0, 1).map(({ subnet }) => subnet));
+    case 'static':
+      return ipam.addresses.map(({ address }) => address);
+    case 'delegated':
+      return [];
+    default:
+      return ipam satisfies never;
+  }
+}
+
+function notExpressible(message: string, also = ''): CniFault {
+  return new CniFault(CNI_CODES.incompatibleVersion, {
     reason: 'result-not-expressible',
-    message: `cniVersion ${version} cannot describe a link without addresses`,
-    remedy: 'Write a cniVersion of 0.3.1 or later, or add ipam.',
+    message,
+    remedy: `Write a cniVersion of 0.3.1 or later${also}.`,
   });
 }
 
@@ -84,7 +112,7 @@ function addressing(
   };
 }
 
-/** One address a family is all that 0.1.0 and 0.2.0 have room for; the first is the one. */
+/** One address a family is all that 0.1.0 and 0.2.0 have room for, see {@link requireExpressible}. */
 function oldFamily(key: string, result: AttachResult, v6: boolean): Readonly<Record<string, unknown>> {
   const first = result.addresses.find(({ address }) => isV6(address) === v6);
   if (first === undefined) return {};

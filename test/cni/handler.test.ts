@@ -76,6 +76,27 @@ test('a link without addresses cannot be told in 0.2.0 and is refused before any
   assert.equal(engine.attached.length, 0);
 });
 
+for (const [what, ipam] of [
+  ['two ranges', { type: 'host-local', ranges: [[{ subnet: '10.1.2.0/24' }], [{ subnet: '10.1.3.0/24' }]] }],
+  ['two IPv6 addresses', { type: 'static', addresses: [{ address: 'fd00::2/64' }, { address: 'fd00::3/64' }] }],
+] as const) {
+  test(`${what}, of which 0.2.0 could tell one only, are refused before anything is done`, async () => {
+    const { send, engine } = bench();
+    const refused = await send({ config: { ...MACVLAN, cniVersion: '0.2.0', ipam } });
+    assert.equal(refused.answer.code, 1);
+    assert.match(String(refused.answer.msg), /one address of each family.* 2 of IPv/);
+    assert.equal(engine.attached.length, 0);
+    assert.equal((await send({ config: { ...MACVLAN, cniVersion: '0.3.0', ipam } })).exitCode, 0);
+  });
+}
+
+test('one address of each family can be told in 0.2.0', async () => {
+  const ranges = [[{ subnet: '10.1.2.0/24' }, { subnet: '10.1.3.0/24' }], [{ subnet: 'fd00::/64' }]];
+  const { send } = bench();
+  const config = { ...MACVLAN, cniVersion: '0.2.0', ipam: { type: 'host-local', ranges } };
+  assert.equal((await send({ config })).exitCode, 0);
+});
+
 test('VERSION lists what is served, also for podman, which names nothing real', async () => {
   const { send } = bench();
   const env = { CNI_IFNAME: 'dummy', CNI_NETNS: 'dummy', CNI_PATH: 'dummy', CNI_CONTAINERID: '', CNI_ARGS: '' };
