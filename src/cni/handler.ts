@@ -14,11 +14,12 @@ import type {
 } from '../engine/attachments/model.ts';
 import { limitTime } from '../engine/cancellation.ts';
 import { BerthError, toBerthError } from '../engine/errors.ts';
+import type { StaticSpec } from '../engine/ipam/model.ts';
 import type { IpamPrograms } from '../engine/ipam/port.ts';
 import type { Concern, ReadinessQuestion } from '../engine/readiness.ts';
 import type { NetworkName } from '../engine/values.ts';
 import { hasOldAddress, mergeResults, requireReturnable } from './chain.ts';
-import { type DecodedConfig, parseName } from './config.ts';
+import { type ConfigProblem, type DecodedConfig, invalidConfig, type NetworkConfig, parseName } from './config.ts';
 import { ConfigReview } from './config-review.ts';
 import { COMMAND_TIMEOUT_MS } from './deadlines.ts';
 import { parseDelegatedIpam } from './delegated-ipam.ts';
@@ -33,7 +34,7 @@ import {
 } from './environment.ts';
 import { CNI_CODES, CniFault, cniCodeOf, toCniError } from './errors.ts';
 import { gc } from './gc.ts';
-import { parseIpamSpec } from './ipam-spec.ts';
+import { parseInheritedAddressing, parseIpamSpec } from './ipam-spec.ts';
 import { parseLinkSpec } from './link-spec/index.ts';
 import { logFileOf, networkLogLines } from './network-log.ts';
 import { optional } from './optional.ts';
@@ -176,7 +177,9 @@ async function add(request: Request, context: OperationContext): Promise<string>
   const { prevResult } = review.config;
   requireReturnable(prevResult, review.problems);
   const link = await linkOf(request, review, args, network);
-  requireExpressible(decoded.version, ipam, hasOldAddress(prevResult));
+  const inherited = ipam === undefined && link.kind === 'ipvlan' ? inheritedOf(review.config) : undefined;
+  const addressing = ipam ?? inherited;
+  requireExpressible(decoded.version, addressing, hasOldAddress(prevResult));
   const sandboxPath = call.environment.get('CNI_NETNS') ?? '';
   const sandbox = await request.sandbox.require(sandboxPath, call.netnsErrno);
   const forgetInfo = writeDeviceInfo(infoPath, link, options.deviceInfo);
@@ -188,7 +191,7 @@ async function add(request: Request, context: OperationContext): Promise<string>
         sandbox,
         sandboxPath,
         link,
-        ...optional('ipam', ipam),
+        ...optional('ipam', addressing),
         ...optional('detectDuplicates', review.config.duplicateAddressDetection),
         ...podPart(args),
       },
@@ -198,7 +201,17 @@ async function add(request: Request, context: OperationContext): Promise<string>
     forgetInfo();
     throw error;
   });
-  return print(mergeResults(prevResult, toCniResult(result, decoded.version, sandboxPath), decoded.version));
+  const own = toCniResult(result, decoded.version, sandboxPath);
+  // What was inherited is this link's now, and no other's.
+  return print(inherited === undefined ? mergeResults(prevResult, own, decoded.version) : own);
+}
+
+/** Throws code 7. */
+function inheritedOf(config: NetworkConfig): StaticSpec | undefined {
+  const problems: ConfigProblem[] = [];
+  const inherited = parseInheritedAddressing(config, problems);
+  if (problems.length > 0) throw invalidConfig(problems);
+  return inherited;
 }
 
 /**

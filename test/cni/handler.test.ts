@@ -12,6 +12,8 @@ const HOST_LOCAL = {
   routes: [{ dst: '10.61.0.0/16', gw: '10.60.0.1', mtu: 1400 }],
 };
 
+const STATIC = { type: 'static', addresses: [{ address: '10.1.9.2/24' }] };
+
 test('ADD hands the engine a link, a sandbox, the pod and its network', async () => {
   const { send, engine, namespace } = bench();
   const { exitCode } = await send({ config: { ...VF, vlan: 100, spoofchk: 'off', ipam: HOST_LOCAL } });
@@ -95,6 +97,54 @@ test('one address of each family can be told in 0.2.0', async () => {
   const { send } = bench();
   const config = { ...MACVLAN, cniVersion: '0.2.0', ipam: { type: 'host-local', ranges } };
   assert.equal((await send({ config })).exitCode, 0);
+});
+
+const HANDED_ON = {
+  interfaces: [{ name: 'eth1' }],
+  ips: [{ address: '10.1.2.2/24', gateway: '10.1.2.1', interface: 0 }, { address: 'fd00::2/64' }],
+  routes: [{ dst: '0.0.0.0/0' }],
+  dns: { nameservers: ['10.1.2.53'] },
+};
+
+test('an ipvlan without ipam has the addresses that the plugins before it gave, and is the whole result', async () => {
+  const { send, engine } = bench();
+  const { answer } = await send({ config: { type: 'ipvlan', prevResult: HANDED_ON } });
+  assert.deepEqual(engine.attached[0]?.ipam, {
+    type: 'static',
+    addresses: [{ address: '10.1.2.2/24', gateway: '10.1.2.1' }, { address: 'fd00::2/64' }],
+    routes: [{ dst: '0.0.0.0/0' }],
+    dns: { nameservers: ['10.1.2.53'] },
+  });
+  assert.deepEqual(
+    (answer.interfaces as readonly { name: string }[]).map(({ name }) => name),
+    ['net1'],
+  );
+});
+
+for (const [what, config, interfaces] of [
+  ['an ipvlan with addresses of its own', { type: 'ipvlan', ipam: STATIC }, ['eth1', 'net1']],
+  ['an ipvlan behind plugins that gave none', { type: 'ipvlan', ips: [] }, ['eth1', 'net1']],
+  ['another link', MACVLAN, ['eth1', 'net1']],
+] as const) {
+  test(`${what} inherits nothing and adds itself to the result`, async () => {
+    const { send, engine } = bench();
+    const { ips, ...rest } = { ips: HANDED_ON.ips, ...config };
+    const { answer } = await send({ config: { ...rest, prevResult: { ...HANDED_ON, ips } } });
+    assert.deepEqual(engine.attached[0]?.ipam, 'ipam' in config ? { ...STATIC, routes: [], dns: {} } : undefined);
+    assert.deepEqual(
+      (answer.interfaces as readonly { name: string }[]).map(({ name }) => name),
+      interfaces,
+    );
+  });
+}
+
+test('inherited addresses that are none are refused before anything is done', async () => {
+  const { send, engine } = bench();
+  const ips = [{ address: '10.1.2.300/24' }];
+  const { answer } = await send({ config: { type: 'ipvlan', prevResult: { ...HANDED_ON, ips } } });
+  assert.equal(answer.code, 7);
+  assert.match(String(answer.msg), /prevResult\.ips\.0: "10\.1\.2\.300\/24"/);
+  assert.equal(engine.attached.length, 0);
 });
 
 test('VERSION lists what is served, also for podman, which names nothing real', async () => {
