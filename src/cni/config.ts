@@ -4,6 +4,7 @@
  * link or for addresses is in link-spec and ipam-spec.ts. Fields of others pass unseen.
  */
 import { z } from 'zod';
+import { MOST_ROUTE_ADVMSS_BYTES, MOST_ROUTE_MTU_BYTES } from '../engine/ipam/model.ts';
 import { asMacAddress, asNetworkName, asPciAddress, type NetworkName } from '../engine/values.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
 import { isTooDeep, MOST_LEVELS } from './json-depth.ts';
@@ -34,9 +35,9 @@ const dns = z.looseObject({
 const route = z.looseObject({
   dst: text,
   gw: text.optional(),
-  mtu: z.int().min(0).optional(),
-  advmss: z.int().min(0).optional(),
-  priority: z.int().min(0).optional(),
+  mtu: z.int().min(0).max(MOST_ROUTE_MTU_BYTES).optional(),
+  advmss: z.int().min(0).max(MOST_ROUTE_ADVMSS_BYTES).optional(),
+  priority: z.int().min(0).max(0xffff_ffff).optional(),
   table: z.int().min(0).max(0xffff_ffff).optional(),
   scope: z.int().min(0).max(255).optional(),
 });
@@ -69,7 +70,6 @@ const previousResult = z.looseObject({
     .optional(),
   ips: z.array(z.looseObject({ address: text, gateway: text.optional(), interface: z.int().optional() })).optional(),
   routes: z.array(route).optional(),
-  dns: dns.optional(),
   /** Of 0.1.0 and 0.2.0, handed on as it is. */
   ip4: z.looseObject({}).optional(),
   ip6: z.looseObject({}).optional(),
@@ -130,7 +130,12 @@ const network = z.looseObject({
   bcqueuelen: z.int().min(0).max(0xffff_ffff).optional(),
   linkInContainer: z.boolean().optional(),
   duplicateAddressDetection: z.boolean().optional(),
-  masterSelector: z.union([uplinkSelector, z.array(uplinkSelector).min(1)]).optional(),
+  masterSelector: z
+    .union(
+      [uplinkSelector, z.array(uplinkSelector).min(1)],
+      'neither an object of the fields that docs/cni.md lists nor a list of such',
+    )
+    .optional(),
   /** Of vlan; `vlan` is that of a VF, or the shared one of a macvlan or ipvlan. */
   vlanId: z.int().min(0).max(4094).optional(),
   ipam: ipam.nullish(),
@@ -282,8 +287,13 @@ export function invalidConfig(problems: readonly ConfigProblem[], also = ''): Cn
   return new CniFault(CNI_CODES.invalidConfig, {
     reason: 'invalid-network-config',
     message: [...wrong, ...(also === '' ? [] : [also])].join('; '),
-    remedy: 'Correct the NetworkAttachmentDefinition; docs/cni.md lists every field.',
+    remedy: `Correct ${problems.every(isOfPod) ? 'what the pod asks for (k8s.v1.cni.cncf.io/networks)' : 'the NetworkAttachmentDefinition'}; docs/cni.md lists every field.`,
   });
+}
+
+/** Whether the pod asked for it, which Multus hands over in these places. */
+function isOfPod({ path }: ConfigProblem): boolean {
+  return /^(runtimeConfig|CNI_ARGS|args\.cni)\b/.test(path) && !path.startsWith('runtimeConfig.CNIDeviceInfoFile');
 }
 
 /** Objects whose fields are left out one by one; elsewhere it is the whole field of the first level. */

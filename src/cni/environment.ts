@@ -53,7 +53,7 @@ export function parseInterface(environment: ReadonlyMap<string, string>): IfName
     text === ''
       ? 'CNI_IFNAME is not set'
       : `CNI_IFNAME is ${JSON.stringify(text)}, which the kernel takes for no interface name`,
-    'Use 1 to 15 bytes without "/", ":" or white space; with Multus it is "interface" in the pod\'s networks annotation.',
+    'Use 1 to 15 bytes without "/", ":", "%" or white space, and not "all" or "default"; with Multus it is "interface" in the pod\'s networks annotation.',
   );
 }
 
@@ -108,7 +108,7 @@ export function parseArgs(text: string): CniArgs {
   if (unknown.length > 0 && !ignoreUnknown) {
     throw bad(
       'unknown-cni-args',
-      `CNI_ARGS has ${unknown.join(', ')}, which Berth does not know`,
+      `CNI_ARGS has ${unknown.map((key) => JSON.stringify(key)).join(', ')}, which Berth does not know`,
       'Remove them, or add IgnoreUnknown=true.',
     );
   }

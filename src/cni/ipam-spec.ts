@@ -8,7 +8,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import type { Route } from '../engine/attachments/port.ts';
-import { sameAddress } from '../engine/ipam/ip.ts';
+import { asIp, asPrefix, formatIp, networkOf, sameAddress } from '../engine/ipam/ip.ts';
 import type { DnsSpec, HostLocalSpec, IpamSpec, IpRange, StaticSpec } from '../engine/ipam/model.ts';
 import {
   type ConfigProblem,
@@ -20,6 +20,8 @@ import {
 import type { CniArgs } from './environment.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
 
+/** linux/rtnetlink.h */
+const RT_TABLE_LOCAL = 255;
 /** Where the host-local plugin keeps its reservations. */
 const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
 
@@ -49,23 +51,6 @@ export function parseIpamSpec(config: NetworkConfig, args: CniArgs, problems: Co
     return undefined;
   }
   return parseByType(type, config, ipam, args, requested, problems);
-}
-
-/**
- * Of an ipvlan without `ipam` behind other plugins: their addresses and routes become the link's, as
- * the reference plugin has it (plugins that make an interface of the node, and say what a pod on it
- * is to have). `undefined` where they gave none.
- */
-export function parseInheritedAddressing(config: NetworkConfig, problems: ConfigProblem[]): StaticSpec | undefined {
-  const previous = config.prevResult ?? undefined;
-  const ips = previous?.ips ?? [];
-  if (previous === undefined || ips.length === 0) return undefined;
-  return {
-    type: 'static',
-    addresses: addressesAt('prevResult.ips', ips, problems),
-    routes: parseRoutes(previous.routes, problems, 'prevResult.routes'),
-    dns: dnsOf(config, previous.dns ?? {}),
-  };
 }
 
 function parseByType(
@@ -115,7 +100,7 @@ function parseHostLocal(
   return {
     type: 'host-local',
     rangeSets,
-    routes: parseRoutes(ipam.routes, problems),
+    routes: parseOwnRoutes(ipam.routes, problems),
     dataDir:
       ipam.dataDir === undefined || ipam.dataDir === ''
         ? DEFAULT_DATA_DIR
@@ -152,7 +137,7 @@ function parseStatic(
     addresses: addresses.filter(
       ({ address }, i) => addresses.findIndex((each) => sameAddress(each.address, address)) === i,
     ),
-    routes: parseRoutes(ipam.routes, problems),
+    routes: parseOwnRoutes(ipam.routes, problems),
     dns: dnsOf(config, ipam.dns ?? {}),
   };
 }
@@ -166,12 +151,25 @@ function addressesAt(
 ): readonly StaticAddress[] {
   return written.map(({ address, gateway }, i) => {
     parseCidr(`${path}.${i}`, address, problems);
+    refuseUnusable(`${path}.${i}`, address, problems);
     if (gateway === undefined || gateway === '') return { address };
     if (familyOf(parseAddress(`${path}.${i}.gateway`, gateway, problems)) !== familyOf(address)) {
       problems.push({ path: `${path}.${i}.gateway`, message: `${gateway} is of another family than ${address}` });
     }
     return { address, gateway };
   });
+}
+
+/** The kernel takes the first for no address at all, and refuses the others. */
+function refuseUnusable(path: string, text: string, problems: ConfigProblem[]): void {
+  const ip = asIp(text.split('/')[0] ?? '');
+  if (ip === undefined) return;
+  const isMulticast = ip.family === 6 && ip.value >> 120n === 0xffn;
+  if (ip.value === 0n || isMulticast)
+    problems.push({
+      path,
+      message: `${text} is ${isMulticast ? 'a group address' : 'zero'}, which no interface can have`,
+    });
 }
 
 /** CNI_ARGS GATEWAY lists gateways beside IP; one belongs to the addresses whose network it is in. */
@@ -199,11 +197,25 @@ function parseRange(path: string, range: RangeConfig, problems: ConfigProblem[])
   return parsed;
 }
 
-/** The routes of an IPAM section or of a previous result. */
+/** Those that are to be made, so what the kernel would refuse or change is refused. */
+function parseOwnRoutes(routes: readonly RouteConfig[] | undefined, problems: ConfigProblem[]): readonly Route[] {
+  for (const [i, { dst, gw = '', table }] of (routes ?? []).entries()) {
+    const path = `ipam.routes.${i}`;
+    refuseHostBits(`${path}.dst`, dst, problems);
+    // An IPv4 route may go through an IPv6 gateway (RTA_VIA), and not the other way round.
+    if (gw !== '' && familyOf(dst) === 'ipv6' && familyOf(gw) === 'ipv4')
+      problems.push({ path: `${path}.gw`, message: `${gw} is of another family than ${dst}` });
+    if (table === RT_TABLE_LOCAL)
+      problems.push({ path: `${path}.table`, message: `${table} is the kernel's own, for local addresses` });
+  }
+  return parseRoutes(routes, problems, 'ipam.routes');
+}
+
+/** Of an IPAM section, or of a previous result, where `path` is its place. */
 export function parseRoutes(
   routes: readonly RouteConfig[] | undefined,
   problems: ConfigProblem[],
-  path = 'ipam.routes',
+  path: string,
 ): readonly Route[] {
   return (routes ?? []).map((route, i) => {
     parseCidr(`${path}.${i}.dst`, route.dst, problems);
@@ -219,6 +231,14 @@ export function parseRoutes(
       ...(route.scope === undefined ? {} : { scope: route.scope }),
     };
   });
+}
+
+/** The kernel refuses them in IPv4 routes, and ignores them in IPv6 ones. */
+function refuseHostBits(path: string, text: string, problems: ConfigProblem[]): void {
+  const prefix = asPrefix(text);
+  if (prefix?.ip.family !== 4 || prefix.ip.value === networkOf(prefix)) return;
+  const network = `${formatIp({ family: 4, value: networkOf(prefix) })}/${prefix.length}`;
+  problems.push({ path, message: `${text} has host bits set; the network is ${network}` });
 }
 
 function isCidr(text: string): boolean {

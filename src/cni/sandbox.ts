@@ -3,6 +3,7 @@
  * why there is none. Nothing has been changed when one of these is refused.
  */
 import { closeSync } from 'node:fs';
+import { getSystemErrorName } from 'node:util';
 import type { Namespace } from '../engine/attachments/port.ts';
 import { BerthError } from '../engine/errors.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
@@ -30,7 +31,7 @@ export class SandboxHolder {
       if (!(cause instanceof BerthError) || cause.code !== 'Invalid') throw cause;
       throw new CniFault(CNI_CODES.badEnvironment, {
         reason: 'sandbox-not-a-namespace',
-        message: `CNI_NETNS ${path} is no network namespace`,
+        message: `CNI_NETNS ${shown(path)} is no network namespace`,
         remedy:
           'The runtime names a file of another kind: the sandbox may have ended, or its mount is not visible where the plugin runs.',
         cause,
@@ -39,7 +40,7 @@ export class SandboxHolder {
     if (this.#namespace.isHost) {
       throw new CniFault(CNI_CODES.badEnvironment, {
         reason: 'sandbox-is-host',
-        message: `CNI_NETNS ${path} is the node's own network namespace`,
+        message: `CNI_NETNS ${shown(path)} is the node's own network namespace`,
         remedy: 'Secondary networks need a sandbox of their own: the pod must not use hostNetwork.',
       });
     }
@@ -65,6 +66,13 @@ export class SandboxHolder {
 
 const ENOENT = 2;
 
+/** A path has 4,095 bytes, and a message is for people. */
+const MOST_SHOWN = 120;
+
+function shown(path: string): string {
+  return path.length > MOST_SHOWN ? `${path.slice(0, MOST_SHOWN)}...` : path;
+}
+
 function sandboxFault(path: string, netnsErrno: number | undefined): CniFault {
   if (path === '') {
     return new CniFault(CNI_CODES.badEnvironment, {
@@ -77,13 +85,13 @@ function sandboxFault(path: string, netnsErrno: number | undefined): CniFault {
     return new CniFault(CNI_CODES.unknownContainer, {
       code: 'NotFound',
       reason: 'sandbox-missing',
-      message: `CNI_NETNS ${path} does not exist`,
+      message: `CNI_NETNS ${shown(path)} does not exist`,
       remedy: 'The sandbox has ended meanwhile; kubelet makes another one.',
     });
   }
   return new CniFault(CNI_CODES.badEnvironment, {
     reason: 'sandbox-unreadable',
-    message: `CNI_NETNS ${path} could not be opened by the shim (${netnsErrno === undefined ? 'it passed no descriptor' : `errno ${netnsErrno}`})`,
+    message: `CNI_NETNS ${shown(path)} could not be opened by the shim: ${netnsErrno === undefined ? 'it passed no descriptor' : getSystemErrorName(-netnsErrno)}`,
     remedy: 'Execute the plugin where the path is visible, as root.',
   });
 }

@@ -9,7 +9,11 @@ type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
 /** A full PCI address in lower case, `0000:41:10.0` (Documentation/PCI, `%04x:%02x:%02x.%d`). */
 export type PciAddress = Brand<string, 'PciAddress'>;
-/** A network interface name: 1 to 15 bytes, not `.` or `..`, no `/`, `:` or white space (net/core/dev.c, dev_valid_name). */
+/**
+ * A network interface name: 1 to 15 bytes, not `.` or `..`, no `/`, `:` or white space (net/core/dev.c,
+ * dev_valid_name); no `%`, which the kernel takes for a number that it is to choose; not `all` or
+ * `default`, which are folders of sysctls beside those of links.
+ */
 export type IfName = Brand<string, 'IfName'>;
 /** An Ethernet (6 bytes) or InfiniBand (20 bytes) hardware address in lower case with colons. */
 export type MacAddress = Brand<string, 'MacAddress'>;
@@ -28,10 +32,10 @@ export function asPciAddress(text: string): PciAddress | undefined {
 }
 
 export function asIfName(text: string): IfName | undefined {
-  if (text === '' || text === '.' || text === '..') return undefined;
+  if (['', '.', '..', 'all', 'default'].includes(text)) return undefined;
   if (Buffer.byteLength(text) > 15) return undefined;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a NUL would end the name inside the kernel
-  return /[/:\s\u0000]/.test(text) ? undefined : (text as IfName);
+  return /[/:%\s\u0000]/.test(text) ? undefined : (text as IfName);
 }
 
 export function asMacAddress(text: string): MacAddress | undefined {
@@ -62,7 +66,12 @@ export function parsePciAddress(text: string): PciAddress {
 }
 
 export function parseIfName(text: string): IfName {
-  return required(asIfName(text), 'interface name', text, 'Use 1 to 15 bytes without "/", ":" or white space.');
+  return required(
+    asIfName(text),
+    'interface name',
+    text,
+    'Use 1 to 15 bytes without "/", ":", "%" or white space, and not "all" or "default".',
+  );
 }
 
 export function parseMacAddress(text: string): MacAddress {

@@ -89,9 +89,15 @@ const SERVED_BY: Readonly<Partial<Record<LinkKind, readonly string[]>>> = { vf: 
 function refuseUnservedCapabilities(kind: LinkKind, config: NetworkConfig): void {
   for (const capability of unservedCapabilities(kind)) {
     const value: unknown = config.runtimeConfig?.[capability];
-    const empty = value === undefined || value === null || value === '' || (Array.isArray(value) && value.length === 0);
-    if (!empty) throw unsupportedField(`runtimeConfig.${capability}`, value, `${kind} cannot honour this request`);
+    if (!asksNothing(value))
+      throw unsupportedField(`runtimeConfig.${capability}`, value, `${kind} cannot honour this request`);
   }
+}
+
+/** Runtimes written in Go hand over what nobody asked for as zeros. */
+function asksNothing(value: unknown): boolean {
+  if (value === undefined || value === null || value === '' || value === 0) return true;
+  return typeof value === 'object' && Object.values(value).every(asksNothing);
 }
 
 /** Capabilities that a pod's request for is refused for a kind of link. */

@@ -9,7 +9,14 @@ import { z } from 'zod';
 import { interrupted } from '../cancellation.ts';
 import { BerthError } from '../errors.ts';
 import { asIp, asPrefix } from './ip.ts';
-import type { DelegatedPlace, DelegatedSpec, IpamOwner, IpamResult } from './model.ts';
+import {
+  type DelegatedPlace,
+  type DelegatedSpec,
+  type IpamOwner,
+  type IpamResult,
+  MOST_ROUTE_ADVMSS_BYTES,
+  MOST_ROUTE_MTU_BYTES,
+} from './model.ts';
 import type { IpamCall, IpamOutcome, IpamPrograms } from './port.ts';
 
 /** Milliseconds; an ADD leaves time for its DEL within the request's own deadline. */
@@ -36,7 +43,7 @@ const dns = z.looseObject({
   search: texts.optional(),
   options: texts.optional(),
 });
-const uint = z.int().min(0);
+const u32 = z.int().min(0).max(0xffff_ffff);
 const address = z.string().refine((text) => asPrefix(text) !== undefined, 'no address with prefix length');
 const gateway = z.string().refine((text) => text === '' || asIp(text) !== undefined, 'no IP address');
 const routes = z
@@ -44,11 +51,11 @@ const routes = z
     z.looseObject({
       dst: z.string().refine((text) => asPrefix(text) !== undefined, 'no network in CIDR notation'),
       gw: gateway.optional(),
-      mtu: uint.optional(),
-      advmss: uint.optional(),
-      priority: uint.optional(),
-      table: uint.max(0xffff_ffff).optional(),
-      scope: uint.max(255).optional(),
+      mtu: u32.max(MOST_ROUTE_MTU_BYTES).optional(),
+      advmss: u32.max(MOST_ROUTE_ADVMSS_BYTES).optional(),
+      priority: u32.optional(),
+      table: u32.optional(),
+      scope: u32.max(255).optional(),
     }),
   )
   .max(MOST_ROUTES)

@@ -119,7 +119,7 @@ function takeNext(
   throw new BerthError({
     code: 'Exhausted',
     reason: 'address-range-exhausted',
-    message: `no address is free in range set ${set} (${names}): ${ranges.map((range) => `${formatIp(range.start)}-${formatIp(range.end)}`).join(', ')} hold ${size} addresses, gateway included, and ${countWithin(reserved, ranges)} are reserved`,
+    message: `no address is free in range set ${set} (${names}): ${describeSet(ranges)} hold ${size} addresses, gateway included, and ${countWithin(reserved, ranges)} are reserved`,
     remedy: 'Make the range larger, or look for reservations of containers that no longer exist.',
   });
 }
@@ -157,13 +157,22 @@ function requestedBySet(spec: HostLocalSpec, sets: readonly (readonly Range[])[]
       throw new BerthError({
         code: 'Invalid',
         reason: 'requested-address-invalid',
-        message: `the requested address ${text} is ${ip === undefined ? 'not an IP address' : 'in no free range set of this network'}`,
-        remedy: `Ask for at most one address of each set: ${spec.rangeSets.map((set_) => set_.map((range) => range.subnet).join(', ')).join('; ')}.`,
+        message: `the requested address ${text} is ${ip === undefined ? 'not an IP address' : whyNot(sets, ip)}`,
+        remedy: `Ask for at most one address of each set: ${sets.map(describeSet).join('; ')}.`,
       });
     }
     bySet.set(set, ip);
   }
   return bySet;
+}
+
+function whyNot(sets: readonly (readonly Range[])[], ip: Ip): string {
+  const isIn = sets.some((ranges) => ranges.some((range) => within(range, ip)));
+  return isIn ? 'the second one of its range set, which gives one' : 'in no range of this network';
+}
+
+function describeSet(ranges: readonly Range[]): string {
+  return ranges.map(({ start, end }) => `${formatIp(start)}-${formatIp(end)}`).join(', ');
 }
 
 function within(range: Range, ip: Ip): boolean {

@@ -11,6 +11,10 @@ export interface IpRange {
   readonly gateway?: string;
 }
 
+/** The kernel makes larger ones smaller, in silence (net/ipv4/metrics.c, ip_metrics_convert). */
+export const MOST_ROUTE_MTU_BYTES = 65_520;
+export const MOST_ROUTE_ADVMSS_BYTES = 65_495;
+
 export interface HostLocalSpec {
   readonly type: 'host-local';
   /** One address is taken from each set; a set is a list of ranges. */

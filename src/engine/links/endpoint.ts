@@ -269,7 +269,10 @@ async function explain(
       code: 'Invalid',
       reason: 'route-refused',
       message: `the kernel refused a route of ${plan.ifname}: ${error.message}`,
-      remedy: "A gateway must be reachable through one of the interface's own addresses.",
+      remedy:
+        error.errno === 'ENETUNREACH' || error.errno === 'EHOSTUNREACH'
+          ? "A gateway must be reachable through one of the interface's own addresses."
+          : "Correct the route in `ipam.routes`; the kernel's words say what is wrong with it.",
       cause: error,
       op: error.op,
       ...(error.errno === undefined ? {} : { errno: error.errno }),

@@ -69,6 +69,11 @@ for (const [what, outcome, reason] of [
     { stdout: JSON.stringify({ ips: Array(300).fill({ address: '10.0.0.1/8' }) }) },
     'ipam-answer-invalid',
   ],
+  [
+    'a route that no message of the kernel has room for',
+    { stdout: '{"ips":[{"address":"10.5.0.3/24"}],"routes":[{"dst":"10.6.0.0/16","mtu":1000000000000}]}' },
+    'ipam-answer-invalid',
+  ],
   ['an error without words', { end: { kind: 'exited', status: 2 }, stdout: '' }, 'ipam-program-failed'],
   ['a crash', { end: { kind: 'signalled', signal: 11 } }, 'ipam-program-failed'],
   ['nothing in time', { end: { kind: 'timed-out' } }, 'ipam-program-timeout'],

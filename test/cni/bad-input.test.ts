@@ -1,0 +1,142 @@
+/**
+ * Bad input as people produce it, and what they read then: what is wrong, where, and what to do.
+ * `test/agent/bad-input.test.ts` has the same with the kernel.
+ */
+import * as assert from 'node:assert/strict';
+import { test } from 'uvu';
+import { bench, type CallParts, MACVLAN, VF } from './calls.ts';
+
+const POD = /^Correct what the pod asks for/;
+const NAD = /^Correct the NetworkAttachmentDefinition;/;
+const LOCAL = { type: 'host-local', subnet: '10.1.0.0/24' };
+const withRoute = (route: unknown): CallParts => ({ config: { ...MACVLAN, ipam: { ...LOCAL, routes: [route] } } });
+const withStatic = (address: string): CallParts => ({
+  config: { ...MACVLAN, ipam: { type: 'static', addresses: [{ address }] } },
+});
+
+const CASES: readonly (readonly [string, CallParts, number, RegExp, RegExp])[] = [
+  ['an interface name that the kernel would complete', { env: { CNI_IFNAME: 'net%d' } }, 4, /"net%d"/, /without .*"%"/],
+  ['a name of a folder of sysctls', { env: { CNI_IFNAME: 'all' } }, 4, /CNI_IFNAME is "all"/, /not "all" or "default"/],
+  ['a sandbox below a file', { netnsErrno: 20, config: MACVLAN }, 4, /by the shim: ENOTDIR$/, /where the path is/],
+  [
+    'a sandbox of four thousand bytes',
+    { netnsErrno: 36, env: { CNI_NETNS: `/${'a'.repeat(4000)}` }, config: MACVLAN },
+    4,
+    /^CNI_NETNS \/a{119}\.\.\. could not .*: ENAMETOOLONG$/,
+    /as root/,
+  ],
+  [
+    'an argument with a blank in front',
+    { env: { CNI_ARGS: ' IgnoreUnknown=1' }, config: MACVLAN },
+    4,
+    /CNI_ARGS has " IgnoreUnknown"/,
+    /IgnoreUnknown=true/,
+  ],
+  [
+    'a MAC that the pod asks for',
+    { config: { ...MACVLAN, runtimeConfig: { mac: 'zz' } } },
+    7,
+    /runtimeConfig\.mac: "zz"/,
+    POD,
+  ],
+  ['a MAC in CNI_ARGS', { env: { CNI_ARGS: 'MAC=zz' }, config: MACVLAN }, 7, /CNI_ARGS MAC: "zz"/, POD],
+  ['a MAC of the definition', { config: { ...MACVLAN, mac: 'zz' } }, 7, /mac: "zz"/, NAD],
+  [
+    'one of each',
+    { config: { ...MACVLAN, mode: 'x', runtimeConfig: { mac: 'zz' } } },
+    7,
+    /mode: "x".*\.mac: "zz"|\.mac: "zz".*mode: "x"/,
+    NAD,
+  ],
+  [
+    'a device-info file, which no pod names',
+    { config: { ...VF, runtimeConfig: { CNIDeviceInfoFile: 7 } } },
+    7,
+    /CNIDeviceInfoFile/,
+    NAD,
+  ],
+  [
+    'a selector that is a word',
+    { config: { type: 'macvlan', masterSelector: 'eth1' } },
+    7,
+    /masterSelector: neither an object/,
+    NAD,
+  ],
+  [
+    'a route with host bits',
+    withRoute({ dst: '10.9.0.1/16' }),
+    7,
+    /ipam\.routes\.0\.dst: .*the network is 10\.9\.0\.0\/16/,
+    NAD,
+  ],
+  [
+    'a route through the other family',
+    withRoute({ dst: 'fd09::/64', gw: '10.1.0.1' }),
+    7,
+    /ipam\.routes\.0\.gw: .*another family/,
+    NAD,
+  ],
+  [
+    "a route in the kernel's own table",
+    withRoute({ dst: '10.9.0.0/16', table: 255 }),
+    7,
+    /ipam\.routes\.0\.table: 255/,
+    NAD,
+  ],
+  [
+    'an MTU of a route that no kernel keeps',
+    withRoute({ dst: '10.9.0.0/16', mtu: 65_521 }),
+    7,
+    /ipam\.routes\.0\.mtu: .*65520/,
+    NAD,
+  ],
+  [
+    'a segment size that no kernel keeps',
+    withRoute({ dst: '10.9.0.0/16', advmss: 1e12 }),
+    7,
+    /ipam\.routes\.0\.advmss: /,
+    NAD,
+  ],
+  [
+    'a priority beyond 32 bits',
+    withRoute({ dst: '10.9.0.0/16', priority: 2 ** 32 }),
+    7,
+    /ipam\.routes\.0\.priority: /,
+    NAD,
+  ],
+  ['the address zero', withStatic('0.0.0.0/0'), 7, /ipam\.addresses\.0: .* is zero/, NAD],
+  ['the IPv6 address zero', withStatic('::/64'), 7, /ipam\.addresses\.0: .* is zero/, NAD],
+  ['a group address', withStatic('ff02::5/64'), 7, /ipam\.addresses\.0: .* is a group address/, NAD],
+];
+
+for (const [what, parts, code, says, advises] of CASES) {
+  test(`${what}: code ${code}, with what is wrong and what to do`, async () => {
+    const { send, engine } = bench();
+    const { answer } = await send(parts);
+    assert.equal(answer.code, code, JSON.stringify(answer));
+    assert.match(String(answer.msg), says);
+    assert.match(String(answer.details), advises);
+    assert.equal(engine.attached.length, 0);
+  });
+}
+
+for (const [what, runtimeConfig] of [
+  ['limits of zero', { bandwidth: { ingressRate: 0, egressRate: 0, ingressBurst: 0, egressBurst: 0 } }],
+  ['an empty limit', { bandwidth: {} }],
+  ['no ports', { portMappings: [] }],
+  ['no names', { aliases: {} }],
+] as const) {
+  test(`${what} are no request, whoever hands them over`, async () => {
+    assert.equal((await bench().send({ config: { ...MACVLAN, runtimeConfig } })).exitCode, 0);
+  });
+}
+
+test("routes of other plugins' results are theirs, whatever Berth would refuse to make", async () => {
+  const { send, engine } = bench();
+  const routes = [{ dst: '10.9.0.1/16', table: 255 }];
+  const prevResult = { interfaces: [{ name: 'net1', sandbox: '/s' }], routes };
+  const { answer } = await send({ command: 'CHECK', config: { ...MACVLAN, prevResult } });
+  assert.equal(engine.checked.length, 1, JSON.stringify(answer));
+});
+
+test.run();
