@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import packageFile from '../package.json' with { type: 'json' };
 import { createInstaller, shimOf } from './app/installation.ts';
+import { troubleshootingPage } from './app/manual.ts';
 import { nodeAccess } from './app/node.ts';
 import { processOutput } from './app/output.ts';
 import { dashboardUntilSignal, runUntilSignal } from './app/process.ts';
@@ -22,6 +23,7 @@ process.exitCode = await runProgram(process.argv.slice(2), {
   follow: (runDir, onDocument, signal) => followAgent(join(runDir, 'api.sock'), onDocument, signal),
   terminal: processTerminal(),
   installer: createInstaller(shimOf(import.meta.dirname)),
+  troubleshooting: () => troubleshootingPage(import.meta.dirname),
   // Loaded when asked for: the other commands need neither gRPC nor the engine's kernel.
   runAgent: (options) => runUntilSignal(options, version, shimOf(import.meta.dirname)),
   runDashboard: (options) => dashboardUntilSignal(options, output),

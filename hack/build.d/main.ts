@@ -1,6 +1,6 @@
 /**
  * The JavaScript part of `hack/build`: `node hack/build.d/main.ts FOLDER`. Bundles `src/main.ts` with
- * esbuild, copies what cannot be bundled (koffi loads a native file by path), and collects licences.
+ * esbuild, copies what cannot be bundled (koffi loads a native file by path) or is text, and collects licences.
  *
  * Not minified: stack traces in a bug report name the functions, and parsing is no part of the start
  * that can be measured. To see what is inside: the `.map` file, or esbuild's `--analyze`.
@@ -84,6 +84,8 @@ const bundled = Object.keys(metafile.inputs)
 const nativePackages = readdirSync(join(modules, '@koromix')).map((name) => `@koromix/${name}`);
 copyRuntimeFiles('koffi');
 for (const name of nativePackages) copyRuntimeFiles(name);
+// What `berth help` says of an error.
+cpSync(join(checkout, 'docs/troubleshooting.md'), join(out, 'troubleshooting.md'));
 const { name, version, license } = readManifest(checkout);
 writeFileSync(
   join(out, 'package.json'),

@@ -79,6 +79,7 @@ export function depsOf(print: (text: string) => void): ProgramDeps {
       print(text('agent.txt'));
       return Promise.resolve(0);
     },
+    troubleshooting: () => undefined,
     runDashboard: () => {
       print(text('dashboard.txt'));
       return Promise.resolve(0);

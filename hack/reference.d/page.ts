@@ -24,13 +24,13 @@ const AROUND = `## Exit status
 | 2 | wrong usage: an unknown command, option or value |
 | 70 | the agent only: a bug, with its stack in the log. It recovers at its next start |
 
-An error ends with its name in brackets and the section of [troubleshooting.md](troubleshooting.md) that is about it:
+An error ends with its name in brackets and the section of [troubleshooting.md](troubleshooting.md) that is about it, which \`berth help NAME\` prints too:
 
 \`\`\`
 $ berth status
 berth: no agent answers at /run/berth/api.sock: no socket is there [agent-away]
   Start it with \`berth agent\`, or give its run directory with --run-dir; if it runs, its log says what holds it up.
-  See docs/troubleshooting.md#agent-away
+  See berth help agent-away, or docs/troubleshooting.md#agent-away
 \`\`\`
 
 Data goes to stdout and words about it to stderr, so \`berth inventory -o json >file\` is always JSON. Output is coloured in a terminal only.

@@ -77,6 +77,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   help: [
     { line: 'berth help inventory diff', does: 'the same as berth inventory diff --help' },
+    { line: 'berth help device-held', does: 'what that error means, and what to do' },
     { line: 'berth help', does: 'lists all commands' },
   ],
   completion: [

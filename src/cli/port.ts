@@ -186,6 +186,8 @@ export interface ProgramDeps {
   readonly follow: AgentStream;
   readonly terminal: Terminal;
   readonly installer: Installer;
+  /** The text of docs/troubleshooting.md; `undefined` where it was not installed. */
+  readonly troubleshooting: () => string | undefined;
   /** Runs until a signal; resolves with the exit status. */
   readonly runAgent: (options: AgentOptions) => Promise<number>;
   /** Runs until a signal; resolves with the exit status. */

@@ -11,6 +11,7 @@ import { addDashboardOptions } from './dashboard.ts';
 import { examplesText } from './examples.ts';
 import { explainCommand } from './explain.ts';
 import { gcCommand } from './gc.ts';
+import { addHelp } from './help.ts';
 import { addInstallCommands } from './install.ts';
 import { captureCommand, inventoryCommand } from './inventory.ts';
 import { inventoryDiffCommand } from './inventory-diff.ts';
@@ -18,6 +19,7 @@ import { lintCommand } from './lint.ts';
 import { pageCommand } from './page.ts';
 import { planCommand } from './plan.ts';
 import type { AgentOptions, DashboardOptions, ProgramDeps } from './port.ts';
+import { fromSdpArguments } from './sdp-arguments.ts';
 import { topologyCommand } from './topology/command.ts';
 import { readVariables } from './variables.ts';
 import { watchCommand } from './watch/command.ts';
@@ -26,7 +28,7 @@ const RUN_DIR = '/run/berth';
 
 const PROGRAM_NOTES = `
 Data goes to stdout, words about it to stderr. Exit status: 0, 1 for a failure, 2 for wrong usage.
-berth help COMMAND shows the options of a command and examples.`;
+berth help COMMAND shows the options of a command and examples, berth help ERROR what an error means.`;
 
 /** Parses `argv` (without node and script) and runs one command; resolves with the exit status. */
 export async function runProgram(argv: readonly string[], deps: ProgramDeps): Promise<number> {
@@ -35,7 +37,7 @@ export async function runProgram(argv: readonly string[], deps: ProgramDeps): Pr
     status = code;
   });
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync([...(argumentsOf(argv, deps) ?? argv)], { from: 'user' });
     return status;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
@@ -44,11 +46,22 @@ export async function runProgram(argv: readonly string[], deps: ProgramDeps): Pr
   }
 }
 
+/** Those of the device plugin that Berth stands in for are its own, and it says so. */
+function argumentsOf(argv: readonly string[], { output }: ProgramDeps): readonly string[] | undefined {
+  const plugin = fromSdpArguments(argv);
+  if (plugin === undefined) return undefined;
+  const ignored = plugin.ignored.length === 0 ? '' : `; ignored: ${plugin.ignored.join(' ')} (logs go to stderr)`;
+  output.err(
+    `berth: these are the arguments of the SR-IOV network device plugin; running berth ${plugin.argv.join(' ')}${ignored}\n`,
+  );
+  return plugin.argv;
+}
+
 /** What a person reads of an error: what, why, what to do. */
 function describe(error: BerthError): string {
   const kernel = error.extack === undefined ? '' : ` (kernel: ${error.extack})`;
   const remedy = error.remedy === undefined ? '' : `\n  ${error.remedy}`;
-  const page = `\n  See docs/troubleshooting.md#${error.reason}`;
+  const page = `\n  See berth help ${error.reason}, or docs/troubleshooting.md#${error.reason}`;
   const trace = error.code === 'Internal' && error.stack !== undefined ? `\n${error.stack}` : '';
   return `berth: ${error.message}${kernel} [${error.reason}]${remedy}${page}${trace}\n`;
 }
@@ -186,28 +199,10 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
 
   program.commandsGroup('Install:');
   addInstallCommands(program, deps, done);
-  addHelp(program);
+  addHelp(program, deps);
   addCompletion(program, deps, done);
   addExamples(program, '');
   return program;
-}
-
-/** commander's own takes one word, and shows the list of all commands for one that is not there. */
-function addHelp(program: Command): void {
-  program
-    .helpCommand(false)
-    .commandsGroup('Help:')
-    .command('help')
-    .description('show the options of a command, and examples')
-    .argument('[command...]', 'the words of the command, as in inventory diff; all commands without them')
-    .action((words: readonly string[]) => {
-      let shown = program;
-      for (const word of words) {
-        const inner = shown.commands.find((command) => command.name() === word);
-        shown = inner ?? program.error(`error: there is no command ${JSON.stringify(words.join(' '))}`);
-      }
-      shown.help();
-    });
 }
 
 function addExamples(command: Command, words: string): void {

@@ -1,8 +1,11 @@
 /** What `--help` says of each command, and variables of options. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { test } from 'uvu';
+import { troubleshootingPage } from '../../src/app/manual.ts';
 import { EXAMPLES } from '../../src/cli/examples.ts';
+import { reasonText } from '../../src/cli/help.ts';
 import type { AgentOptions, ProgramDeps } from '../../src/cli/port.ts';
 import { buildProgram, runProgram } from '../../src/cli/program.ts';
 
@@ -32,7 +35,60 @@ test('berth help shows a command of two words, all commands, and says which is n
   assert.deepEqual([all.exit, all.out], [0, (await run(['--help'])).out]);
   const none = await run(['help', 'inventory', 'dif']);
   assert.deepEqual([none.exit, none.out], [2, '']);
-  assert.match(none.err, /^error: there is no command "inventory dif"/);
+  assert.match(none.err, /^error: there is no command and no error "inventory dif"/);
+});
+
+const PAGE = `# Troubleshooting
+
+### A pod waits
+Not an error.
+
+### device-held
+Code 11. Another pod has it: see [device-gone](#device-gone), or [the list](x.md#y), and look for it in \`berth inventory\` then.
+
+- a point that is long enough to be wrapped, and is told to go on below its own beginning then
+
+### device-gone
+Code 101.
+
+## The kernel
+
+| Errno | Code | Means |
+|---|---|---|
+| <a id="kernel-eperm"></a>EPERM | 103 | It is forbidden |
+`;
+
+test('berth help shows what an error means', async () => {
+  const held = await run(['help', 'device-held']);
+  assert.equal(held.exit, 0);
+  assert.equal(
+    held.out,
+    `device-held
+
+Code 11. Another pod has it: see device-gone, or the list, and look for it in
+\`berth inventory\` then.
+
+- a point that is long enough to be wrapped, and is told to go on below its own
+  beginning then
+`,
+  );
+  assert.equal((await run(['help', 'device-gone'])).out, 'device-gone\n\nCode 101.\n');
+  assert.equal((await run(['help', 'kernel-eperm'])).out, 'kernel-eperm\n\nEPERM. Code 103. It is forbidden.\n');
+  for (const words of [['device-unheard-of'], ['A pod waits'], ['device-held', 'x'], ['inventory', 'device-held']])
+    assert.equal((await run(['help', ...words])).exit, 2, words.join(' '));
+});
+
+test('every error that the sources know is shown from the page that is installed', () => {
+  const page = troubleshootingPage(join(import.meta.dirname, '../../src'));
+  assert.ok(page !== undefined);
+  const titles = [...page.matchAll(/^### ([a-z0-9-]+)$/gm), ...page.matchAll(/<a id="(kernel-[a-z]+)">/g)];
+  assert.ok(titles.length > 150);
+  for (const [, reason = ''] of titles) {
+    const text = reasonText(page, reason) ?? '';
+    assert.ok(text.startsWith(`${reason}\n\n`) && text.length > reason.length + 20, reason);
+    assert.ok(!/\]\(|<a id/.test(text), reason);
+  }
+  assert.equal(troubleshootingPage('/nonexistent/berth'), undefined);
 });
 
 test('wrong usage of a command names the help of that command', async () => {
@@ -93,6 +149,7 @@ async function run(argv: readonly string[]) {
       told[stream] += text;
     }),
     runDashboard: () => Promise.reject(new Error('not asked for')),
+    troubleshooting: () => PAGE,
     runAgent: (options: AgentOptions) => {
       agentOptions = options;
       return Promise.resolve(0);

@@ -379,6 +379,7 @@ function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: 
     terminal: noTerminal,
     installer: notAsked,
     runDashboard: async () => 0,
+    troubleshooting: () => undefined,
     runAgent: async () => 0,
   } as ProgramDeps;
   return { deps, out, err };

@@ -113,6 +113,7 @@ async function run(argv: readonly string[], replace: Partial<ProgramDeps> = {}):
     terminal: noTerminal,
     installer: notAsked,
     runDashboard: () => Promise.reject(new Error('not asked for')),
+    troubleshooting: () => undefined,
     runAgent: (options) => {
       agentOptions = options;
       return Promise.resolve(0);
@@ -269,7 +270,7 @@ test('a failure prints what, why and what to do on stderr, and nothing on stdout
   const { exit, out, err } = await run(['status'], { agent: away });
   assert.equal(exit, 1);
   assert.equal(out, '');
-  assert.equal(err, 'berth: no agent answers [agent-away]\n  Start it.\n  See docs/troubleshooting.md#agent-away\n');
+  assert.equal(err, 'berth: no agent answers [agent-away]\n  Start it.\n  See berth help agent-away, or docs/troubleshooting.md#agent-away\n');
 });
 
 for (const argv of [
