@@ -46,10 +46,16 @@ export function reserveAddresses(
   }
 }
 
-/** Gives back every address of the owner, and no other. Answers which. */
+/**
+ * Gives back every address of the owner, and no other. Answers which. Where it has none, those that
+ * name its container alone are its: early releases of host-local wrote no interface.
+ */
 export function releaseAddresses(folder: ReservationFolder, owner: IpamOwner): readonly string[] {
-  const content = reservationContent(owner);
-  return folder.find(content).filter((ip) => folder.release(ip, content));
+  for (const content of [reservationContent(owner), owner.containerId]) {
+    const released = folder.find(content).filter((ip) => folder.release(ip, content));
+    if (released.length > 0) return released;
+  }
+  return [];
 }
 
 function refuseDuplicate(

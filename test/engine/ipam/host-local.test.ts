@@ -166,6 +166,15 @@ test("releasing takes the owner's addresses and nobody else's", () => {
   assert.equal([...folder.files.values()], ['b\r\nnet1', 'b\r\nnet1']);
 });
 
+test('a reservation that names the container alone, as old releases of host-local wrote it, is released too', () => {
+  const folder = new MemoryFolder();
+  folder.files.set('10.0.0.2', 'a').set('10.0.0.3', 'b').set('10.0.0.4', 'a\r\nnet2');
+  assert.equal(releaseAddresses(folder, owner('a')), ['10.0.0.2']);
+  assert.equal([...folder.files.keys()], ['10.0.0.3', '10.0.0.4']);
+  folder.files.set('10.0.0.5', 'b\r\nnet1');
+  assert.equal(releaseAddresses(folder, owner('b')), ['10.0.0.5']);
+});
+
 test('whatever is taken and given back, nobody shares an address and every one can be taken', () => {
   fc.assert(
     fc.property(
