@@ -62,7 +62,7 @@ function rendered(title: string, body: readonly string[]): string {
 
 /** A link is its text: where it leads to nothing leads in a terminal, and another section has the name that it shows. */
 function plain(line: string): string {
-  return line.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1');
+  return line.replaceAll(/<a [^>]*><\/a>/g, '').replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1');
 }
 
 function wrapped(line: string): string {
