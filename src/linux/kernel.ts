@@ -26,7 +26,7 @@ import { createRdma } from './rdma.ts';
 import { readNetdevsAt } from './sysfs/netdevs-at.ts';
 import { readIncarnation } from './sysfs/pci-function.ts';
 import { rebind } from './sysfs/rebind.ts';
-import { ownTap, tapExists } from './tap-device.ts';
+import { ownTap, tapOwner } from './tap-device.ts';
 
 export interface KernelOptions {
   /** Where a PCI function stands now; from the sysfs side. */
@@ -66,7 +66,7 @@ export function createKernel(options: KernelOptions): LinuxKernel {
     netdevsAt: (path) => readNetdevsAt(path),
     rdma: createRdma(host),
     rebind: (address, driver) => rebind(address, driver),
-    tapExists: (index) => tapExists(index),
+    tapOwner: (index) => tapOwner(index),
     ownTap: (index, owner) => ownTap(index, owner),
 
     async adopt(fd) {

@@ -15,13 +15,16 @@ function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }
 
-/** Throws `Io` when that cannot be told. */
-export async function tapExists(index: number, devRoot = '/dev'): Promise<boolean> {
+/** `undefined` when there is none. Throws `Io` when that cannot be told. */
+export async function tapOwner(
+  index: number,
+  devRoot = '/dev',
+): Promise<{ readonly uid: number; readonly gid: number } | undefined> {
   try {
-    await stat(pathOf(index, devRoot));
-    return true;
+    const { uid, gid } = await stat(pathOf(index, devRoot));
+    return { uid, gid };
   } catch (error) {
-    if (errnoOf(error) === MISSING) return false;
+    if (errnoOf(error) === MISSING) return undefined;
     throw unusable('looked at', index, devRoot, error);
   }
 }

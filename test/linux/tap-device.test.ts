@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { toBerthError } from '../../src/engine/errors.ts';
-import { ownTap, tapExists } from '../../src/linux/tap-device.ts';
+import { ownTap, tapOwner } from '../../src/linux/tap-device.ts';
 import { requireFeature } from '../runner/features.ts';
 
 const test = suite('tap devices', { dev: '' });
@@ -16,8 +16,9 @@ test.before.each((context) => {
 });
 test.after.each(({ dev }) => rmSync(dev, { recursive: true }));
 
-test('one is there, another is not', async ({ dev }) => {
-  assert.deepEqual([await tapExists(7, dev), await tapExists(8, dev)], [true, false]);
+test('one is there with its owner, another is not', async ({ dev }) => {
+  const { uid, gid } = statSync(join(dev, 'tap7'));
+  assert.deepEqual([await tapOwner(7, dev), await tapOwner(8, dev)], [{ uid, gid }, undefined]);
 });
 
 test('one that is missing cannot be given away, and the reason says what to look at', async ({ dev }) => {
@@ -27,15 +28,14 @@ test('one that is missing cannot be given away, and the reason says what to look
 });
 
 test('what is no folder is an error, not an absence', async ({ dev }) => {
-  const failure = toBerthError(await tapExists(1, join(dev, 'tap7')).catch((error: unknown) => error));
+  const failure = toBerthError(await tapOwner(1, join(dev, 'tap7')).catch((error: unknown) => error));
   assert.equal(failure.reason, 'tap-device-unusable');
 });
 
 if (requireFeature('root', process.getuid?.() === 0)) {
   test('it is given to a user and a group', async ({ dev }) => {
     await ownTap(7, { uid: 107, gid: 108 }, dev);
-    const { uid, gid } = statSync(join(dev, 'tap7'));
-    assert.deepEqual([uid, gid], [107, 108]);
+    assert.deepEqual(await tapOwner(7, dev), { uid: 107, gid: 108 });
   });
 }
 

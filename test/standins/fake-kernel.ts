@@ -150,8 +150,13 @@ export class FakeKernel implements Kernel {
     return names.length === 0 ? {} : { rdma: names.map(([name]) => name) };
   }
 
-  async tapExists(index: number): Promise<boolean> {
-    return this.step('tapExists', () => this.world.tapLink(index) !== undefined);
+  async tapOwner(index: number): Promise<{ readonly uid: number; readonly gid: number } | undefined> {
+    return this.step('tapOwner', () => {
+      const link = this.world.tapLink(index);
+      if (link === undefined) return undefined;
+      const [uid = 0, gid = 0] = (link.tapOwner ?? '0:0').split(':').map(Number);
+      return { uid, gid };
+    });
   }
 
   async ownTap(index: number, owner: { readonly uid: number; readonly gid: number }): Promise<void> {

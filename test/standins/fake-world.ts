@@ -18,6 +18,8 @@ export interface WorldLink extends Mutable<Link> {
   promiscuous?: boolean;
   /** uid and gid of the character device of a macvtap. */
   tapOwner?: string;
+  /** Somebody removed its character device. */
+  tapGone?: true;
   addresses: LinkAddress[];
   routes: Route[];
 }
@@ -225,7 +227,7 @@ export class World {
   /** The macvtap whose character device has that index, wherever the link is. */
   tapLink(index: number): WorldLink | undefined {
     const everywhere = [this.host, ...this.paths.values()].flatMap((each) => [...each.links.values()]);
-    return everywhere.find((link) => link.kind === 'macvtap' && link.index === index);
+    return everywhere.find((link) => link.kind === 'macvtap' && link.index === index && link.tapGone !== true);
   }
 
   namespaceOf(link: WorldLink): WorldNamespace | undefined {

@@ -235,8 +235,8 @@ export interface Kernel {
   readonly rdma: RdmaPort;
   /** Takes a function from its driver and gives it back, which makes its netdev anew. */
   rebind(address: PciAddress, driver: string): Promise<void>;
-  /** Whether the node has the character device `/dev/tap<index>` of a macvtap. */
-  tapExists(index: number): Promise<boolean>;
+  /** Who owns the node's character device `/dev/tap<index>` of a macvtap; `undefined` when there is none. */
+  tapOwner(index: number): Promise<{ readonly uid: number; readonly gid: number } | undefined>;
   /** Gives that device to a user and a group. Throws `Unsupported` (`tap-device-missing`) when it is not there. */
   ownTap(index: number, owner: { readonly uid: number; readonly gid: number }): Promise<void>;
 }

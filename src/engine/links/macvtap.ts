@@ -102,7 +102,7 @@ export async function prepare(context: LinkContext, input: PrepareInput<MacvtapL
   const mode = spec.mode ?? (slot === undefined ? undefined : context.slotNamed?.(slot)?.mode) ?? 'bridge';
   if (mode === 'passthru' && target.at.isHost) await requireMayPassThrough(target.at, on);
   const tapIndex = tapIndexOf(slot ?? marks.alias);
-  if (await context.kernel.tapExists(tapIndex)) {
+  if ((await context.kernel.tapOwner(tapIndex)) !== undefined) {
     throw new BerthError({
       code: 'Busy',
       reason: 'tap-device-taken',
@@ -134,8 +134,11 @@ export async function check(context: LinkContext, input: LinkCheckInput<MacvtapS
   if (link === undefined) return [`${ifname} is gone from the sandbox`];
   if (link.kind !== 'macvtap') return [`${ifname} is a ${link.kind ?? 'physical link'}, not a macvtap`];
   const differences = await compareEndpoint(sandbox, link, expected);
-  if (!(await context.kernel.tapExists(link.index)))
-    differences.push(`${tapPath(link.index)}, the device of ${ifname}, is gone`);
+  const owner = await context.kernel.tapOwner(link.index);
+  const { uid, gid } = wanted.owner;
+  if (owner === undefined) differences.push(`${tapPath(link.index)}, the device of ${ifname}, is gone`);
+  else if (owner.uid !== uid || owner.gid !== gid)
+    differences.push(`${tapPath(link.index)} is owned by ${owner.uid}:${owner.gid}, not ${uid}:${gid}`);
   if (wanted.origin === 'given') return differences;
   if (link.macvlan !== undefined && link.macvlan.mode !== wanted.mode)
     differences.push(`${ifname} is in mode ${link.macvlan.mode}, not ${wanted.mode}`);

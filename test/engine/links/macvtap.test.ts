@@ -100,6 +100,31 @@ test('a link of another kind is not taken for one of a device plugin', async () 
   assert.is(failure.reason, 'device-not-on-node');
 });
 
+test('CHECK sees that the device is gone, or somebody else’s', async () => {
+  const node = createPodNode();
+  const result = await node.attach('c1', macvtap({ slot: 'eth1-3' }));
+  const problem = async (): Promise<string> => {
+    const [attached] = node.engine.list();
+    assert.ok(attached);
+    const { containerId, ifname } = attached;
+    const sandbox = node.openSandbox('c1');
+    const request = { key: { containerId, ifname }, sandbox, link: macvtap({ slot: 'eth1-3' }), expected: result };
+    const checked = node.engine.check(request, { requestId: 'check', signal: new AbortController().signal });
+    return await checked
+      .then(
+        () => '',
+        (error: unknown) => toBerthError(error).message,
+      )
+      .finally(() => sandbox.close());
+  };
+  assert.is(await problem(), '');
+  const link = linkIn(node, 'c1');
+  link.tapOwner = '0:0';
+  assert.match(await problem(), /tap\d+ is owned by 0:0, not 107:107/);
+  link.tapGone = true;
+  assert.match(await problem(), /tap\d+, the device of net1, is gone/);
+});
+
 test('passthru on the uplink that carries the node is refused', async () => {
   const node = createPodNode();
   const failure = toBerthError(
