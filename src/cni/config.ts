@@ -70,6 +70,7 @@ const previousResult = z.looseObject({
     .optional(),
   ips: z.array(z.looseObject({ address: text, gateway: text.optional(), interface: z.int().optional() })).optional(),
   routes: z.array(route).optional(),
+  dns: dns.optional(),
   /** Of 0.1.0 and 0.2.0, handed on as it is. */
   ip4: z.looseObject({}).optional(),
   ip6: z.looseObject({}).optional(),

@@ -53,6 +53,23 @@ export function parseIpamSpec(config: NetworkConfig, args: CniArgs, problems: Co
   return parseByType(type, config, ipam, args, requested, problems);
 }
 
+/**
+ * Of an ipvlan without `ipam` behind other plugins: their addresses and routes become the link's, as
+ * the reference plugin has it (plugins that make an interface of the node, and say what a pod on it
+ * is to have). `undefined` where they gave none.
+ */
+export function parseInheritedAddressing(config: NetworkConfig, problems: ConfigProblem[]): StaticSpec | undefined {
+  const previous = config.prevResult ?? undefined;
+  const ips = previous?.ips ?? [];
+  if (previous === undefined || ips.length === 0) return undefined;
+  return {
+    type: 'static',
+    addresses: addressesAt('prevResult.ips', ips, problems),
+    routes: parseRoutes(previous.routes, problems, 'prevResult.routes'),
+    dns: dnsOf(config, previous.dns ?? {}),
+  };
+}
+
 function parseByType(
   type: string,
   config: NetworkConfig,
