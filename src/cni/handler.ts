@@ -43,7 +43,7 @@ import { parsePredecessor } from './predecessor.ts';
 import type { ShimRequest } from './protocol.ts';
 import { RecentConfigs } from './recent-configs.ts';
 import { type Progress, type Request, timed } from './request.ts';
-import { parsePreviousResult, requireExpressible, toCniResult } from './result.ts';
+import { parsePreviousResult, requireExpressible, toCniResult, withConfiguredMtu } from './result.ts';
 import { SandboxHolder } from './sandbox.ts';
 import { status } from './status.ts';
 import { CNI_VERSIONS, type CniVersion, LATEST_CNI_VERSION, traitsOf } from './versions.ts';
@@ -201,7 +201,7 @@ async function add(request: Request, context: OperationContext): Promise<string>
     forgetInfo();
     throw error;
   });
-  const own = toCniResult(result, decoded.version, sandboxPath);
+  const own = toCniResult(result, decoded.version, sandboxPath, link.kind);
   // What was inherited is this link's now, and no other's.
   return print(inherited === undefined ? mergeResults(prevResult, own, decoded.version) : own);
 }
@@ -236,8 +236,9 @@ async function check(request: Request, context: OperationContext): Promise<strin
   const network = parseName(decoded.fields);
   const args = parseArgs(call.environment.get('CNI_ARGS') ?? '');
   const review = new ConfigReview(configs.parse(decoded));
-  const expected = parsePreviousResult(review.config, key.ifname, decoded.version, review.problems);
+  const previous = parsePreviousResult(review.config, key.ifname, review.problems);
   const link = await linkOf(request, review, args, network);
+  const expected = withConfiguredMtu(previous, review.config, decoded.version, link.kind);
   const sandbox = await request.sandbox.require(call.environment.get('CNI_NETNS') ?? '', call.netnsErrno);
   await timed(progress, () =>
     options.attachments.check(

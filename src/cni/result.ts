@@ -2,7 +2,7 @@
  * Results as each version of the specification writes them, and the previous result that CHECK gets.
  * Sources: the "Result" sections of the CNI specification 0.2.0, 0.3.1, 1.0.0 and 1.1.0.
  */
-import type { AttachResult, CheckRequest } from '../engine/attachments/model.ts';
+import type { AttachResult, CheckRequest, LinkKind } from '../engine/attachments/model.ts';
 import type { Route } from '../engine/attachments/port.ts';
 import type { DnsSpec, IpamSpec } from '../engine/ipam/model.ts';
 import { asMacAddress, type IfName } from '../engine/values.ts';
@@ -52,12 +52,22 @@ function notExpressible(message: string, also = ''): CniFault {
   });
 }
 
+/**
+ * Whether a result tells MTU and PCI address: fields of 1.1.0, in 1.0.0 too because Multus shows them
+ * to the pod; of a host-device not, whose reference plugin has exactly the fields of 1.0.0 there.
+ */
+function tellsDetails(version: CniVersion, kind: LinkKind): boolean {
+  return traitsOf(version).result === 'current' && (version !== '1.0.0' || kind !== 'host-device');
+}
+
 /** The JSON object that ADD prints. `sandboxPath` is CNI_NETNS as the runtime wrote it. */
 export function toCniResult(
   result: AttachResult,
   version: CniVersion,
   sandboxPath: string,
+  kind: LinkKind,
 ): Readonly<Record<string, unknown>> {
+  const details: Pick<AttachResult, 'mtu' | 'pci'> = tellsDetails(version, kind) ? result : {};
   const shape = traitsOf(version).result;
   switch (shape) {
     case 'current':
@@ -67,9 +77,9 @@ export function toCniResult(
           {
             name: result.ifname,
             ...(result.mac === undefined ? {} : { mac: result.mac }),
-            ...(result.mtu === undefined ? {} : { mtu: result.mtu }),
+            ...(details.mtu === undefined ? {} : { mtu: details.mtu }),
             sandbox: sandboxPath,
-            ...(result.pci === undefined ? {} : { pciID: result.pci }),
+            ...(details.pci === undefined ? {} : { pciID: details.pci }),
           },
         ],
         ...addressing(result, (address) => ({ ...address, interface: 0 }), fullRoute),
@@ -149,7 +159,6 @@ function isV6(address: string): boolean {
 export function parsePreviousResult(
   config: NetworkConfig,
   ifname: IfName,
-  version: CniVersion,
   problems: ConfigProblem[],
 ): CheckRequest['expected'] {
   const previous = config.prevResult ?? undefined;
@@ -175,7 +184,20 @@ export function parsePreviousResult(
   const addresses = (previous.ips ?? [])
     .filter((ip) => ip.interface === undefined || ip.interface === index)
     .map(({ address, gateway }) => (gateway === undefined || gateway === '' ? { address } : { address, gateway }));
-  // Results before 1.0.0 have no MTU. From it on one that is missing was dropped by a later plugin, which may have changed it.
-  const mtu = entry?.mtu ?? (traitsOf(version).result === 'current' || config.mtu === 0 ? undefined : config.mtu);
-  return { addresses, routes, ...(mac === undefined ? {} : { mac }), ...(mtu === undefined ? {} : { mtu }) };
+  const mtu = entry?.mtu;
+  return { addresses, routes, ...(mtu === undefined ? {} : { mtu }), ...(mac === undefined ? {} : { mac }) };
+}
+
+/**
+ * With the MTU of the configuration where results tell none. Where they do, one that is missing was
+ * dropped by a later plugin, which may have changed it.
+ */
+export function withConfiguredMtu(
+  expected: CheckRequest['expected'],
+  { mtu }: NetworkConfig,
+  version: CniVersion,
+  kind: LinkKind,
+): CheckRequest['expected'] {
+  if (expected.mtu !== undefined || mtu === undefined || mtu === 0 || tellsDetails(version, kind)) return expected;
+  return { ...expected, mtu };
 }

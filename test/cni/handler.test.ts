@@ -99,6 +99,17 @@ test('one address of each family can be told in 0.2.0', async () => {
   assert.equal((await send({ config })).exitCode, 0);
 });
 
+for (const [cniVersion, fields] of [
+  ['1.0.0', ['name', 'mac', 'sandbox']],
+  ['1.1.0', ['name', 'mac', 'mtu', 'sandbox']],
+] as const) {
+  test(`the result of a host-device in ${cniVersion} has the fields that this version has`, async () => {
+    const { send } = bench();
+    const { answer } = await send({ config: { type: 'host-device', device: 'eth1', cniVersion } });
+    assert.deepEqual((answer.interfaces as readonly object[]).map(Object.keys), [fields]);
+  });
+}
+
 const HANDED_ON = {
   interfaces: [{ name: 'eth1' }],
   ips: [{ address: '10.1.2.2/24', gateway: '10.1.2.1', interface: 0 }, { address: 'fd00::2/64' }],
@@ -513,17 +524,20 @@ test('GC without a list, or with one that cannot be read whole, removes nothing'
   }
 });
 
-const MTU_EXPECTED: readonly (readonly [string, string, number | undefined, number | undefined])[] = [
-  ['the result says it', '1.0.0', 1300, 1300],
-  ['a later plugin dropped it from the result', '1.0.0', undefined, undefined],
-  ['results of the version have none', '0.4.0', undefined, 1400],
+const HOST_DEVICE = { type: 'host-device', device: 'eth1' };
+const MTU_EXPECTED: readonly (readonly [string, object, string, number | undefined, number | undefined])[] = [
+  ['the result says it', MACVLAN, '1.0.0', 1300, 1300],
+  ['a later plugin dropped it from the result', MACVLAN, '1.0.0', undefined, undefined],
+  ['results of the version have none', MACVLAN, '0.4.0', undefined, 1400],
+  ['results of a host-device in 1.0.0 have none', HOST_DEVICE, '1.0.0', undefined, 1400],
+  ['a later plugin dropped that of a host-device', HOST_DEVICE, '1.1.0', undefined, undefined],
 ];
 
-for (const [what, cniVersion, inResult, expected] of MTU_EXPECTED) {
+for (const [what, link, cniVersion, inResult, expected] of MTU_EXPECTED) {
   test(`the MTU that CHECK expects, when ${what}`, async () => {
     const { send, engine } = bench();
     const entry = { name: 'net1', sandbox: '/s', ...(inResult === undefined ? {} : { mtu: inResult }) };
-    const config = { ...MACVLAN, cniVersion, mtu: 1400, prevResult: { cniVersion, interfaces: [entry] } };
+    const config = { ...link, cniVersion, mtu: 1400, prevResult: { cniVersion, interfaces: [entry] } };
     assert.equal((await send({ command: 'CHECK', config })).exitCode, 0);
     assert.equal(engine.checked[0]?.expected.mtu, expected);
   });
