@@ -20,7 +20,7 @@ const AROUND = `## Exit status
 | Status | Means |
 |---|---|
 | 0 | done. Also help, and the agent's end by a signal |
-| 1 | it failed: stderr has what, why and what to do. Also: \`lint\` and \`plan\` found an error in the file, \`gc\` could not collect something, \`inventory diff --exit-code\` found a difference |
+| 1 | it failed: stderr has what, why and what to do. Also: \`lint\` and \`plan\` found an error in the file, \`gc\` could not collect something, \`inventory diff --exit-code\` found a difference, \`status --exit-code\` an agent that is not ready |
 | 2 | wrong usage: an unknown command, option or value |
 | 70 | the agent only: a bug, with its stack in the log. It recovers at its next start |
 

@@ -1,20 +1,32 @@
 /** Bodies of `status` and `attachments`, and how commands ask the agent. Each resolves with its exit status. */
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
+import { readinessOf } from '../engine/probes.ts';
 import type { AgentStatus, DeviceAllocation, InventoryView } from '../engine/view.ts';
 import type { Output, ProgramDeps } from './port.ts';
 import { renderAttachments, renderStatus } from './status-output.ts';
+import { printable } from './table.ts';
 
 interface AgentQuery {
   readonly output: string;
   readonly runDir: string;
 }
 
+interface StatusQuery extends AgentQuery {
+  readonly exitCode?: boolean;
+}
+
 export function statusCommand(deps: ProgramDeps) {
-  return async ({ output, runDir }: AgentQuery): Promise<number> => {
+  return async ({ exitCode, output, runDir }: StatusQuery): Promise<number> => {
     const status = await deps.agent<AgentStatus>(runDir, '/v1/status');
     print(deps.output, output, status, () => renderStatus(status, deps.output.now()));
-    return 0;
+    if (exitCode !== true) return 0;
+    // Who answers serves.
+    const failed = readinessOf('serving', status).checks.filter(({ ok }) => !ok);
+    for (const { name, note } of failed) {
+      deps.output.err(`berth: not ready: ${printable(name)}${note === undefined ? '' : `: ${printable(note)}`}\n`);
+    }
+    return failed.length === 0 ? 0 : 1;
   };
 }
 

@@ -66,7 +66,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     { line: 'berth gc --dry-run', does: 'shows what there is to collect' },
     { line: 'berth gc', does: 'collects it' },
   ],
-  status: [{ line: 'berth status', does: 'the first thing to look at' }],
+  status: [
+    { line: 'berth status', does: 'the first thing to look at' },
+    { line: 'berth status --exit-code >/dev/null', does: 'for scripts: says on stderr what is not ready' },
+  ],
   install: [
     { line: 'berth install --as sriov,macvlan', does: 'stands in for the plugins of these names' },
     { line: 'berth install --config pools.yaml', does: 'with a configuration, which is checked first' },

@@ -194,6 +194,7 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .command('status')
     .description("show the agent's state: resources, registration, problems")
     .addOption(formatOption(['text', 'json']))
+    .option('--exit-code', 'exit with 1 when the agent is not ready, as /readyz tells it')
     .addOption(runDirOption())
     .action(run(statusCommand(deps)));
 
