@@ -3,11 +3,12 @@
  * case, null as absent, unknown keys ignored. What it ignores becomes a warning, so that a misspelt
  * selector does not silently select everything. It changes a copy; paths stay those of the file.
  */
+
+import { suggest } from '../engine/suggest.ts';
 import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
 import { valueAt } from './schema-problems.ts';
 import { RESOURCE_KEYS, type SdpDeviceType, SELECTORS, SELECTORS_OF_TYPE } from './sdp-schema.ts';
-import { suggest } from '../engine/suggest.ts';
 
 /** The tidied copy, whose problems still name places of the file, and the problems so far. */
 export interface TidyDocument {
@@ -18,7 +19,13 @@ export interface TidyDocument {
 /** Top-level keys besides `resourceList` are the caller's business; here they are left out. */
 export function tidySdp(document: LocatedDocument): TidyDocument {
   const problems: ConfigProblem[] = [];
-  const resourceList = valueAt(document.value, ['resourceList']);
+  const written = valueAt(document.value, ['resourceList']);
+  // The SR-IOV operator writes it for a node that no policy selects.
+  const resourceList = written === null ? [] : written;
+  if (written === null) {
+    const message = 'it is null, which is an empty list: no resource is offered';
+    problems.push({ ...document.problem(['resourceList'], message, undefined, true), severity: 'warning' });
+  }
   const value = {
     resourceList: Array.isArray(resourceList)
       ? resourceList.map((resource: unknown, at) => tidyResource(document, ['resourceList', at], resource, problems))

@@ -353,4 +353,20 @@ test('gc says when there is nothing to collect', async () => {
   ]);
 });
 
+test("the device plugin's arguments start the agent with its file, and what is not looked at is said", async () => {
+  const { exit, err, agentOptions } = await run([
+    '--log-level=10',
+    '--resource-prefix=openshift.io',
+    '--config-file=/etc/pcidp/worker-1',
+  ]);
+  assert.deepEqual(
+    [exit, agentOptions?.config, agentOptions?.resourcePrefix, agentOptions?.logLevel],
+    [0, '/etc/pcidp/worker-1', 'openshift.io', 'info'],
+  );
+  assert.match(
+    err,
+    /running berth agent --config=\/etc\/pcidp\/worker-1 .*; ignored: --log-level=10 \(logs go to stderr\)/,
+  );
+});
+
 test.run();
