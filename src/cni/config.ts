@@ -7,13 +7,17 @@ import { z } from 'zod';
 import { MOST_ROUTE_ADVMSS_BYTES, MOST_ROUTE_MTU_BYTES } from '../engine/ipam/model.ts';
 import { asMacAddress, asNetworkName, asPciAddress, type NetworkName } from '../engine/values.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
+import { withProperNames } from './field-names.ts';
 import { isTooDeep, MOST_LEVELS } from './json-depth.ts';
 import { asCniVersion, CNI_VERSIONS, type CniVersion, DEFAULT_CNI_VERSION } from './versions.ts';
 
 const text = z.string();
 const texts = z.array(text);
 const rate = z.int().min(0).max(0xffff_ffff);
-const onOff = z.enum(['on', 'off']);
+/** The Go plugins take an empty text for a field that is not there, and templates write it. */
+const wordOf = <const Words extends readonly string[]>(words: Words) =>
+  z.preprocess((given) => (given === '' ? undefined : given), z.enum(words).optional()).optional();
+const onOff = wordOf(['on', 'off']);
 const mtu = z.int().min(0).max(65_535);
 
 function branded<T extends string>(as: (text: string) => T | undefined, what: string) {
@@ -121,9 +125,9 @@ const network = z.looseObject({
     .optional(),
   min_tx_rate: rate.optional(),
   max_tx_rate: rate.optional(),
-  spoofchk: onOff.optional(),
-  trust: onOff.optional(),
-  link_state: z.enum(['auto', 'enable', 'disable']).optional(),
+  spoofchk: onOff,
+  trust: onOff,
+  link_state: wordOf(['auto', 'enable', 'disable']),
   master: text.optional(),
   /** Of macvlan and of ipvlan; which words are right depends on the link. */
   mode: text.optional(),
@@ -170,12 +174,13 @@ export type RouteConfig = z.infer<typeof route>;
 /** A configuration that is JSON and of a known version, and nothing more: all that DEL looks at. */
 export interface DecodedConfig {
   readonly version: CniVersion;
+  /** Under their proper names: {@link properFields}. */
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /** Throws code 6 for what is no JSON object and code 1 for a version that is not served. */
 export function decodeConfig(stdin: Buffer): DecodedConfig {
-  const fields = decodeObject(stdin);
+  const fields = properFields(decodeObject(stdin));
   const declared = fields.cniVersion;
   // Multus leaves it out, or empty, for configurations of the first specification.
   const version =
@@ -192,6 +197,14 @@ export function decodeConfig(stdin: Buffer): DecodedConfig {
     });
   }
   return { version, fields };
+}
+
+/** Read besides those of {@link network}. */
+const OTHER_FIELDS = ['cniVersion', 'name', 'logFile', 'logLevel'];
+
+/** One plugin's configuration with the names of its fields as docs/cni.md has them, in whatever case they were written. */
+export function properFields(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return withProperNames(network, fields, OTHER_FIELDS) as Readonly<Record<string, unknown>>;
 }
 
 function decodeObject(stdin: Buffer): Readonly<Record<string, unknown>> {

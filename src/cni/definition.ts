@@ -6,7 +6,14 @@
 import type { LinkKind } from '../engine/attachments/model.ts';
 import { nearest } from '../engine/suggest.ts';
 import type { NetworkName } from '../engine/values.ts';
-import { type ConfigProblem, type DecodedConfig, decodeConfig, NETWORK_FIELDS, parseName } from './config.ts';
+import {
+  type ConfigProblem,
+  type DecodedConfig,
+  decodeConfig,
+  NETWORK_FIELDS,
+  parseName,
+  properFields,
+} from './config.ts';
 import { ConfigReview, parseOwnFields } from './config-review.ts';
 import { parseDelegatedIpam } from './delegated-ipam.ts';
 import type { CniArgs } from './environment.ts';
@@ -63,13 +70,15 @@ export async function reviewDefinition(text: string, context: DefinitionContext)
   const reviews: PluginReview[] = [];
   for (const plugin of fields.plugins as readonly unknown[]) {
     // libcni writes both of the list into each plugin's configuration.
-    reviews.push(await reviewPlugin({ ...objectOf(plugin), name, cniVersion: fields.cniVersion }, context));
+    reviews.push(
+      await reviewPlugin({ ...properFields(objectOf(plugin)), name, cniVersion: fields.cniVersion }, context),
+    );
   }
   return reviews;
 }
 
-function objectOf(plugin: unknown): object {
-  return typeof plugin === 'object' && plugin !== null && !Array.isArray(plugin) ? plugin : {};
+function objectOf(plugin: unknown): Fields {
+  return typeof plugin === 'object' && plugin !== null && !Array.isArray(plugin) ? (plugin as Fields) : {};
 }
 
 async function reviewPlugin(written: Fields, { bringsDevice }: DefinitionContext): Promise<PluginReview> {

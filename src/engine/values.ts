@@ -24,6 +24,8 @@ export type NetworkName = Brand<string, 'NetworkName'>;
 
 const PCI = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
 const MAC = /^([0-9a-f]{2}:){5}([0-9a-f]{2}|([0-9a-f]{2}:){14}[0-9a-f]{2})$/;
+/** What Go's net.ParseMAC takes, too. */
+const DOTTED_MAC = /^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$/;
 const ID = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
 export function asPciAddress(text: string): PciAddress | undefined {
@@ -38,9 +40,11 @@ export function asIfName(text: string): IfName | undefined {
   return /[/:%\s\u0000]/.test(text) ? undefined : (text as IfName);
 }
 
+/** Bytes with `:` or `-` between them, or six in groups of two with `.`, as switches write them. */
 export function asMacAddress(text: string): MacAddress | undefined {
   const lower = text.toLowerCase().replaceAll('-', ':');
-  return MAC.test(lower) ? (lower as MacAddress) : undefined;
+  const written = DOTTED_MAC.test(lower) ? lower.replaceAll('.', '').replace(/(..)(?=.)/g, '$1:') : lower;
+  return MAC.test(written) ? (written as MacAddress) : undefined;
 }
 
 export function asContainerId(text: string): ContainerId | undefined {

@@ -31,6 +31,14 @@ const FINE: readonly (readonly [string, Readonly<Record<string, unknown>>, boole
   ['a whole device by name', { type: 'host-device', cniVersion: '0.3.1', device: 'eth9' }, false],
   ['InfiniBand that ib-kubernetes sets up', { type: 'ib-sriov', cniVersion: '0.3.1', ibKubernetesEnabled: true }, true],
   [
+    'fields in any case, one by one and in a list',
+    {
+      cniVersion: '1.0.0',
+      plugins: [{ type: 'sriov', spoofChk: 'off', Vlan: 5, VLANQOS: 3, vlanproto: null, trust: '', ipam: {} }],
+    },
+    true,
+  ],
+  [
     'a resolv.conf that only the node has',
     { type: 'macvlan', cniVersion: '0.3.1', ipam: { ...HOST_LOCAL, resolvConf: '/nonexistent/resolv.conf' } },
     false,

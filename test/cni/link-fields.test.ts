@@ -128,6 +128,12 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
     { ...IB, ibKubernetesEnabled: true, args: { cni: { guid: GUID } } },
     /mellanox\.infiniband\.app is missing/,
   ],
+  [
+    'the GUID that stands for none, before one and alone',
+    { ...IB, args: { cni: { guid: GUID } }, runtimeConfig: { infinibandGUID: 'FF:FF:FF:FF:FF:FF:FF:FF' } },
+    vf({ guid: GUID }),
+  ],
+  ['the GUID that stands for none', { ...IB, args: { cni: { guid: 'ff-ff-ff-ff-ff-ff-ff-ff' } } }, vf({})],
   ['a short GUID', { ...IB, runtimeConfig: { infinibandGUID: '02:00' } }, /infinibandGUID: "02:00" is no GUID/],
   ['a partition key in words', { ...IB, pkey: 'default' }, /pkey: "default" is no partition key/],
   ['a MAC for InfiniBand', { ...IB, mac: '02:00:00:00:00:01' }, /has a GUID, not a MAC/],

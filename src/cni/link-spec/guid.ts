@@ -2,6 +2,8 @@
 import type { ConfigProblem, NetworkConfig } from '../config.ts';
 
 const GUID = /^([0-9a-f]{2}:){7}[0-9a-f]{2}$/;
+/** What ib-sriov-cni takes for "none is asked for". */
+const ANY_GUID = 'ff:ff:ff:ff:ff:ff:ff:ff';
 
 /** What the pod asked for before what ib-kubernetes chose. */
 export function guidOf(config: NetworkConfig, problems: ConfigProblem[]): string | undefined {
@@ -12,6 +14,7 @@ export function guidOf(config: NetworkConfig, problems: ConfigProblem[]): string
   for (const { path, text } of sources) {
     if (text === undefined || text === '') continue;
     const guid = text.toLowerCase().replaceAll('-', ':');
+    if (guid === ANY_GUID) continue;
     if (GUID.test(guid)) return guid;
     problems.push({ path, message: `${JSON.stringify(text)} is no GUID, eight hexadecimal bytes with colons` });
   }
