@@ -4,8 +4,9 @@
  * So nobody ever meets a socket that is not root's, or one that is left over and answers nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, readdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { constants } from 'node:fs';
+import { access, chmod, lstat, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { BerthError } from '../engine/errors.ts';
 import { requireSocketPath } from './paths.ts';
@@ -47,15 +48,28 @@ export async function serveSocket(path: string, addServices: (server: Server) =>
     };
   } catch (error) {
     server.forceShutdown();
-    await rm(hidden, { force: true });
-    const why = error instanceof Error ? error.message : String(error);
+    const problem = await folderProblem(dirname(path));
+    if (problem === undefined) await rm(hidden, { force: true });
+    const why = problem ?? (error instanceof Error ? error.message : String(error));
     throw new BerthError({
       code: 'Io',
       reason: 'socket-not-served',
-      message: `cannot serve ${path}: ${why}`,
-      remedy: "Check that kubelet's folder is mounted into the agent and writable.",
+      message: `cannot serve ${basename(path)}: ${why}`,
+      remedy:
+        "Check that kubelet runs here, that its folder is the agent's --kubelet-dir, and that it is mounted writable.",
       cause: error,
     });
+  }
+}
+
+/** Of a missing folder Node.js says that permission is denied. `undefined` when it could be written. */
+async function folderProblem(folder: string): Promise<string | undefined> {
+  try {
+    await access(folder, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    return `kubelet's folder ${folder} ${code === 'ENOENT' ? 'is not there' : `cannot be written (${String(code)})`}`;
   }
 }
 
