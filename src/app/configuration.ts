@@ -11,7 +11,7 @@ import {
 } from '../config/index.ts';
 import { type Clock, systemClock } from '../engine/clock.ts';
 import type { Logger } from '../engine/logger.ts';
-import { describeProblem, isError } from '../engine/view.ts';
+import { describeProblem, isError, type RunningConfiguration } from '../engine/view.ts';
 
 export interface FollowedConfiguration {
   readonly current: Config;
@@ -19,13 +19,15 @@ export interface FollowedConfiguration {
   readonly source: string;
   /** From the options; it comes before the file's. */
   readonly resourcePrefix: string | undefined;
-  /** When the current configuration was taken. */
-  readonly takenAt: Date;
+  /** Where `current` is from. */
+  readonly running: RunningConfiguration;
+  /** When the current configuration was taken; `undefined` while nothing runs. */
+  readonly takenAt: Date | undefined;
   /** Since when the newest file is one that cannot be used; `undefined` while it can. */
   readonly brokenSince: Date | undefined;
   /** Changes of the file since the start: those that were taken, and those that were refused. */
   readonly reloads: { readonly taken: number; readonly refused: number };
-  /** Errors of the newest file, as lines that a person reads; when there are any, `current` is an older one. */
+  /** Errors of the newest file, as lines that a person reads; when there are any, `running` says what is used instead. */
   readonly problems: readonly string[];
   /** The same for what does not keep the file from being used. */
   readonly warnings: readonly string[];
@@ -35,6 +37,12 @@ export interface FollowedConfiguration {
   onLook(listener: () => void): () => void;
   stop(): void;
 }
+
+const INSTEAD: Readonly<Record<RunningConfiguration, string>> = {
+  file: 'what ran before runs on',
+  'built-in': 'the built-in one runs on',
+  nothing: 'nothing is offered until it is mended',
+};
 
 /** What the environment says besides the file; an empty variable says nothing. */
 export function environmentOptions(): ConfigOptions {
@@ -61,8 +69,14 @@ export async function followConfiguration(
   const lines = (problems: readonly ConfigProblem[]): readonly string[] =>
     problems.map((problem) => describeProblem(path, problem));
   const reloads = { taken: 0, refused: 0 };
-  let takenAt = clock.now();
+  let running: RunningConfiguration = 'nothing';
+  let takenAt: Date | undefined;
   let brokenSince: Date | undefined;
+  const isThere = (): boolean => file !== undefined || existsSync(path);
+  const taken = (): void => {
+    running = isThere() ? 'file' : 'built-in';
+    takenAt = clock.now();
+  };
   const watch = await watchConfig({
     ...(resourcePrefix === undefined ? {} : { resourcePrefix }),
     ...environmentOptions(),
@@ -70,7 +84,7 @@ export async function followConfiguration(
     optional: file === undefined,
     fallback: { ...zeroConfig(), pools: [] },
     onChange: (config) => {
-      takenAt = clock.now();
+      taken();
       reloads.taken += 1;
       log.info({ file: path, pools: config.pools.length }, 'configuration changed');
       for (const listener of listeners) listener(config);
@@ -81,19 +95,25 @@ export async function followConfiguration(
       const isBroken = problems.some(isError);
       if (isBroken) reloads.refused += 1;
       brokenSince = isBroken ? (brokenSince ?? clock.now()) : undefined;
-      if (isBroken) log.error(fields, 'configuration is broken; what ran before runs on');
+      // What is good now may say what ran already, and then is no change.
+      if (!isBroken && running === 'nothing') taken();
+      if (isBroken) log.error(fields, `configuration is broken; ${INSTEAD[running]}`);
       else if (problems.length > 0) log.warn(fields, 'configuration is used, and parts of it are ignored');
       else log.info(fields, 'configuration is good again');
       looked();
     },
     log,
   });
+  if (running === 'nothing' && !watch.problems.some(isError)) taken();
   return {
     get current() {
       return watch.current;
     },
     get source() {
-      return file !== undefined || existsSync(path) ? path : 'built-in';
+      return isThere() ? path : 'built-in';
+    },
+    get running() {
+      return running;
     },
     resourcePrefix,
     reloads,

@@ -11,6 +11,7 @@ import {
 import { fromRunningAgent } from './commands.ts';
 import { renderPlan } from './plan-output.ts';
 import type { PlanAnswer, ProgramDeps, RunningAgent } from './port.ts';
+import { runsInstead } from './status-output.ts';
 import { printable } from './table.ts';
 
 /** Options of the command. */
@@ -73,11 +74,11 @@ export async function runningAgent(
     deps.agent<readonly AttachmentSummary[]>(runDir, '/v1/attachments'),
     deps.agent<readonly DeviceAllocation[]>(runDir, '/v1/allocations'),
   ]);
-  const { problems, resourcePrefix, source } = status.configuration;
+  const { configuration } = status;
+  const { problems, resourcePrefix, source } = configuration;
   if (problems.length > 0) {
-    deps.output.err(
-      `berth: the newest ${printable(source)} is broken, and the configuration before it runs; see berth status\n`,
-    );
+    const instead = runsInstead(configuration);
+    deps.output.err(`berth: the newest ${printable(source)} is broken${instead}; see berth status\n`);
   }
   return {
     plan,

@@ -9,7 +9,7 @@ export function renderStatus(status: AgentStatus, now: Date): string {
     `node ${status.node}, berth ${status.version}, up ${age(status.startedAt, now)}`,
     `inventory: ${inventory.nics} NICs, ${inventory.vfs} VFs, read ${age(inventory.readAt, now)} ago${note(inventory.problem)}`,
     `configuration: ${printable(configuration.source)}${note(configurationNote(configuration, now))}`,
-    ...configuration.problems.map((problem) => `  not used, an older one runs on: ${printable(problem)}`),
+    ...configuration.problems.map((problem) => `  not used${runsInstead(configuration)}: ${printable(problem)}`),
     ...configuration.warnings.map((warning) => `  ${printable(warning)}`),
     `attachments: ${attachments.total}${note(counted(attachments.stuck, 'stuck'))}${note(counted(attachments.unreadable, 'unreadable'))}`,
     `spool: ${spool.entries} waiting${note(counted(spool.unreadable, 'unreadable'))}`,
@@ -63,13 +63,31 @@ function tenancyNotes({ namespaces, refused }: ResourceStatus, now: Date): reado
   return [`for namespaces ${namespaces.join(', ')}`, ...count];
 }
 
+/** What a broken file does not change, behind a comma; an older agent does not tell. */
+export function runsInstead({ running }: AgentStatus['configuration']): string {
+  switch (running) {
+    case 'file':
+      return ', what it said before runs on';
+    case 'built-in':
+      return ', the built-in configuration runs on';
+    case 'nothing':
+      return ', nothing is offered until it is mended';
+    case undefined:
+      return '';
+    default:
+      return running satisfies never;
+  }
+}
+
 function configurationNote(
   { brokenSince, reloads, takenAt }: AgentStatus['configuration'],
   now: Date,
 ): string | undefined {
   const taken = takenAt === undefined ? undefined : `taken ${age(takenAt, now)} ago`;
   if (brokenSince !== undefined) {
-    return [taken, `the newest one is broken since ${age(brokenSince, now)}`].filter(Boolean).join('; ');
+    return [taken, `${taken === undefined ? '' : 'the newest one is '}broken since ${age(brokenSince, now)}`]
+      .filter(Boolean)
+      .join('; ');
   }
   return reloads === undefined || reloads.taken === 0 ? undefined : taken;
 }

@@ -3,7 +3,7 @@
  * restart can mend; everything else is readiness, which keeps a bad roll-out from going on and
  * restarts nothing. Running pods are not touched by either.
  */
-import type { AgentStatus } from './view.ts';
+import { type AgentStatus, offersNothing } from './view.ts';
 
 export interface ProbeCheck {
   readonly name: string;
@@ -48,10 +48,9 @@ export function readinessOf(step: StartStep, status: AgentStatus | undefined): P
   ];
   if (status !== undefined) {
     const { brokenSince, problems } = status.configuration;
-    const offersNothing = problems.length > 0 && status.resources.length === 0;
     checks.push({
       name: 'configuration',
-      ok: !offersNothing,
+      ok: !offersNothing(status),
       ...(problems.length === 0 ? {} : { note: `broken since ${brokenSince ?? 'the start'}: ${problems[0]}` }),
     });
     const { installation } = status;

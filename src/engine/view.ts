@@ -22,13 +22,15 @@ export interface AgentStatus {
     readonly source: string;
     /** From the options; it comes before the file's. */
     readonly resourcePrefix?: string;
-    /** RFC 3339; absent in answers of older agents. */
+    /** What runs, which with `problems` is not the newest file; absent in answers of older agents. */
+    readonly running?: RunningConfiguration;
+    /** RFC 3339; absent while nothing runs, and in answers of older agents. */
     readonly takenAt?: string;
     /** RFC 3339: since when the newest file cannot be used; absent while it can. */
     readonly brokenSince?: string;
     /** Changes of the file since the agent's start. */
     readonly reloads?: { readonly taken: number; readonly refused: number };
-    /** Errors of the newest file; when there are any, an older configuration runs on. */
+    /** Errors of the newest file; when there are any, it is not used. */
     readonly problems: readonly string[];
     /** What the newest file's author should know, though the file is used. */
     readonly warnings: readonly string[];
@@ -53,6 +55,18 @@ export interface AgentStatus {
   /** Absent when nothing of the cluster is switched on. */
   readonly cluster?: ClusterStatus;
   readonly process: { readonly rssBytes: number; readonly eventLoopMaxMs: number };
+}
+
+/**
+ * - `file`: what the file says, or with problems what it said before.
+ * - `built-in`: the zero configuration; there was no file when it was taken.
+ * - `nothing`: the file was broken from the agent's start, and nothing is offered.
+ */
+export type RunningConfiguration = 'file' | 'built-in' | 'nothing';
+
+/** There are no pools, because the file was broken from the agent's start. */
+export function offersNothing({ configuration }: Pick<AgentStatus, 'configuration'>): boolean {
+  return configuration.running === 'nothing';
 }
 
 /** What the agent does in the cluster; a part that is not switched on is absent. */

@@ -2,7 +2,7 @@
  * How a node stands, as conditions in the API's own form (meta/v1, Condition). The same rules decide
  * what the object of the node says and which events are sent: an event is a condition that changed.
  */
-import type { AgentStatus } from '../engine/view.ts';
+import { type AgentStatus, offersNothing } from '../engine/view.ts';
 
 export interface Condition {
   readonly type: string;
@@ -33,15 +33,15 @@ function judge(status: AgentStatus): readonly Judgement[] {
   const unhealthy = status.resources.filter(
     ({ devices, healthy, usedElsewhere = 0 }) => healthy + usedElsewhere < devices,
   );
-  const offersNothing = status.resources.length === 0 && status.configuration.problems.length > 0;
+  const isIdle = offersNothing(status);
   const { stuck, unreadable } = status.attachments;
   const { problem } = status.inventory;
   return [
     {
       type: 'Ready',
-      holds: unregistered.length === 0 && !offersNothing,
-      reason: unregistered.length === 0 && !offersNothing ? 'ResourcesRegistered' : 'ResourcesNotRegistered',
-      message: offersNothing
+      holds: unregistered.length === 0 && !isIdle,
+      reason: unregistered.length === 0 && !isIdle ? 'ResourcesRegistered' : 'ResourcesNotRegistered',
+      message: isIdle
         ? 'nothing is offered, because the configuration cannot be used'
         : unregistered.map((each) => `${each.resource}: ${each.problem ?? 'not registered yet'}`).join('; ') ||
           `kubelet knows ${counted(registered.length, 'resource')}`,

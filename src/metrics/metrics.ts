@@ -127,7 +127,8 @@ class AgentMetrics implements Metrics {
       [{ state: 'unreadable' }, spool.unreadable],
     ]);
     this.#set('configBroken', [[{}, Number(configuration.problems.length > 0)]]);
-    this.#set('configTaken', [[{}, secondsOf(configuration.takenAt ?? startedAt)]]);
+    const { takenAt } = configuration;
+    this.#set('configTaken', takenAt === undefined ? [] : [[{}, secondsOf(takenAt)]]);
     this.#mirror('reloads', [
       [{ result: 'taken' }, configuration.reloads?.taken ?? 0],
       [{ result: 'refused' }, configuration.reloads?.refused ?? 0],

@@ -17,10 +17,11 @@ const BROKEN = 'pools: [{nam: b, kind: vf}]\n';
 
 async function following(
   body: (folder: ConfigMap, configuration: FollowedConfiguration) => Promise<void>,
+  first = GOOD,
 ): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'berth-'));
   const folder = new ConfigMap(dir);
-  folder.swap(GOOD);
+  folder.swap(first);
   const configuration = await followConfiguration(join(dir, 'config.yaml'), {}, silentLogger, new ManualClock());
   try {
     await body(folder, configuration);
@@ -70,7 +71,7 @@ test('a broken swap changes nothing and is dated; the next good one is taken and
     await soon(() => assert.deepEqual(poolsOf(configuration), ['berth.dev/b']));
     assert.deepEqual([configuration.problems, configuration.brokenSince], [[], undefined]);
     assert.deepEqual(configuration.reloads, { taken: 1, refused: 2 });
-    assert.ok(configuration.takenAt > takenAt);
+    assert.ok(takenAt && configuration.takenAt && configuration.takenAt > takenAt);
   });
 });
 
@@ -87,5 +88,26 @@ test('a file that goes back to what runs ends the trouble without a change', asy
     assert.deepEqual([changes, configuration.reloads.taken], [0, 0]);
   });
 });
+
+for (const [what, good] of [
+  ['one with pools', GOOD],
+  ['one without, as what ran in its place', 'pools: []\n'],
+] as const) {
+  test(`a file that is broken from the start runs nothing until it is mended by ${what}`, async () => {
+    await following(async (folder, configuration) => {
+      assert.deepEqual(
+        [configuration.running, configuration.takenAt, poolsOf(configuration)],
+        ['nothing', undefined, []],
+      );
+      folder.swap(good);
+      await soon(() => assert.deepEqual(configuration.problems, []));
+      await soon(() => assert.equal(configuration.running, 'file'));
+      assert.ok(configuration.takenAt);
+      folder.swap(BROKEN);
+      await soon(() => assert.notEqual(configuration.brokenSince, undefined));
+      assert.equal(configuration.running, 'file');
+    }, BROKEN);
+  });
+}
 
 test.run();

@@ -21,6 +21,7 @@ const status: AgentStatus = {
   startedAt: SINCE,
   configuration: {
     source: '/etc/berth/config.yaml',
+    running: 'file',
     takenAt: '2026-01-01T00:00:00Z',
     brokenSince: SINCE,
     reloads: { taken: 1, refused: 2 },
@@ -146,12 +147,35 @@ test('status shows resources, what is wrong with them, and a configuration that 
   assert.equal(exit, 0);
   assert.match(out, /node worker-1, berth 1\.2\.3, up 5m/);
   assert.match(out, /configuration: \/etc\/berth\/config\.yaml \(taken 10m ago; the newest one is broken since 5m\)/);
-  assert.match(out, /not used, an older one runs on: config\.yaml:3/);
+  assert.match(out, /not used, what it said before runs on: config\.yaml:3/);
   assert.match(out, /attachments: 2 \(1 stuck\)/);
   assert.match(out, /berth\.dev\/vf +4 +3 +watcher +eth0 is down/);
   assert.match(out, /berth\.dev\/macvlan +0 +0 +no +kubelet is away; for namespaces team-a, team-b; refused 3 /);
   assert.match(out, /refused 3 attachments from elsewhere, last pod team-c\/web 5m ago/);
 });
+
+const STANDS: readonly (readonly [what: string, Partial<AgentStatus['configuration']>, RegExp])[] = [
+  [
+    'broken from the start',
+    { running: 'nothing' },
+    /config\.yaml \(broken since 5m\)\n {2}not used, nothing is offered until it is mended: config\.yaml:3/,
+  ],
+  [
+    'broken where there was none',
+    { running: 'built-in', takenAt: '2026-01-01T00:00:00Z' },
+    /\(taken 10m ago; the newest one is broken since 5m\)\n {2}not used, the built-in configuration runs on: config\.yaml:3/,
+  ],
+  ['broken, under an agent that does not tell what runs', {}, /\n {2}not used: config\.yaml:3/],
+];
+
+for (const [what, stands, said] of STANDS) {
+  test(`status says what runs while the file is ${what}`, async () => {
+    const { running: _, takenAt: __, ...rest } = status.configuration;
+    const configuration = { ...rest, ...stands };
+    const agent: ProgramDeps['agent'] = <T>() => Promise.resolve({ ...status, configuration } as T);
+    assert.match((await run(['status'], { agent })).out, said);
+  });
+}
 
 test('attachments never hands control characters of a pod name to the terminal', async () => {
   const { out } = await run(['attachments']);
@@ -209,7 +233,7 @@ test('plan and explain of a file ask the agent what runs, and judge by its prefi
     { root: '/', running },
     { root: '/', device: 'eth0v0', file: 'x.yaml', resourcePrefix: 'mine.example', running },
   ]);
-  assert.match(err, /the newest \/etc\/berth\/config\.yaml is broken, and the configuration before it runs/);
+  assert.match(err, /the newest \/etc\/berth\/config\.yaml is broken, what it said before runs on; see berth status/);
 });
 
 test('plan of a tree, or against another file, does not ask the agent', async () => {
@@ -270,7 +294,10 @@ test('a failure prints what, why and what to do on stderr, and nothing on stdout
   const { exit, out, err } = await run(['status'], { agent: away });
   assert.equal(exit, 1);
   assert.equal(out, '');
-  assert.equal(err, 'berth: no agent answers [agent-away]\n  Start it.\n  See berth help agent-away, or docs/troubleshooting.md#agent-away\n');
+  assert.equal(
+    err,
+    'berth: no agent answers [agent-away]\n  Start it.\n  See berth help agent-away, or docs/troubleshooting.md#agent-away\n',
+  );
 });
 
 for (const argv of [

@@ -46,13 +46,19 @@ for (const [name, facts, expected] of [
     'a configuration that was broken from the start',
     {
       resources: [],
-      configuration: { source: 'c', problems: ['c:1: x'], warnings: [], brokenSince: '2026-01-01T00:00:00Z' },
+      configuration: {
+        source: 'c',
+        running: 'nothing',
+        problems: ['c:1: x'],
+        warnings: [],
+        brokenSince: '2026-01-01T00:00:00Z',
+      },
     },
     ['configuration: broken since 2026-01-01T00:00:00Z: c:1: x'],
   ],
   [
     'a newer configuration that is broken while an older one runs',
-    { configuration: { source: 'c', problems: ['c:1: x'], warnings: [] } },
+    { configuration: { source: 'c', running: 'file', problems: ['c:1: x'], warnings: [] } },
     [],
   ],
   [
