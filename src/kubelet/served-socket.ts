@@ -65,7 +65,8 @@ export async function serveSocket(path: string, addServices: (server: Server) =>
 /** Of a missing folder Node.js says that permission is denied. `undefined` when it could be written. */
 async function folderProblem(folder: string): Promise<string | undefined> {
   try {
-    await access(folder, constants.W_OK);
+    // A file is no folder, though it may be writable.
+    await access(`${folder}/`, constants.W_OK);
     return undefined;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
