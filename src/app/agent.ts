@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import type { AgentOptions } from '../cli/port.ts';
 import { type CniObservation, createCniServer, createHandler, createSpool } from '../cni/index.ts';
+import { GivenDevices } from '../engine/attachments/given-devices.ts';
 import { type AttachmentEngine, createAttachments } from '../engine/attachments/index.ts';
 import { explainMissingDevice } from '../engine/attachments/missing-device.ts';
 import { systemClock } from '../engine/clock.ts';
@@ -107,6 +108,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   const podResources = createPodResources({ socketPath: paths.kubelet.podResourcesSocket, log });
   stops.push(() => podResources.close());
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  let given: GivenDevices | undefined;
   // Attachments are made after the pools, which follow the attachments.
   let pools: PoolSet | undefined;
   const tenancy = createTenancy({
@@ -141,7 +143,10 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     reader,
     changes: createChangeSource(),
     onNamespaceGone: (nsid) => void attachments.onNamespaceGone(nsid),
-    onMissed: () => void attachments.onMissed(),
+    onMissed: () => {
+      void attachments.onMissed();
+      given?.look();
+    },
     isMoving: (device) => attachments.isMoving(device),
     log,
   });
@@ -150,6 +155,15 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   pools = livePools;
   stops.push(() => livePools.stop());
 
+  const givenDevices = new GivenDevices({
+    podDevices: podResources,
+    attached: () => new Set(attachments.list().map(({ device }) => device)),
+    clock: systemClock,
+    log,
+  });
+  given = givenDevices;
+  stops.push(() => givenDevices.stop());
+  for (const part of [inventory, attachments]) part.subscribe(() => givenDevices.look());
   const kubelet = createKubeletFrontEnd({
     pools: livePools,
     paths: paths.kubelet,
@@ -160,10 +174,13 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     nodeDevices: createNodeDevices('/'),
     podDevices: podResources,
     registration: configuration.current.registration,
+    onGiven: (devices) => given?.given(devices),
     log,
   });
   stops.push(() => kubelet.stop());
   await kubelet.start();
+  stops.push(kubelet.subscribe(() => givenDevices.look()));
+  givenDevices.look();
 
   collectWhatComesHome(inventory, attachments);
   probes?.step('recovering attachments');
@@ -231,13 +248,14 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     kubelet,
     attachments,
     podDevices: podResources,
+    given: givenDevices,
     spool,
     loop,
     shim: keptShim,
     page: () => page,
     cluster: () => cluster?.status(),
   });
-  const changes = [inventory, livePools, attachments].map(
+  const changes = [inventory, livePools, attachments, givenDevices].map(
     (part) => (listener: () => void) => part.subscribe(() => listener()),
   );
   const feed = createNodeFeed({ view: () => view.inventory(), changes, log });

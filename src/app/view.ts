@@ -1,16 +1,16 @@
 /** What the agent shows of itself, gathered from its parts when it is asked for. */
 import type { Spool } from '../cni/index.ts';
+import type { GivenDevices } from '../engine/attachments/given-devices.ts';
 import type { AttachmentEngine } from '../engine/attachments/index.ts';
 import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import type { PodDevices } from '../engine/attachments/pod-devices.ts';
 import type { LiveInventory } from '../engine/inventory/live.ts';
 import type { NodeReader } from '../engine/inventory/port.ts';
 import { inventoryView } from '../engine/inventory-view.ts';
-import { isScalableName } from '../engine/pools/holds.ts';
+import { exclusiveDevice } from '../engine/pools/holds.ts';
 import type { PoolState } from '../engine/pools/model.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import type { Refusals, Tenancy } from '../engine/pools/tenancy.ts';
-import { asPciAddress } from '../engine/values.ts';
 import {
   type AgentStatus,
   type AgentView,
@@ -39,6 +39,7 @@ export interface AgentParts {
   readonly kubelet: KubeletFrontEnd;
   readonly attachments: AttachmentEngine;
   readonly podDevices: Pick<PodDevices, 'holders'>;
+  readonly given: Pick<GivenDevices, 'current'>;
   readonly spool: Pick<Spool, 'state'>;
   readonly loop: LoopDelay;
   readonly page: () => PageAccess | undefined;
@@ -47,10 +48,13 @@ export interface AgentParts {
 }
 
 export function createAgentView(parts: AgentParts): AgentView {
-  const { attachments, inventory, pools } = parts;
+  const { attachments, given, inventory, pools } = parts;
   return {
     status: () => statusOf(parts),
-    inventory: () => inventoryView(inventory.current, pools.plan(), ownersOf(attachments.list())),
+    inventory: () => ({
+      ...inventoryView(inventory.current, pools.plan(), ownersOf(attachments.list())),
+      ...(given.current === undefined ? {} : { allocations: given.current }),
+    }),
     plan: () => pools.plan(),
     attachments: () => attachments.list(),
     garbage: () => attachments.collectGarbage(true),
@@ -73,7 +77,7 @@ async function allocationsOf(podDevices: Pick<PodDevices, 'holders'>): Promise<r
 
 function ownersOf(list: readonly AttachmentSummary[]): ByDevice<DeviceOwner> {
   const entries = list.flatMap(({ device, pod, containerId, ifname, since }) => {
-    const id = asPciAddress(device) ?? (isScalableName(device) ? device : undefined);
+    const id = exclusiveDevice(device);
     if (id === undefined) return [];
     const named = pod === undefined ? {} : { pod: `${pod.namespace}/${pod.name}` };
     return [[id, { ...named, containerId, ifname, since }] as const];
@@ -95,7 +99,8 @@ function statusOf(parts: AgentParts): AgentStatus {
     configuration: {
       source: configuration.source,
       ...(configuration.resourcePrefix === undefined ? {} : { resourcePrefix: configuration.resourcePrefix }),
-      takenAt: configuration.takenAt.toISOString(),
+      running: configuration.running,
+      ...(configuration.takenAt === undefined ? {} : { takenAt: configuration.takenAt.toISOString() }),
       ...(configuration.brokenSince === undefined ? {} : { brokenSince: configuration.brokenSince.toISOString() }),
       reloads: configuration.reloads,
       problems: configuration.problems,

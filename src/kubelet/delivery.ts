@@ -23,6 +23,8 @@ export interface DeliveryOptions {
   readonly deviceInfo: DeviceInfoFolder;
   /** Absent where device nodes are given without CDI. */
   readonly cdi?: CdiFolder;
+  /** Told of devices that a pod is given, before the answer is. */
+  readonly onGiven?: (devices: readonly string[]) => void;
   readonly log: Logger;
 }
 
@@ -43,7 +45,9 @@ export class Delivery {
     const { pools, node } = this.#options;
     const devices = resolveDevices(pools, state, ids, node);
     this.#writeDeviceInfo(state.spec.resource, devices);
-    return allocateContainer(state, devices, this.#cdiNames(state, devices));
+    const given = allocateContainer(state, devices, this.#cdiNames(state, devices));
+    this.#options.onGiven?.(ids);
+    return given;
   }
 
   /** The pool has other devices now, or other nodes for them. */

@@ -40,6 +40,8 @@ export interface KubeletFrontEndOptions {
   readonly offeredResourcesFile?: string;
   /** Who holds which device, asked before files of a device are removed. */
   readonly podDevices?: PodDevices;
+  /** Told of devices that a pod is given. */
+  readonly onGiven?: (devices: readonly string[]) => void;
   readonly log: Logger;
   /** Other delays than {@link DEFAULT_TIMINGS}, for tests. */
   readonly timings?: Partial<RegistrationTimings>;
@@ -72,12 +74,19 @@ class FrontEnd implements KubeletFrontEnd {
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: KubeletFrontEndOptions) {
-    const { cdiDir, deviceInfoDir, log, nodeDevices, podDevices, pools, useCdi = false } = options;
+    const { cdiDir, deviceInfoDir, log, nodeDevices, onGiven, podDevices, pools, useCdi = false } = options;
     this.#options = options;
     this.#timings = { ...DEFAULT_TIMINGS, ...options.timings };
     const deviceInfo = createDeviceInfoFolder(deviceInfoDir, log);
     const cdi = new CdiFolder(cdiDir, log);
-    this.#delivery = new Delivery({ pools, node: nodeDevices, deviceInfo, log, ...(useCdi ? { cdi } : {}) });
+    this.#delivery = new Delivery({
+      pools,
+      node: nodeDevices,
+      deviceInfo,
+      log,
+      ...(useCdi ? { cdi } : {}),
+      ...(onGiven === undefined ? {} : { onGiven }),
+    });
     this.#staleFiles = new StaleFiles({
       pools,
       deviceInfo,

@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { type Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import type { PodIdentity } from '../engine/attachments/model.ts';
-import type { DeviceHolder, PodDevices } from '../engine/attachments/pod-devices.ts';
+import type { DeviceHolder, PodDevices, PodDevicesListener } from '../engine/attachments/pod-devices.ts';
 import { type Clock, systemClock } from '../engine/clock.ts';
 import type { Logger } from '../engine/logger.ts';
 import {
@@ -57,6 +57,7 @@ class KubeletPodResources implements PodResources {
   readonly #options: PodResourcesOptions;
   readonly #clock: Clock;
   readonly #closed = new AbortController();
+  readonly #listeners = new Set<PodDevicesListener>();
   #client: PodResourcesListerClient | undefined;
   #inFlight: Promise<Answer | undefined> | undefined;
   #answer: (Answer & { readonly at: number }) | undefined;
@@ -83,6 +84,11 @@ class KubeletPodResources implements PodResources {
       client.getAllocatableResources({}, new Metadata(), options, done),
     );
     return response?.devices.some(({ deviceIds }) => deviceIds.includes(device)) ?? false;
+  }
+
+  onAnswer(listener: PodDevicesListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   isThere(): boolean {
@@ -118,6 +124,7 @@ class KubeletPodResources implements PodResources {
       pods: new Set(response.podResources.map(({ namespace, name }) => `${namespace}/${name}`)),
     };
     this.#answer = { ...answer, at };
+    for (const listener of this.#listeners) listener(answer.holders, answer.pods.size > 0);
     return answer;
   }
 

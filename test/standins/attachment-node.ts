@@ -126,6 +126,7 @@ export function createPodNode(options: { vfAddresses?: readonly string[]; withSe
       podDevices: {
         holders: async () => node.podDevices?.holders(),
         lists: async (pod) => (await node.podDevices?.lists(pod)) ?? false,
+        onAnswer: () => () => undefined,
         listsAny: async () => (await node.podDevices?.listsAny()) ?? false,
         manages: async (device) => (await node.podDevices?.manages(device)) ?? false,
         isThere: () => node.podDevices !== undefined,

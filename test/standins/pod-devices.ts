@@ -21,6 +21,7 @@ export function podDevices(
     lists: async ({ name }) => pods.has(name),
     listsAny: async () => pods.size > 0,
     manages: async (device) => managed.includes(device) || holders.has(device),
+    onAnswer: () => () => undefined,
     isThere: () => true,
   };
 }

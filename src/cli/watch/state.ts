@@ -1,6 +1,7 @@
 /** What the live view shows and how keys change it. Pure: a state and a key make the next state. */
 import type { FeedDevice, FeedDocument } from '../../engine/feed/document.ts';
 import type { Standing } from '../../engine/inventory-view.ts';
+import { ownerText } from '../inventory-cells.ts';
 import { linkState } from '../link-words.ts';
 import type { Key } from './keys.ts';
 
@@ -151,10 +152,10 @@ function scalableRowsOf(device: FeedDevice): readonly Row[] {
   }));
 }
 
-function standingCells({ owner, pool, problem, state }: Standing): Pick<Row, 'state' | 'pool' | 'owner'> {
+function standingCells({ allocation, owner, pool, problem, state }: Standing): Pick<Row, 'state' | 'pool' | 'owner'> {
   return {
     state,
     pool: pool ?? '',
-    owner: owner === undefined ? (problem ?? '') : `${owner.pod ?? owner.containerId.slice(0, 12)} ${owner.ifname}`,
+    owner: ownerText(owner, allocation) || (problem ?? ''),
   };
 }

@@ -14,9 +14,16 @@ export interface PodDevices {
   manages(device: string): Promise<boolean>;
   /** Whether kubelet lists any pod; without one its list says nothing. */
   listsAny(): Promise<boolean>;
+  /**
+   * Calls back for every answer to `holders`, whoever asked: what it says, and whether it lists any pod.
+   * Answers the function that ends it.
+   */
+  onAnswer(listener: PodDevicesListener): () => void;
   /** Whether this node has such a kubelet, answering or not. */
   isThere(): boolean;
 }
+
+export type PodDevicesListener = (holders: ReadonlyMap<string, readonly DeviceHolder[]>, listsAny: boolean) => void;
 
 export interface DeviceHolder {
   readonly resource: string;

@@ -3,7 +3,7 @@
  * connection to the API server stands. Pure data; parts that did not change keep their identity, so
  * that a change is what differs by `===`. Objects are read in `src/kubernetes/inventory-reading.ts`.
  */
-import type { FeedDevice } from '../feed/document.ts';
+import type { FeedDevice, FeedScalable } from '../feed/document.ts';
 import type { Finding, Inventory, Netdev } from '../inventory/model.ts';
 import { isSame } from '../inventory/share.ts';
 import type { PciAddress } from '../values.ts';
@@ -14,12 +14,16 @@ type FeedNic = Exclude<FeedDevice, { readonly pf: unknown }>;
 
 /** Of a device the facts that are always known, and any others; what is absent was not told. */
 type Sparse<Device extends FeedDevice, Known extends keyof Device> = Pick<Device, Known> &
-  Partial<Omit<Device, Known | 'netdev' | 'owner'>> & {
+  Partial<Omit<Device, Known | 'netdev' | 'owner' | 'scalable'>> & {
     readonly netdev?: Partial<Netdev>;
     readonly owner?: Partial<DeviceOwner>;
   };
 
-export type SparseNic = Sparse<FeedNic, 'address' | 'state'>;
+/** A scalable function, as an entry of its NIC's. */
+export type SparseScalable = Pick<FeedScalable, 'name' | 'sfnum' | 'parent' | 'state'> &
+  Partial<Omit<FeedScalable, 'owner'>> & { readonly owner?: Partial<DeviceOwner> };
+
+export type SparseNic = Sparse<FeedNic, 'address' | 'state'> & { readonly scalable?: readonly SparseScalable[] };
 export type SparseVf = Sparse<FeedVf, 'address' | 'state' | 'pf' | 'index'>;
 
 /** A NIC or VF of which few facts may be known; every {@link FeedDevice} is one. */

@@ -14,7 +14,7 @@ export type FeedDevice = (FlatNic | Vf) & Standing;
 type FlatNic = Omit<Nic, 'vfs' | 'scalable'> & { readonly scalable?: readonly FeedScalable[] };
 
 /** A scalable function: an entry of its NIC's. */
-type FeedScalable = ScalableFunction & Standing;
+export type FeedScalable = ScalableFunction & Standing;
 
 /** All that a live view shows. */
 export interface FeedDocument {
@@ -99,8 +99,9 @@ function shared(before: FeedDevice | undefined, device: Nic | Vf, view: Inventor
 }
 
 /** The same without a look at all facts of the device. */
-function isStanding(before: FeedDevice, { owner, pool, problem }: Standing): boolean {
-  return before.pool === pool && before.problem === problem && isSame(before.owner, owner);
+function isStanding(before: FeedDevice, { allocation, owner, pool, problem }: Standing): boolean {
+  const isHeldAsBefore = isSame(before.owner, owner) && isSame(before.allocation, allocation);
+  return before.pool === pool && before.problem === problem && isHeldAsBefore;
 }
 
 function flatNic({ vfs: _, scalable, ...nic }: Nic, view: InventoryView): FlatNic {

@@ -45,12 +45,17 @@ export function holdsOf(
     if (kind === 'macvlan' || kind === 'ipvlan') uplinks.set(device, kind);
     // Both are ports of macvlan on their uplink (drivers/net/macvtap.c).
     if (kind === 'macvtap') uplinks.set(device, 'macvlan');
-    const id = asPciAddress(device) ?? (isScalableName(device) ? device : undefined);
+    const id = exclusiveDevice(device);
     if (id === undefined) continue;
     const resource = resourceOf(id);
     devices.set(id, { ...(resource === undefined ? {} : { resource }), ...attachedTo(attachment) });
   }
   return { devices, uplinks };
+}
+
+/** A device that one pod has for itself, as kubelet knows it; `undefined` for an uplink, a slot and other names. */
+export function exclusiveDevice(device: string): string | undefined {
+  return asPciAddress(device) ?? (isScalableName(device) ? device : undefined);
 }
 
 /** A scalable function goes by its name on the auxiliary bus; all else that is no PCI address is a name of links. */
