@@ -8,6 +8,7 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, extname, join, resolve } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { type PageKind, pageHtml } from '../../src/app/page-assets.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const modules = join(checkout, 'node_modules');
@@ -33,7 +34,7 @@ async function allPageFiles(): Promise<Readonly<Record<string, readonly PageFile
 }
 
 /** As `pageAssets` answers them, with one script instead of several. */
-async function pageFiles(kind: string): Promise<readonly PageFile[]> {
+async function pageFiles(kind: PageKind): Promise<readonly PageFile[]> {
   const page = join(checkout, 'src/page');
   const { outputFiles } = await build({
     entryPoints: [join(page, `${kind}.ts`)],
@@ -47,7 +48,7 @@ async function pageFiles(kind: string): Promise<readonly PageFile[]> {
   const script = outputFiles[0]?.text ?? '';
   const file = (name: string): string => readFileSync(join(page, name), 'utf8');
   return [
-    ['/', { type: 'text/html; charset=utf-8', body: file(`${kind}.html`) }],
+    ['/', { type: 'text/html; charset=utf-8', body: pageHtml(page, kind) }],
     ['/icon.svg', { type: 'image/svg+xml', body: file('icon.svg') }],
     [`/${kind}.ts`, { type: 'text/javascript; charset=utf-8', body: script }],
     ['/page.css', { type: 'text/css; charset=utf-8', body: file('page.css') }],

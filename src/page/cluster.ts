@@ -19,6 +19,7 @@ import { type Filter, matches } from './matching.ts';
 import { inOrder, NodeCards, type ShownNode } from './node-cards.ts';
 import { localTime, renderNodeFacts } from './node-facts.ts';
 import { Picture } from './picture.ts';
+import { applyShown, shownChange, shownDevices } from './shown.ts';
 import { prepareStates, showStates } from './states.ts';
 import { follow } from './stream.ts';
 import { renderTotals } from './totals.ts';
@@ -62,30 +63,23 @@ function showChange({ connection, nameless: unnamed, nodes: changed = {} }: Clus
     }
     const { devices = {}, facts } = change;
     if (before === undefined) {
-      if (facts !== undefined) nodes.set(name, { facts, devices: toMap(devices) });
+      if (facts !== undefined) {
+        const present = Object.values(devices).filter((device) => device !== null);
+        nodes.set(name, { facts, devices: shownDevices(present) });
+      }
       isOther = findingsDiffer = true;
       continue;
     }
     findingsDiffer ||= facts !== undefined && !isSameText(before.facts.findings, facts.findings);
-    apply(before, facts, devices);
-    if (name === open && !picture.update(devices)) picture.draw(before.devices);
+    if (facts !== undefined) before.facts = facts;
+    const shown = shownChange(devices, before.devices);
+    applyShown(before.devices, shown);
+    cards.update(name, shown);
+    if (name === open && !picture.update(shown)) picture.draw(before.devices);
   }
   if (isOther) drawCards();
   if (open !== undefined && !nodes.has(open)) openNode(undefined, true);
   showAround(findingsDiffer);
-}
-
-function apply(
-  node: ShownNode,
-  facts: ClusterNodeFacts | undefined,
-  devices: Readonly<Record<string, SparseDevice | null>>,
-): void {
-  if (facts !== undefined) node.facts = facts;
-  for (const [address, device] of Object.entries(devices)) {
-    if (device === null) node.devices.delete(address);
-    else node.devices.set(address, device);
-  }
-  cards.update(node.facts.name, devices);
 }
 
 function drawCards(): void {
@@ -277,7 +271,7 @@ function start(token: string): void {
         told.push(
           ...entries.map(({ devices, facts }) => ({
             facts,
-            devices: new Map(devices.map((device) => [String(device.address), device])),
+            devices: shownDevices(devices),
           })),
         );
       }
@@ -290,10 +284,6 @@ function start(token: string): void {
   follow(token, 'the dashboard', listener).catch((error: unknown) => {
     showOwnConnection('lost', `the page has a bug (${String(error)})`);
   });
-}
-
-function toMap(devices: Readonly<Record<string, SparseDevice | null>>): Map<string, SparseDevice> {
-  return new Map(Object.entries(devices).flatMap(([address, device]) => (device === null ? [] : [[address, device]])));
 }
 
 function isSameText(one: unknown, other: unknown): boolean {

@@ -1,32 +1,60 @@
 /** Everything that is known of one device, as a list. */
 import type { SparseDevice, SparseNic, SparseVf } from '../engine/cluster/document.ts';
 import { element } from './dom.ts';
+import { isScalable, isVf, type ShownDevice, type ShownScalable } from './shown.ts';
 
 type Row = readonly [string, string | number | undefined];
 
 /** For the panel beside the picture. */
-export function renderDetails(device: SparseDevice): readonly Node[] {
-  const rows = [...commonRows(device), ...('pf' in device ? vfRows(device) : nicRows(device))];
+export function renderDetails(device: ShownDevice): readonly Node[] {
+  const rows = isScalable(device) ? scalableRows(device) : functionRows(device);
   const list = element('dl');
   for (const [name, value] of rows) {
     if (value === undefined || value === '') continue;
     list.append(element('dt', {}, name), element('dd', {}, String(value)));
   }
-  const title = 'pf' in device ? `VF ${device.index}` : (device.ifname ?? 'NIC');
   const close = element('button', { type: 'button', class: 'close', 'data-close': true }, 'Close');
-  return [element('h2', {}, `${title} · ${device.address}`), list, close];
+  return [element('h2', {}, `${titleOf(device)} · ${device.address}`), list, close];
+}
+
+function titleOf(device: ShownDevice): string {
+  if (isScalable(device)) return `Scalable function ${device.sfnum}`;
+  return isVf(device) ? `VF ${device.index}` : (device.ifname ?? 'NIC');
+}
+
+/** How it stands, and who has it. */
+function standingRows({ allocation, ifname, owner, pool, problem, state }: ShownDevice): readonly Row[] {
+  return [
+    ['State', problem === undefined ? state : `${state}: ${problem}`],
+    ['Pool', pool],
+    ['Pod', owner?.pod ?? allocation?.pod],
+    ['Container', allocation?.container],
+    ['Sandbox', owner?.containerId?.slice(0, 12)],
+    ['In the pod', owner?.ifname],
+    ['Since', owner?.since === undefined ? undefined : new Date(owner.since).toLocaleString()],
+    ['Interface', ifname],
+  ];
+}
+
+function scalableRows(sf: ShownScalable): readonly Row[] {
+  return [
+    ...standingRows(sf),
+    ['Driver', sf.driver ?? 'none'],
+    ['Below', sf.parent],
+    ['RDMA', sf.rdma?.map(({ name }) => name).join(', ')],
+    ['vDPA', sf.vdpa?.map(({ name }) => name).join(', ')],
+    ['Device nodes', sf.rdmaNodes?.join(', ')],
+  ];
+}
+
+function functionRows(device: SparseDevice): readonly Row[] {
+  return [...commonRows(device), ...(isVf(device) ? vfRows(device) : nicRows(device))];
 }
 
 function commonRows(device: SparseDevice): readonly Row[] {
-  const { deviceNodes, netdev, owner } = device;
+  const { deviceNodes, netdev } = device;
   return [
-    ['State', device.problem === undefined ? device.state : `${device.state}: ${device.problem}`],
-    ['Pool', device.pool],
-    ['Pod', owner?.pod],
-    ['Container', owner?.containerId?.slice(0, 12)],
-    ['In the pod', owner?.ifname],
-    ['Since', owner?.since === undefined ? undefined : new Date(owner.since).toLocaleString()],
-    ['Interface', device.ifname],
+    ...standingRows(device),
     ['Other names', netdev?.altnames?.join(', ')],
     ['MAC', netdev?.mac],
     ['Permanent MAC', netdev?.permanentMac],

@@ -1,16 +1,16 @@
 /** Which devices a person means by a few letters, and how many there are of each state. */
-import type { SparseDevice } from '../engine/cluster/document.ts';
+import { isNic, isVf, type ShownDevice } from './shown.ts';
 
 export const STATES = ['free', 'taken', 'broken', 'unused'] as const;
 
 /** What is shown: the words searched for, and one state or all. */
 export interface Filter {
   readonly text: string;
-  readonly state: SparseDevice['state'] | undefined;
+  readonly state: ShownDevice['state'] | undefined;
 }
 
 /** Every word must be somewhere: in an address, a name, the pod, the pool, the driver, the state, or the node's name. */
-export function matches(device: SparseDevice, filter: Filter, node = ''): boolean {
+export function matches(device: ShownDevice, filter: Filter, node = ''): boolean {
   if (filter.state !== undefined && device.state !== filter.state) return false;
   const words = wordsIn(filter.text);
   if (words.length === 0) return true;
@@ -26,20 +26,18 @@ function wordsIn(text: string): readonly string[] {
   return newest.words;
 }
 
-const known = new WeakMap<SparseDevice, string>();
+const known = new WeakMap<ShownDevice, string>();
 
-function wordsOf(device: SparseDevice): string {
+function wordsOf(device: ShownDevice): string {
   const before = known.get(device);
   if (before !== undefined) return before;
-  const { netdev, owner } = device;
-  const settings = 'pf' in device ? device.settings : undefined;
-  const serial = 'pf' in device ? undefined : device.serial;
+  const { allocation, owner } = device;
+  const settings = isVf(device) ? device.settings : undefined;
+  const serial = isNic(device) ? device.serial : undefined;
   const words = [
     device.address,
     device.ifname,
-    ...(netdev?.altnames ?? []),
-    netdev?.mac,
-    netdev?.permanentMac,
+    ...pciWords(device),
     settings?.adminMac,
     device.driver,
     device.pool,
@@ -48,9 +46,9 @@ function wordsOf(device: SparseDevice): string {
     owner?.pod,
     owner?.containerId,
     owner?.ifname,
+    allocation?.pod,
+    allocation?.container,
     serial,
-    device.deviceName,
-    device.vendorName,
   ];
   const text = words
     .filter((word) => word !== undefined)
@@ -58,4 +56,10 @@ function wordsOf(device: SparseDevice): string {
     .toLowerCase();
   known.set(device, text);
   return text;
+}
+
+function pciWords(device: ShownDevice): readonly (string | undefined)[] {
+  if (!isVf(device) && !isNic(device)) return [];
+  const { deviceName, netdev, vendorName } = device;
+  return [...(netdev?.altnames ?? []), netdev?.mac, netdev?.permanentMac, deviceName, vendorName];
 }

@@ -2,14 +2,15 @@
  * All nodes, each as a card with its NICs and places. What is far from the screen is drawn when it
  * comes near, so that a hundred nodes are there as fast as one.
  */
-import type { ClusterNodeFacts, SparseDevice } from '../engine/cluster/document.ts';
+import type { ClusterNodeFacts } from '../engine/cluster/document.ts';
 import { element } from './dom.ts';
 import { Picture } from './picture.ts';
+import { isNic, isVf, type ShownDevice } from './shown.ts';
 
 /** As the page keeps it. */
 export interface ShownNode {
   facts: ClusterNodeFacts;
-  readonly devices: Map<string, SparseDevice>;
+  readonly devices: Map<string, ShownDevice>;
 }
 
 /** How far from the screen a card is drawn. */
@@ -25,7 +26,7 @@ export class NodeCards {
   readonly #root: HTMLElement;
   readonly #cards = new Map<string, Card>();
   readonly #observer: IntersectionObserver;
-  #isShown: (node: string, device: SparseDevice) => boolean = () => true;
+  #isShown: (node: string, device: ShownDevice) => boolean = () => true;
 
   constructor(root: HTMLElement) {
     this.#root = root;
@@ -63,13 +64,13 @@ export class NodeCards {
   }
 
   /** A node that has no card yet gets one when all are drawn. */
-  update(name: string, changed: Readonly<Record<string, SparseDevice | null>>): void {
+  update(name: string, changed: Readonly<Record<string, ShownDevice | null>>): void {
     this.#cards.get(name)?.update(changed);
     this.#stayReachable();
   }
 
   /** Nodes without a device that is shown disappear; in the others the devices that are not are dimmed. */
-  show(isShown: (node: string, device: SparseDevice) => boolean, isFiltered: boolean): void {
+  show(isShown: (node: string, device: ShownDevice) => boolean, isFiltered: boolean): void {
     this.#isShown = isShown;
     for (const card of this.#cards.values()) card.show(isShown, isFiltered);
   }
@@ -129,11 +130,11 @@ class Card {
     );
     this.#describe();
     // About as high as it will be, so that the scroll bar does not jump.
-    const nics = [...node.devices.values()].filter((device) => !('pf' in device)).length;
+    const nics = [...node.devices.values()].filter(isNic).length;
     this.#body.style.minHeight = `${1.6 * nics + 0.09 * (node.devices.size - nics)}rem`;
   }
 
-  draw(isShown: (node: string, device: SparseDevice) => boolean): void {
+  draw(isShown: (node: string, device: ShownDevice) => boolean): void {
     if (this.#picture !== undefined) return;
     this.#picture = new Picture(this.#body, false);
     this.#body.style.minHeight = '';
@@ -141,12 +142,12 @@ class Card {
     this.#dim(isShown);
   }
 
-  update(changed: Readonly<Record<string, SparseDevice | null>>): void {
+  update(changed: Readonly<Record<string, ShownDevice | null>>): void {
     this.#describe();
     if (this.#picture?.update(changed) === false) this.#drawPicture();
   }
 
-  show(isShown: (node: string, device: SparseDevice) => boolean, isFiltered: boolean): void {
+  show(isShown: (node: string, device: ShownDevice) => boolean, isFiltered: boolean): void {
     const { devices, facts } = this.node;
     this.root.hidden = isFiltered && ![...devices.values()].some((device) => isShown(facts.name, device));
     if (!this.root.hidden) this.#dim(isShown);
@@ -168,7 +169,7 @@ class Card {
     this.#picture?.select(this.#selected);
   }
 
-  #dim(isShown: (node: string, device: SparseDevice) => boolean): void {
+  #dim(isShown: (node: string, device: ShownDevice) => boolean): void {
     const { devices, facts } = this.node;
     this.#picture?.show((address) => {
       const device = devices.get(address);
@@ -183,7 +184,7 @@ class Card {
 
 /** What is to be said of a node at once. */
 function badgesOf({ devices, facts }: ShownNode): readonly Node[] {
-  const vfs = [...devices.values()].filter((device) => 'pf' in device);
+  const vfs = [...devices.values()].filter(isVf);
   const taken = vfs.filter(({ state }) => state === 'taken').length;
   const errors = facts.findings.filter(({ severity }) => severity === 'error').length;
   const false_ = facts.conditions.filter(({ status }) => status === 'False').map(({ type }) => `not ${type}`);

@@ -3,7 +3,7 @@ import type { ClusterNodeFacts } from '../engine/cluster/document.ts';
 import { element } from './dom.ts';
 
 const NOT_TOLD =
-  'The object does not tell: containers and since when they have a device, other names and addresses of interfaces, settings of VFs, IOMMU groups, PCIe links, queues, counters, virtual links, scalable functions and accelerators. The page of the node does: berth page.';
+  'The object does not tell: containers and since when they have a device, other names and addresses of interfaces, settings of VFs, IOMMU groups, PCIe links, queues, counters, virtual links and accelerators. The page of the node does: berth page.';
 
 /** For the panel beside the picture of an open node. */
 export function renderNodeFacts(facts: ClusterNodeFacts): readonly Node[] {

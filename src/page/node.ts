@@ -10,17 +10,18 @@ import { renderFinding } from './findings.ts';
 import { neighbour, prepareKeys } from './keys.ts';
 import { type Filter, matches } from './matching.ts';
 import { Picture } from './picture.ts';
+import { applyShown, type ShownDevice, shownChange, shownDevices } from './shown.ts';
 import { prepareStates, showStates } from './states.ts';
 import { follow } from './stream.ts';
 
 const picture = new Picture(byId('picture'));
 const search = byId<HTMLInputElement>('search');
-let devices = new Map<string, FeedDevice>();
+let devices = new Map<string, ShownDevice>();
 let selected: string | undefined;
 let filter: Filter = { text: '', state: undefined };
 
 function showWhole(document_: FeedDocument): void {
-  devices = new Map(document_.devices);
+  devices = shownDevices(document_.devices.values());
   byId('node').textContent = document_.node.name;
   document.title = `${document_.node.name} · Berth`;
   byId('view').hidden = false;
@@ -33,11 +34,9 @@ function showWhole(document_: FeedDocument): void {
 }
 
 function showChange({ devices: changed = {}, findings, node, virtual }: FeedChange): void {
-  for (const [address, device] of Object.entries(changed)) {
-    if (device === null) devices.delete(address);
-    else devices.set(address, device);
-  }
-  if (!picture.update(changed)) picture.draw(devices);
+  const shown = shownChange(changed, devices);
+  applyShown(devices, shown);
+  if (!picture.update(shown)) picture.draw(devices);
   if (node !== undefined) byId('node').textContent = node.name;
   if (findings !== undefined) showFindings(findings);
   if (virtual !== undefined) showVirtual(virtual);

@@ -1,13 +1,14 @@
 /**
- * The picture: NICs by NUMA node, their VFs as places. A change touches the places it names; only a
- * NIC whose list of VFs is another one is drawn anew.
+ * The picture: NICs by NUMA node, their VFs and scalable functions as places. A change touches the places
+ * it names; only a NIC that has others than before is drawn anew.
  */
-import type { SparseDevice, SparseNic, SparseVf } from '../engine/cluster/document.ts';
+import type { SparseNic, SparseVf } from '../engine/cluster/document.ts';
 import { linkOf } from './details.ts';
 import { element } from './dom.ts';
+import { isNic, isScalable, isVf, type ShownDevice, type ShownScalable } from './shown.ts';
 
 /** A letter in each place, so that colour is not the only difference. */
-const MARKS: Readonly<Record<SparseDevice['state'], string>> = { free: '', taken: '●', broken: '✕', unused: '·' };
+const MARKS: Readonly<Record<ShownDevice['state'], string>> = { free: '', taken: '●', broken: '✕', unused: '·' };
 
 export class Picture {
   readonly #root: HTMLElement;
@@ -21,10 +22,11 @@ export class Picture {
   }
 
   /** Everything anew. */
-  draw(devices: ReadonlyMap<string, SparseDevice>): void {
+  draw(devices: ReadonlyMap<string, ShownDevice>): void {
     this.#places.clear();
     const nics = [...devices.values()].filter(isNic);
     const vfs = Map.groupBy([...devices.values()].filter(isVf), (vf) => vf.pf);
+    const scalable = Map.groupBy([...devices.values()].filter(isScalable), (sf) => sf.nic);
     const sockets = [...Map.groupBy(nics, (nic) => nic.numaNode)].sort(
       ([one], [other]) => (one ?? 999) - (other ?? 999),
     );
@@ -33,7 +35,11 @@ export class Picture {
         'section',
         { class: 'socket' },
         element('h2', {}, numaNode === undefined ? 'On no NUMA node' : `NUMA node ${numaNode}`),
-        element('div', {}, ...members.map((nic) => this.#nic(nic, vfs.get(nic.address) ?? []))),
+        element(
+          'div',
+          {},
+          ...members.map((nic) => this.#nic(nic, vfs.get(nic.address) ?? [], scalable.get(nic.address) ?? [])),
+        ),
       ),
     );
     this.#root.replaceChildren(
@@ -43,17 +49,17 @@ export class Picture {
   }
 
   /** False when the change is one of structure: then everything is to be drawn. */
-  update(changed: Readonly<Record<string, SparseDevice | null>>): boolean {
+  update(changed: Readonly<Record<string, ShownDevice | null>>): boolean {
     for (const [address, device] of Object.entries(changed)) {
       const place = this.#places.get(address);
-      if (device === null || place === undefined || 'pf' in device !== place.classList.contains('place')) return false;
-      if (!('pf' in device) && place.dataset.numa !== String(device.numaNode)) return false;
+      if (device === null || place === undefined || isNic(device) === place.classList.contains('place')) return false;
+      if (isNic(device) && place.dataset.numa !== String(device.numaNode)) return false;
     }
     for (const [address, device] of Object.entries(changed)) {
       const place = this.#places.get(address);
       if (device === null || place === undefined) continue;
-      if (isVf(device)) describePlace(place, device);
-      else place.replaceChildren(...headOf(device, this.#isInTabs));
+      if (isNic(device)) place.replaceChildren(...headOf(device, this.#isInTabs));
+      else describePlace(place, device);
     }
     return true;
   }
@@ -75,26 +81,37 @@ export class Picture {
     this.#placeButton(address)?.focus();
   }
 
-  #nic(nic: SparseNic, vfs: readonly SparseVf[]): HTMLElement {
+  #nic(nic: SparseNic, vfs: readonly SparseVf[], scalable: readonly ShownScalable[]): HTMLElement {
     const head = element('header', { 'data-numa': String(nic.numaNode) }, ...headOf(nic, this.#isInTabs));
     this.#places.set(nic.address, head);
-    const places = vfs
-      .toSorted((one, other) => one.index - other.index)
-      .map((vf) => {
-        const place = element('button', { class: 'place', type: 'button', tabindex: '-1', 'data-address': vf.address });
-        describePlace(place, vf);
-        this.#places.set(vf.address, place);
-        return place;
-      });
     const name = nic.ifname ?? nic.address;
     return element(
       'article',
       { class: 'nic', 'aria-label': `NIC ${name}` },
       head,
-      ...(places.length === 0
-        ? []
-        : [element('div', { class: 'places', role: 'group', 'aria-label': `VFs of ${name}` }, ...places)]),
+      ...this.#group(
+        `VFs of ${name}`,
+        vfs.toSorted((one, other) => one.index - other.index),
+      ),
+      ...this.#group(
+        `Scalable functions of ${name}`,
+        scalable.toSorted((one, other) => one.sfnum - other.sfnum),
+      ),
     );
+  }
+
+  /** Nothing when there are none. */
+  #group(label: string, devices: readonly (SparseVf | ShownScalable)[]): readonly HTMLElement[] {
+    if (devices.length === 0) return [];
+    const places = devices.map((device) => {
+      const { address } = device;
+      const kind = isVf(device) ? 'place' : 'place scalable';
+      const place = element('button', { class: kind, type: 'button', tabindex: '-1', 'data-address': address });
+      describePlace(place, device);
+      this.#places.set(address, place);
+      return place;
+    });
+    return [element('div', { class: 'places', role: 'group', 'aria-label': label }, ...places)];
   }
 
   #placeButton(address: string): HTMLElement | undefined {
@@ -124,28 +141,27 @@ function headOf(nic: SparseNic, isInTabs: boolean): readonly Node[] {
     element('span', {}, nic.driver ?? 'no driver'),
     ...(link === undefined ? [] : [element('span', { class: link.startsWith('up') ? 'good' : 'bad' }, link)]),
     ...(nic.sriov === undefined ? [] : [element('span', {}, `${nic.sriov.numVfs} of ${nic.sriov.totalVfs} VFs`)]),
+    ...(nic.scalable === undefined ? [] : [element('span', {}, scalableText(nic.scalable.length))]),
     ...(model === undefined ? [] : [element('span', {}, model)]),
   ];
 }
 
-function describePlace(place: HTMLElement, vf: SparseVf): void {
-  const { containerId = '', pod } = vf.owner ?? {};
+function scalableText(count: number): string {
+  return `${count} scalable ${count === 1 ? 'function' : 'functions'}`;
+}
+
+function describePlace(place: HTMLElement, device: SparseVf | ShownScalable): void {
+  const { address, allocation, owner, problem, state } = device;
+  const { containerId = '', pod = allocation?.pod } = owner ?? {};
   const who = pod ?? (containerId === '' ? '' : `container ${containerId.slice(0, 12)}`);
-  const why = vf.problem === undefined ? '' : `: ${vf.problem}`;
-  const text = `VF ${vf.index} ${vf.address}, ${vf.state}${why}${who === '' ? '' : `, ${who}`}`;
-  if (place.dataset.state !== vf.state) {
-    place.dataset.state = vf.state;
-    place.textContent = MARKS[vf.state];
+  const why = problem === undefined ? '' : `: ${problem}`;
+  const what = isVf(device) ? `VF ${device.index}` : `Scalable function ${device.sfnum}`;
+  const text = `${what} ${address}, ${state}${why}${who === '' ? '' : `, ${who}`}`;
+  if (place.dataset.state !== state) {
+    place.dataset.state = state;
+    place.textContent = MARKS[state];
   }
   if (place.getAttribute('aria-label') === text) return;
   place.setAttribute('aria-label', text);
   place.title = text;
-}
-
-function isVf(device: SparseDevice): device is SparseVf {
-  return 'pf' in device;
-}
-
-function isNic(device: SparseDevice): device is SparseNic {
-  return !isVf(device);
 }

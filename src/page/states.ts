@@ -1,9 +1,9 @@
 /** The buttons that show one state alone and say how many devices there are of each. */
-import type { SparseDevice } from '../engine/cluster/document.ts';
 import { byId, element } from './dom.ts';
 import { STATES } from './matching.ts';
+import { isNic, type ShownDevice } from './shown.ts';
 
-type State = SparseDevice['state'];
+type State = ShownDevice['state'];
 
 /** Calls back with the state of the button that was pressed. */
 export function prepareStates(pressed: (state: State) => void): void {
@@ -23,9 +23,9 @@ export function prepareStates(pressed: (state: State) => void): void {
 }
 
 /** NICs that nothing offers are no places: they are not counted. */
-export function showStates(devices: Iterable<SparseDevice>, filtered: State | undefined): void {
+export function showStates(devices: Iterable<ShownDevice>, filtered: State | undefined): void {
   const counts: Record<State, number> = { free: 0, taken: 0, broken: 0, unused: 0 };
-  for (const device of devices) if ('pf' in device || device.state !== 'unused') counts[device.state] += 1;
+  for (const device of devices) if (!isNic(device) || device.state !== 'unused') counts[device.state] += 1;
   for (const state of STATES) {
     const button = byId(`state-${state}`);
     button.setAttribute('aria-pressed', String(filtered === state));

@@ -1,12 +1,12 @@
 /** The cluster in numbers. */
 import { element } from './dom.ts';
 import { inOrder, type ShownNode } from './node-cards.ts';
+import { isNic, isScalable, isVf } from './shown.ts';
 
 /** Nodes, devices and resources, over all nodes. */
 export function renderTotals(nodes: ReadonlyMap<string, ShownNode>, nameless: number): readonly Node[] {
   const all = [...nodes.values()];
   const devices = all.flatMap((node) => [...node.devices.values()]);
-  const vfs = devices.filter((device) => 'pf' in device).length;
   const notReady = all.filter(({ facts }) => facts.conditions.some(({ status }) => status === 'False')).length;
   const damaged = all.filter(({ facts }) => facts.damage.length > 0).length;
   const rows: readonly (readonly [string, number])[] = [
@@ -14,8 +14,9 @@ export function renderTotals(nodes: ReadonlyMap<string, ShownNode>, nameless: nu
     ['with a condition that fails', notReady],
     ['with a damaged object', damaged],
     ['Objects without a usable name', nameless],
-    ['NICs', devices.length - vfs],
-    ['VFs', vfs],
+    ['NICs', devices.filter(isNic).length],
+    ['VFs', devices.filter(isVf).length],
+    ['Scalable functions', devices.filter(isScalable).length],
   ];
   const list = element('dl');
   for (const [name, count] of rows) {

@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
 import { zeroConfig } from '../../src/config/index.ts';
 import type { Inventory } from '../../src/engine/inventory/model.ts';
@@ -14,14 +14,11 @@ import { createNodeReader } from '../../src/linux/node-reader.ts';
 import { requireFeature } from '../runner/features.ts';
 import type { TreeSpec } from '../trees/generate.ts';
 import { withTree } from '../trees/temporary.ts';
-import { hasChromium, openBrowser, openTab, type ShownNode, showNode } from './browser.ts';
+import { hasChromium, openTab, type ShownNode, showNode, type TabContext, useTabs } from './browser.ts';
 import { contrastsOf } from './contrast.ts';
 
-interface Context {
-  browser: Browser;
+interface Context extends TabContext {
   node: ShownNode;
-  tab: Page;
-  problems: string[];
 }
 
 const SPEC: TreeSpec = {
@@ -48,33 +45,18 @@ async function read(spec: TreeSpec): Promise<Inventory> {
 const test = suite<Context>('page in Chromium');
 
 if (requireFeature('chromium', hasChromium)) {
-  test.before(async (context) => {
-    context.browser = await openBrowser();
-  });
-  test.after(async ({ browser }) => {
-    await browser.close();
-  });
-
-  test.before.each(async (context) => {
-    const inventory = await read(SPEC);
-    context.node = await showNode(inventory);
-    const nothing = { heldDevices: new Map(), uplinkUse: new Map() };
-    context.node.plan = evaluate(zeroConfig().pools, { ...nothing, inventory });
-    context.node.owners = { [VF2]: OWNER };
-    const { tab, problems } = await openTab(context.browser);
-    context.tab = tab;
-    context.problems = problems;
-    await tab.goto(context.node.page.url);
-    await tab.locator('.place').first().waitFor();
-  });
-  test.after.each(async ({ node, tab, problems }) => {
-    await tab.close();
-    await node.close();
-    assert.deepEqual(
-      problems.filter((problem) => !problem.includes('ERR_INCOMPLETE_CHUNKED_ENCODING')),
-      [],
-    );
-  });
+  useTabs(
+    test,
+    async (context) => {
+      const inventory = await read(SPEC);
+      context.node = await showNode(inventory);
+      const nothing = { heldDevices: new Map(), uplinkUse: new Map() };
+      context.node.plan = evaluate(zeroConfig().pools, { ...nothing, inventory });
+      context.node.owners = { [VF2]: OWNER };
+      return context.node.page.url;
+    },
+    ({ node }) => node.close(),
+  );
 
   const placeOf = (tab: Page, address: string) => tab.locator(`.place[data-address="${address}"]`);
   const stateOf = (tab: Page, address: string) => placeOf(tab, address).getAttribute('data-state');
@@ -171,6 +153,60 @@ if (requireFeature('chromium', hasChromium)) {
     node.inventory = { ...node.inventory, nics: [first, second] };
     node.change();
     await placeOf(tab, '0000:10:02.7').waitFor();
+  });
+
+  test('scalable functions stand below the VFs of their NIC, like them', async ({ node, tab }) => {
+    const [first, second] = node.inventory.nics;
+    assert.ok(first && second);
+    const scalableOf = (ids: readonly number[]) =>
+      ids.map((id) => ({ name: `mlx5_core.sf.${id}`, sfnum: 80 + id, parent: first.address, driver: 'mlx5_core.sf' }));
+    const withScalable = (ids: readonly number[]): void => {
+      node.inventory = { ...node.inventory, nics: [{ ...first, scalable: scalableOf(ids) }, second] };
+      node.change();
+    };
+    node.owners = { ...node.owners, 'mlx5_core.sf.4': { ...OWNER, pod: 'default/sf-0' } };
+    withScalable([5, 4]);
+    await placeOf(tab, 'mlx5_core.sf.5').waitFor();
+    const group = tab.getByRole('group', { name: 'Scalable functions of eth0' });
+    assert.deepEqual(
+      await group
+        .locator('.place')
+        .evaluateAll((found) => found.map((place) => (place as HTMLElement).dataset.address)),
+      ['mlx5_core.sf.4', 'mlx5_core.sf.5'],
+    );
+    assert.deepEqual([await stateOf(tab, 'mlx5_core.sf.4'), await stateOf(tab, 'mlx5_core.sf.5')], ['taken', 'unused']);
+    assert.match((await tab.locator('.nic').first().locator('header').textContent()) ?? '', /2 scalable functions/);
+    await placeOf(tab, '0000:10:02.7').focus();
+    await tab.keyboard.press('ArrowRight');
+    const details = (await tab.locator('#details').textContent()) ?? '';
+    assert.match(details, /^Scalable function 84 · mlx5_core\.sf\.4.*taken.*default\/sf-0.*net1.*0000:10:00\.0/);
+    await tab.locator('#search').fill('sf-0');
+    assert.equal(await tab.locator('#matches').textContent(), '1 of 16');
+    await tab.locator('#search').fill('');
+    await tab.getByRole('button', { name: 'taken 2' }).waitFor();
+    await placeOf(tab, 'mlx5_core.sf.5').evaluate((place) => {
+      place.dataset.mark = 'kept';
+    });
+    node.owners = {};
+    node.change();
+    await tab.locator('.place[data-address="mlx5_core.sf.4"][data-state="unused"]').waitFor();
+    assert.equal(await placeOf(tab, 'mlx5_core.sf.5').getAttribute('data-mark'), 'kept');
+    withScalable([5]);
+    await placeOf(tab, 'mlx5_core.sf.4').waitFor({ state: 'detached' });
+    assert.equal(await group.locator('.place').count(), 1);
+  });
+
+  test('a VF that kubelet gave to a pod without an attachment is taken', async ({ node, tab }) => {
+    node.allocations = { '0000:10:02.5': { pod: 'default/dpdk-0', container: 'fwd' } };
+    node.change();
+    await tab.locator('.place[data-address="0000:10:02.5"][data-state="taken"]').waitFor();
+    await placeOf(tab, '0000:10:02.5').click();
+    assert.match((await tab.locator('#details').textContent()) ?? '', /taken.*default\/dpdk-0.*fwd/);
+    await tab.locator('#search').fill('dpdk-0');
+    assert.equal(await tab.locator('#matches').textContent(), '1 of 14');
+    node.allocations = {};
+    node.change();
+    await tab.locator('.place[data-address="0000:10:02.5"][data-state="free"]').waitFor();
   });
 
   test('says when the agent is away, and is live again when it is back', async ({ node, tab, problems }) => {
