@@ -56,9 +56,19 @@ function answered(what: string, { code: status, body, headers }: ApiException<un
     const remedy = 'Apply the roles of the component in deploy/components that switches it on.';
     return new ApiError(answer, { code: 'Denied', reason: 'api-server-refused', message, remedy });
   }
+  if (status === 404 && said.kind === 'nodes') {
+    const remedy =
+      'Compare the name with `kubectl get nodes`, and set --node-name (NODE_NAME) where it differs; nothing is written for a node that the cluster does not have.';
+    return new ApiError(answer, { code: 'NotFound', reason: 'node-not-registered', message, remedy });
+  }
   if (status === 404) {
     const remedy = 'Apply deploy/components/cluster-inventory/crd.yaml of this release.';
     return new ApiError(answer, { code: 'NotFound', reason: 'api-resource-missing', message, remedy });
+  }
+  const undeclared = /^.*?(\.\S+): field not declared in schema/s.exec(said.message ?? '')?.[1];
+  if (undeclared !== undefined) {
+    const remedy = `The definition in the cluster is of an older release and has no ${undeclared}: apply deploy/components/cluster-inventory/crd.yaml of this one.`;
+    return new ApiError(answer, { code: 'Invalid', reason: 'api-object-refused', message, remedy });
   }
   if (status === 409 || status === 410 || status === 429 || status >= 500) {
     const remedy = 'It is tried again; look at the API server if it lasts.';
@@ -88,7 +98,7 @@ function unanswered(what: string, error: unknown): ApiError {
 }
 
 /** A `Status` of the API server (meta/v1), which the library leaves as text at times. */
-function statusOf(body: unknown): { readonly message?: string; readonly named: boolean } {
+function statusOf(body: unknown): { readonly message?: string; readonly named: boolean; readonly kind?: string } {
   let value = body;
   if (typeof body === 'string') {
     try {
@@ -99,9 +109,10 @@ function statusOf(body: unknown): { readonly message?: string; readonly named: b
     }
   }
   if (typeof value !== 'object' || value === null) return { named: false };
-  const { message, details } = value as { message?: unknown; details?: { name?: unknown } };
+  const { message, details } = value as { message?: unknown; details?: { name?: unknown; kind?: unknown } };
   return {
     ...(typeof message === 'string' ? { message: message.slice(0, MOST_WORDS) } : {}),
     named: typeof details?.name === 'string' && details.name !== '',
+    ...(typeof details?.kind === 'string' ? { kind: details.kind } : {}),
   };
 }

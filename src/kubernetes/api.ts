@@ -9,6 +9,7 @@ import { CoreV1Api, CustomObjectsApi, PatchStrategy } from '@kubernetes/client-n
 import { callApi } from './api-call.ts';
 import { ApiError } from './api-error.ts';
 import { agentConfig } from './cluster-config.ts';
+import { withVersions } from './definition.ts';
 import { type ClusterEvent, eventBody } from './event-body.ts';
 import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION, type NodeNetworkInventory } from './inventory-object.ts';
 
@@ -24,10 +25,15 @@ export interface NodeTaint {
 
 /** Each call ends with the signal or after 15 s, and throws {@link ApiError}. */
 export interface ClusterApi {
-  /** `undefined` when the node has no object yet. Throws `api-resource-missing` without the definition of its kind. */
+  /**
+   * `undefined` when the node has no object yet. Throws `api-resource-missing` without the definition of its
+   * kind, `api-version-missing` with one of another version.
+   */
   readInventory(node: string, signal: AbortSignal): Promise<unknown>;
   /** Makes or changes the node's object; other writers' fields stay. */
   applyInventory(object: NodeNetworkInventory, signal: AbortSignal): Promise<void>;
+  /** Throws `node-not-registered` when the cluster has no such node. */
+  readNodeUid(node: string, signal: AbortSignal): Promise<string>;
   createEvent(event: ClusterEvent, signal: AbortSignal): Promise<void>;
   readTaints(node: string, signal: AbortSignal): Promise<readonly NodeTaint[]>;
   /** Removes the taint at that place of the list, if it still has that key there. */
@@ -46,6 +52,9 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
   const core = config.makeApiClient(CoreV1Api);
   const place = { group: INVENTORY_GROUP, version: INVENTORY_VERSION, plural: INVENTORY_PLURAL };
 
+  const readNode = (name: string, signal: AbortSignal) =>
+    callApi(`reading node ${name}`, signal, undefined, (options) => core.readNode({ name }, options));
+
   return {
     async readInventory(node, signal) {
       try {
@@ -54,7 +63,7 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
         );
       } catch (error) {
         if (error instanceof ApiError && error.isMissingObject) return undefined;
-        throw error;
+        throw await withVersions(error, config, signal);
       }
     },
 
@@ -65,7 +74,16 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
           { ...place, name, body: object, fieldManager: FIELD_MANAGER, force: true },
           options,
         ),
-      );
+      ).catch(async (error: unknown) => {
+        throw await withVersions(error, config, signal);
+      });
+    },
+
+    async readNodeUid(name, signal) {
+      const { metadata } = await readNode(name, signal);
+      if (metadata?.uid !== undefined) return metadata.uid;
+      const message = `reading node ${name}: the answer has no uid`;
+      throw new ApiError({}, { code: 'Io', reason: 'api-server-answer', message });
     },
 
     async createEvent(event, signal) {
@@ -76,10 +94,7 @@ export function createClusterApi(kubeconfig: string | undefined): ClusterApi {
     },
 
     async readTaints(name, signal) {
-      const node = await callApi(`reading node ${name}`, signal, undefined, (options) =>
-        core.readNode({ name }, options),
-      );
-      return node.spec?.taints ?? [];
+      return (await readNode(name, signal)).spec?.taints ?? [];
     },
 
     async removeTaint(name, at, key, signal) {

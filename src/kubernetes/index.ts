@@ -69,7 +69,7 @@ export function startCluster(options: ClusterOptions): Cluster {
 
   const publisher =
     parts.inventory === true
-      ? new InventoryPublisher({ api, node, view, status, retry: retries.inventory, clock, random })
+      ? new InventoryPublisher({ api, node, view, status, retry: retries.inventory, log, clock, random })
       : undefined;
   const recorder = parts.events === true ? new EventRecorder({ api, node, retry: retries.events, clock }) : undefined;
   const about: NewEvent['about'] = { kind: 'Node', namespace: 'default', name: node };
@@ -105,7 +105,9 @@ export function startCluster(options: ClusterOptions): Cluster {
 
   return {
     status: () => ({
-      ...(publisher === undefined ? {} : { inventory: { writes: publisher.writes, ...problemOf(retries.inventory) } }),
+      ...(publisher === undefined
+        ? {}
+        : { inventory: { writes: publisher.writes, ...inventoryProblem(publisher, retries.inventory) } }),
       ...(recorder === undefined ? {} : { events: { ...recorder.counts, ...problemOf(retries.events) } }),
       ...(parts.startupTaint === true ? { startupTaint: { removed: taintRemoved, ...problemOf(retries.node) } } : {}),
       ...(parts.labels === true ? { labels: problemOf(retries.node) } : {}),
@@ -122,6 +124,10 @@ export function startCluster(options: ClusterOptions): Cluster {
 function problemOf(retry: Retry): { readonly problem?: string } {
   const { problem } = retry.standing;
   return problem === undefined ? {} : { problem };
+}
+
+function inventoryProblem({ problem }: InventoryPublisher, retry: Retry): { readonly problem?: string } {
+  return { ...(problem === undefined ? {} : { problem }), ...problemOf(retry) };
 }
 
 /** Calls `work` once for all changes of a while, until the signal aborts. */

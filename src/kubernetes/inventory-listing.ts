@@ -17,6 +17,7 @@ import { limitTime } from '../engine/cancellation.ts';
 import { BerthError } from '../engine/errors.ts';
 import { CALL_MS, callApi, noAnswer } from './api-call.ts';
 import { ApiError, apiErrorOf } from './api-error.ts';
+import { withVersions } from './definition.ts';
 import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION } from './inventory-object.ts';
 
 /** Objects in one answer: one with 2,048 VFs and its managed fields is about a megabyte. */
@@ -81,9 +82,13 @@ export function createInventoryListing(
           undefined,
           (options) => objects.listClusterCustomObject({ ...kind, limit: PAGE, ...from }, options),
           answerMs,
-        ).catch((error: unknown) => {
-          throw isUnreadable(error) ? unreadable('the list of NodeNetworkInventories is no JSON', error) : error;
-        });
+        )
+          .catch((error: unknown) => {
+            throw isUnreadable(error) ? unreadable('the list of NodeNetworkInventories is no JSON', error) : error;
+          })
+          .catch(async (error: unknown) => {
+            throw await withVersions(error, config, signal);
+          });
         const page = readPage(answer);
         items.push(...page.items);
         if (page.next === undefined) return { items, version: page.version };

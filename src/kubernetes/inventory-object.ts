@@ -4,10 +4,11 @@
  * Its schema is deploy/components/cluster-inventory/crd.yaml; a test holds the two together.
  */
 
-import type { Nic, Vf } from '../engine/inventory/model.ts';
+import type { Nic, ScalableFunction, Vf } from '../engine/inventory/model.ts';
 import { type DeviceState, standingOf } from '../engine/inventory-view.ts';
 import type { AgentStatus, InventoryView, ResourceStatus } from '../engine/view.ts';
 import type { Condition } from './conditions.ts';
+import type { NodeOwner } from './node-owner.ts';
 
 export const INVENTORY_GROUP = 'berth.dev';
 export const INVENTORY_VERSION = 'v1alpha1';
@@ -20,7 +21,8 @@ const MOST_REASONS = 5;
 export interface NodeNetworkInventory {
   readonly apiVersion: string;
   readonly kind: 'NodeNetworkInventory';
-  readonly metadata: { readonly name: string };
+  /** The Node, once its uid is known. */
+  readonly metadata: { readonly name: string; readonly ownerReferences?: readonly NodeOwner[] };
   readonly status: InventoryStatus;
 }
 
@@ -49,8 +51,7 @@ export interface ResourceEntry {
   readonly reasons?: readonly string[];
 }
 
-interface DeviceEntry {
-  readonly address: string;
+interface StandingEntry {
   readonly state: DeviceState;
   readonly ifname?: string;
   readonly driver?: string;
@@ -60,6 +61,10 @@ interface DeviceEntry {
   readonly podIfname?: string;
   /** Why it is broken. */
   readonly reason?: string;
+}
+
+interface DeviceEntry extends StandingEntry {
+  readonly address: string;
 }
 
 export interface NicEntry extends DeviceEntry {
@@ -75,12 +80,21 @@ export interface NicEntry extends DeviceEntry {
   readonly totalVfs?: number;
   readonly numVfs?: number;
   readonly vfs?: readonly VfEntry[];
+  readonly scalable?: readonly ScalableEntry[];
 }
 
 export interface VfEntry extends DeviceEntry {
   readonly index: number;
   /** What its PF set, or its own; absent when the PF set none and it is in a pod. */
   readonly mac?: string;
+}
+
+export interface ScalableEntry extends StandingEntry {
+  /** On the auxiliary bus, as kubelet knows it. */
+  readonly name: string;
+  readonly sfnum: number;
+  /** PCI address of the VF that it lies below; absent when that is the NIC. */
+  readonly parent?: string;
 }
 
 export interface FindingEntry {
@@ -98,7 +112,12 @@ export function inventoryObject(
   conditions: readonly Condition[],
 ): NodeNetworkInventory {
   const { node, nics, findings } = view.inventory;
-  const states = [...nics, ...nics.flatMap(({ vfs }) => vfs)].map(({ address }) => standingOf(address, view).state);
+  const ids = nics.flatMap(({ address, scalable = [], vfs }) => [
+    address,
+    ...vfs.map((vf) => vf.address),
+    ...scalable.map(({ name }) => name),
+  ]);
+  const states = ids.map((id) => standingOf(id, view).state);
   const counted = (state: DeviceState): number => states.filter((each) => each === state).length;
   return {
     apiVersion: `${INVENTORY_GROUP}/${INVENTORY_VERSION}`,
@@ -161,6 +180,7 @@ function nicEntry(nic: Nic, view: InventoryView): NicEntry {
       numVfs: sriov?.numVfs,
     }),
     ...(nic.vfs.length === 0 ? {} : { vfs: nic.vfs.map((vf) => vfEntry(vf, view)) }),
+    ...present({ scalable: nic.scalable?.map((sf) => scalableEntry(sf, nic, view)) }),
   };
 }
 
@@ -170,17 +190,24 @@ function vfEntry(vf: Vf, view: InventoryView): VfEntry {
   return { index: vf.index, ...deviceEntry(vf, view), ...present({ mac }) };
 }
 
+function scalableEntry(sf: ScalableFunction, { address }: Nic, view: InventoryView): ScalableEntry {
+  const { name, parent, sfnum } = sf;
+  return { name, sfnum, ...(parent === address ? {} : { parent }), ...standingEntry(name, sf, view) };
+}
+
 function deviceEntry(device: Nic | Vf, view: InventoryView): DeviceEntry {
-  const { address } = device;
-  const { owner, pool, problem, state } = standingOf(address, view);
+  return { address: device.address, ...standingEntry(device.address, device, view) };
+}
+
+function standingEntry(id: string, device: Nic | Vf | ScalableFunction, view: InventoryView): StandingEntry {
+  const { allocation, owner, pool, problem, state } = standingOf(id, view);
   return {
-    address,
     state,
     ...present({
       ifname: device.ifname,
       driver: device.driver,
       resource: pool,
-      pod: owner?.pod,
+      pod: owner?.pod ?? allocation?.pod,
       podIfname: owner?.ifname,
       reason: problem,
     }),

@@ -5,11 +5,14 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../engine/clock.ts';
+import type { Logger } from '../engine/logger.ts';
 import type { AgentStatus, InventoryView } from '../engine/view.ts';
 import type { ClusterApi } from './api.ts';
+import { ApiError } from './api-error.ts';
 import { ChangeFlag } from './change-flag.ts';
 import { type Condition, conditionsOf } from './conditions.ts';
 import { inventoryObject, type NodeNetworkInventory } from './inventory-object.ts';
+import { type NodeOwner, nodeOwner, nodeOwnersOf } from './node-owner.ts';
 import type { Retry } from './retry.ts';
 
 /** A change is written after this time and up to as much again: a pod that starts is several changes. */
@@ -18,11 +21,12 @@ const GATHER_MS = 2000;
 const BETWEEN_MS = 10_000;
 
 export interface PublisherOptions {
-  readonly api: Pick<ClusterApi, 'readInventory' | 'applyInventory'>;
+  readonly api: Pick<ClusterApi, 'readInventory' | 'applyInventory' | 'readNodeUid'>;
   readonly node: string;
   readonly view: () => InventoryView;
   readonly status: () => AgentStatus;
   readonly retry: Retry;
+  readonly log: Logger;
   readonly clock: Clock;
   readonly random: () => number;
 }
@@ -33,6 +37,9 @@ export class InventoryPublisher {
   #conditions: readonly Condition[] = [];
   readonly #change = new ChangeFlag(true);
   #writes = 0;
+  /** Kubelet's registrations at the last look at the Node: a node that was made anew has a kubelet that started anew. */
+  #registrations: number | undefined;
+  #problem: string | undefined;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -41,6 +48,11 @@ export class InventoryPublisher {
   /** Writes since the agent's start. */
   get writes(): number {
     return this.#writes;
+  }
+
+  /** Why the object will stay when its Node goes; `undefined` when it will go too. */
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   /** Something may have changed: cheap, and called often. */
@@ -67,8 +79,9 @@ export class InventoryPublisher {
     if (typeof found !== 'object' || found === null) return;
     const { status } = found as { status?: { conditions?: unknown } };
     if (Array.isArray(status?.conditions)) this.#conditions = status.conditions.filter(isCondition);
-    const { apiVersion, kind } = found as NodeNetworkInventory;
-    this.#written = { apiVersion, kind, metadata: { name: this.#options.node }, status } as NodeNetworkInventory;
+    const { apiVersion, kind, metadata } = found as NodeNetworkInventory;
+    const owned = { name: this.#options.node, ...ownedBy(nodeOwnersOf(metadata)) };
+    this.#written = { apiVersion, kind, metadata: owned, status } as NodeNetworkInventory;
   }
 
   /** As the node is at the moment of the attempt: an older state is never written after a newer one. */
@@ -76,12 +89,38 @@ export class InventoryPublisher {
     const { api, clock, status, view } = this.#options;
     const now = status();
     this.#conditions = conditionsOf(now, this.#conditions, clock.now());
-    const object = inventoryObject(view(), now, this.#conditions);
-    if (isDeepStrictEqual(object, this.#written)) return;
-    await api.applyInventory(object, signal);
-    this.#writes += 1;
-    this.#written = object;
+    const told = inventoryObject(view(), now, this.#conditions);
+    const registrations = now.resources.reduce((sum, each) => sum + (each.registrations ?? 0), 0);
+    if (registrations === this.#registrations && isDeepStrictEqual(told.status, this.#written?.status)) return;
+    const object = { ...told, metadata: { ...told.metadata, ...ownedBy(await this.#owners(signal)) } };
+    if (!isDeepStrictEqual(object, this.#written)) {
+      await api.applyInventory(object, signal);
+      this.#writes += 1;
+      this.#written = object;
+    }
+    this.#registrations = registrations;
   }
+
+  /** The Node as it is now. An agent without the right to read it goes on: the object then stays when the Node goes. */
+  async #owners(signal: AbortSignal): Promise<readonly NodeOwner[]> {
+    const { api, log, node } = this.#options;
+    try {
+      const uid = await api.readNodeUid(node, signal);
+      this.#problem = undefined;
+      return [nodeOwner(node, uid)];
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 403) throw error;
+      const problem = `it stays when its node is removed: ${error.message} [${error.reason}]`;
+      if (this.#problem === undefined)
+        log.warn({ problem, remedy: error.remedy }, 'the inventory does not go with its node');
+      this.#problem = problem;
+      return this.#written?.metadata.ownerReferences ?? [];
+    }
+  }
+}
+
+function ownedBy(owners: readonly NodeOwner[]): Pick<NodeNetworkInventory['metadata'], 'ownerReferences'> {
+  return owners.length === 0 ? {} : { ownerReferences: owners };
 }
 
 function isCondition(value: unknown): value is Condition {

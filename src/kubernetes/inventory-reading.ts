@@ -10,9 +10,11 @@ import type {
   ClusterResource,
   SparseDevice,
   SparseNic,
+  SparseScalable,
   SparseVf,
 } from '../engine/cluster/document.ts';
 import type { Finding, Inventory, Netdev } from '../engine/inventory/model.ts';
+import { isScalableName } from '../engine/pools/holds.ts';
 import { asIfName, asMacAddress, asPciAddress, type PciAddress } from '../engine/values.ts';
 import { FieldReader, type Fields } from './field-reader.ts';
 import { INVENTORY_GROUP, INVENTORY_VERSION } from './inventory-object.ts';
@@ -136,6 +138,7 @@ function readNic(entry: Fields, at: string, read: FieldReader): SparseNic | unde
   if (common === undefined) return undefined;
   const totalVfs = read.count(entry, 'totalVfs', at);
   const numVfs = read.count(entry, 'numVfs', at);
+  const scalable = readScalable(entry, at, common.address, read);
   const netdev: Partial<Netdev> = present({
     permanentMac: read.parsed(entry, 'mac', at, asMacAddress),
     speedMbps: read.count(entry, 'speedMbps', at),
@@ -153,6 +156,7 @@ function readNic(entry: Fields, at: string, read: FieldReader): SparseNic | unde
     }),
     ...(Object.keys(netdev).length === 0 ? {} : { netdev }),
     ...(totalVfs === undefined ? {} : { sriov: { totalVfs, numVfs: numVfs ?? 0 } }),
+    ...(scalable.length === 0 ? {} : { scalable }),
   };
 }
 
@@ -164,9 +168,30 @@ function readVf(entry: Fields, at: string, pf: PciAddress, read: FieldReader): S
   return { ...common, pf, index, ...(mac === undefined ? {} : { netdev: { mac } }) };
 }
 
+function readScalable(nic: Fields, at: string, address: PciAddress, read: FieldReader): readonly SparseScalable[] {
+  const found = new Map<string, SparseScalable>();
+  read.entries(nic, 'scalable', at, (entry, place) => {
+    const name = read.required(read.parsed(entry, 'name', place, asScalableName), entry, 'name', place);
+    const sfnum = read.required(read.count(entry, 'sfnum', place), entry, 'sfnum', place);
+    if (name === undefined || sfnum === undefined) return undefined;
+    const parent = read.parsed(entry, 'parent', place, asPciAddress) ?? address;
+    if (found.has(name)) read.damaged(`${place}.name`, `${name} is there twice`);
+    else found.set(name, { name, sfnum, parent, ...readStanding(entry, place, read) });
+    return undefined;
+  });
+  return [...found.values()];
+}
+
+function asScalableName(text: string): string | undefined {
+  return isScalableName(text) ? text : undefined;
+}
+
 function readDevice(entry: Fields, at: string, read: FieldReader): SparseNic | undefined {
   const address = read.required(read.parsed(entry, 'address', at, asPciAddress), entry, 'address', at);
-  if (address === undefined) return undefined;
+  return address === undefined ? undefined : { address, ...readStanding(entry, at, read) };
+}
+
+function readStanding(entry: Fields, at: string, read: FieldReader): Omit<SparseVf, 'address' | 'pf' | 'index'> {
   const told = read.oneOf(entry, 'state', at, STATES);
   const pod = read.text(entry, 'pod', at);
   const ifname = read.text(entry, 'podIfname', at);
@@ -175,7 +200,6 @@ function readDevice(entry: Fields, at: string, read: FieldReader): SparseNic | u
   const state = told ?? 'broken';
   const problem = told === undefined ? 'its state in the object cannot be read' : reason;
   return {
-    address,
     state,
     ...present({
       ifname: read.parsed(entry, 'ifname', at, asIfName),

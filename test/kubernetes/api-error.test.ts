@@ -47,6 +47,19 @@ test('what the server says is repeated, and not more than a few lines of it', ()
   assert.ok(page.includes('<html>') && page.length < 400);
 });
 
+test('a node that is missing is no missing kind', () => {
+  const status = { kind: 'Status', message: 'nodes "n" not found', details: { name: 'n', kind: 'nodes' } };
+  assert.equal(apiErrorOf('reading node n', answer(404, status)).reason, 'node-not-registered');
+});
+
+test('a field that the definition lacks is named, though the server calls it a failure of its own', () => {
+  const message =
+    'failed to create typed patch object (/node-1; berth.dev/v1alpha1, Kind=NodeNetworkInventory): .status.colour: field not declared in schema';
+  const found = apiErrorOf('applying', answer(500, { kind: 'Status', message }));
+  assert.deepEqual([found.reason, found.needsPerson], ['api-object-refused', true]);
+  assert.match(found.remedy ?? '', /has no \.status\.colour: apply/);
+});
+
 test('an object that is missing is told from a kind that is', () => {
   assert.equal(apiErrorOf('r', answer(404, { details: { name: 'node-1' } })).isMissingObject, true);
   assert.equal(apiErrorOf('r', answer(404, '404 page not found')).isMissingObject, false);

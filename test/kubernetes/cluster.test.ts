@@ -141,8 +141,9 @@ test('an agent that starts anew writes nothing when the object says what is so',
       assert.equal(writes(server), 1);
     },
     (server) => {
-      const stored = object as { status: object };
-      server.inventories.set(NODE, { ...stored, metadata: { name: NODE, uid: 'u', managedFields: [] } });
+      const stored = object as { status: object; metadata: object };
+      const { metadata } = stored;
+      server.inventories.set(NODE, { ...stored, metadata: { ...metadata, uid: 'u', managedFields: [] } });
     },
   );
 });
@@ -205,6 +206,140 @@ test('a missing definition is shown with its remedy until somebody applies it', 
     },
   );
 });
+
+const ownersOf = (object: unknown): unknown =>
+  (object as { metadata?: { ownerReferences?: unknown } } | undefined)?.metadata?.ownerReferences;
+const owner = (uid: string) => [{ apiVersion: 'v1', kind: 'Node', name: NODE, uid }];
+const REGISTERED = (registrations: number) =>
+  healthyStatus({
+    resources: [{ resource: 'berth.dev/vf', devices: 4, healthy: 4, reasons: [], registered: true, registrations }],
+  });
+
+test('the object belongs to the Node, and goes with it', async () => {
+  await withCluster({ inventory: true }, async ({ server }) => {
+    await eventually(() => server.inventories.has(NODE));
+    assert.deepEqual(ownersOf(server.inventories.get(NODE)), owner('uid-1'));
+  });
+});
+
+test('an object of an older Berth is given its owner, though nothing else differs', async () => {
+  let object: unknown;
+  await withCluster({ inventory: true }, async ({ server }) => {
+    await eventually(() => server.inventories.has(NODE));
+    object = server.inventories.get(NODE);
+  });
+  await withCluster(
+    { inventory: true },
+    async ({ server }) => {
+      await eventually(() => ownersOf(server.inventories.get(NODE)) !== undefined);
+      assert.equal(writes(server), 1);
+    },
+    (server) => server.inventories.set(NODE, { ...(object as object), metadata: { name: NODE } }),
+  );
+});
+
+test('a Node that was made anew under its name owns the object when its kubelet has come back', async () => {
+  await withCluster({ inventory: true }, async (scene) => {
+    const { server } = scene;
+    await eventually(() => server.inventories.has(NODE));
+    // The garbage collector of the cluster, which takes the object with the Node.
+    server.inventories.delete(NODE);
+    server.nodeUid = 'uid-2';
+    scene.status = REGISTERED(1);
+    scene.change();
+    await eventually(() => server.inventories.has(NODE));
+    assert.deepEqual(ownersOf(server.inventories.get(NODE)), owner('uid-2'));
+    assert.equal(vfsOf(server.inventories.get(NODE)), 2);
+  });
+});
+
+test('a kubelet that comes back to the same Node costs a look at it and no write', async () => {
+  await withCluster({ inventory: true }, async (scene) => {
+    const { server } = scene;
+    const looks = (): number => server.requests.filter(({ path }) => path === `/api/v1/nodes/${NODE}`).length;
+    await eventually(() => server.inventories.has(NODE) && looks() === 1);
+    scene.status = REGISTERED(1);
+    scene.change();
+    await eventually(() => looks() === 2);
+    scene.inventory = larger;
+    scene.change();
+    await eventually(() => vfsOf(server.inventories.get(NODE)) === 3);
+    assert.equal(writes(server), 2);
+  });
+});
+
+test('nothing is written for a node that the cluster does not have, until it has it', async () => {
+  await withCluster(
+    { inventory: true },
+    async ({ server, cluster, warnings }) => {
+      await eventually(() => /node-not-registered/.test(cluster.status().inventory?.problem ?? ''));
+      assert.match(warnings[0] ?? '', /--node-name/);
+      assert.equal(server.inventories.size, 0);
+      server.nodeUid = 'uid-1';
+      await eventually(() => server.inventories.has(NODE));
+      await eventually(() => cluster.status().inventory?.problem === undefined);
+    },
+    (server) => {
+      server.nodeUid = undefined;
+    },
+  );
+});
+
+test('without the right to read its Node the agent writes all the same, keeps the owner, and says what that means', async () => {
+  await withCluster(
+    { inventory: true },
+    async (scene) => {
+      const { server, cluster, warnings } = scene;
+      await eventually(() => server.inventories.has(NODE));
+      assert.equal(ownersOf(server.inventories.get(NODE)), undefined);
+      await eventually(() => /it stays when its node is removed/.test(cluster.status().inventory?.problem ?? ''));
+      assert.match(warnings.join('\n'), /api-server-refused/);
+      server.mayReadNode = true;
+      scene.inventory = larger;
+      scene.change();
+      await eventually(() => ownersOf(server.inventories.get(NODE)) !== undefined);
+      await eventually(() => cluster.status().inventory?.problem === undefined);
+      server.mayReadNode = false;
+      scene.inventory = small;
+      scene.change();
+      await eventually(() => vfsOf(server.inventories.get(NODE)) === 2);
+      assert.deepEqual(ownersOf(server.inventories.get(NODE)), owner('uid-1'));
+    },
+    (server) => {
+      server.mayReadNode = false;
+    },
+  );
+});
+
+for (const [served, said, remedy] of [
+  [
+    ['v1alpha0'],
+    /defines NodeNetworkInventory as berth\.dev\/v1alpha0, and this Berth needs berth\.dev\/v1alpha1/,
+    /apply .*crd\.yaml/,
+  ],
+  [
+    ['v1beta1', 'v1'],
+    /as berth\.dev\/v1beta1, berth\.dev\/v1, and this Berth needs/,
+    /newer release: update this Berth/,
+  ],
+] as const) {
+  test(`a definition of ${served.join(' and ')} is told from none`, async () => {
+    await withCluster(
+      { inventory: true },
+      async ({ server, cluster, warnings }) => {
+        await eventually(() => /api-version-missing/.test(cluster.status().inventory?.problem ?? ''));
+        assert.match(cluster.status().inventory?.problem ?? '', said);
+        assert.match(warnings[0] ?? '', remedy);
+        server.hasDefinition = true;
+        await eventually(() => server.inventories.has(NODE));
+      },
+      (server) => {
+        server.hasDefinition = false;
+        server.served = served;
+      },
+    );
+  });
+}
 
 test('a server that never answers keeps nobody from stopping', async () => {
   await withCluster(

@@ -140,6 +140,57 @@ test('it tells who has a VF, and how many are free', async () => {
   assert.equal(status.summary.vfs, 4);
 });
 
+test('scalable functions are entries of their NIC, counted like VFs, and in the definition', async () => {
+  const view = viewOf(await inventoryOf(RICH));
+  const [nic, ...others] = view.inventory.nics;
+  assert.ok(nic?.vfs[0]);
+  const function_ = { driver: 'mlx5_core.sf', parent: nic.address };
+  const scalable = [
+    { ...function_, name: 'mlx5_core.sf.4', sfnum: 88 },
+    { ...function_, name: 'mlx5_core.sf.5', sfnum: 89, parent: nic.vfs[0].address },
+  ];
+  const owner = { pod: 'shop/sf-0', containerId: 'c1', ifname: 'net1', since: NOW.toISOString() };
+  const { status, ...rest } = inventoryObject(
+    {
+      ...view,
+      inventory: { ...view.inventory, nics: [{ ...nic, scalable }, ...others] },
+      owners: { 'mlx5_core.sf.4': owner },
+      pools: { ...view.pools, 'mlx5_core.sf.4': 'berth.dev/sf', 'mlx5_core.sf.5': 'berth.dev/sf' },
+    },
+    healthyStatus(),
+    [],
+  );
+  assert.deepEqual(status.nics[0]?.scalable, [
+    {
+      name: 'mlx5_core.sf.4',
+      sfnum: 88,
+      state: 'taken',
+      driver: 'mlx5_core.sf',
+      resource: 'berth.dev/sf',
+      pod: 'shop/sf-0',
+      podIfname: 'net1',
+    },
+    {
+      name: 'mlx5_core.sf.5',
+      sfnum: 89,
+      parent: nic.vfs[0].address,
+      state: 'free',
+      driver: 'mlx5_core.sf',
+      resource: 'berth.dev/sf',
+    },
+  ]);
+  assert.equal(status.summary.taken, 1);
+  assert.deepEqual(misfits({ ...rest, status }, versionOfDefinition().schema, 'object'), []);
+});
+
+test('a device that kubelet gave to a pod without an attachment is taken by that pod', async () => {
+  const view = viewOf(await inventoryOf(RICH));
+  const allocations = { '0000:10:02.0': { pod: 'shop/dpdk-0', container: 'fwd' } };
+  const { status } = inventoryObject({ ...view, allocations }, healthyStatus(), []);
+  const [vf] = status.nics[0]?.vfs ?? [];
+  assert.deepEqual([vf?.state, vf?.pod, vf?.podIfname, status.summary.taken], ['taken', 'shop/dpdk-0', undefined, 1]);
+});
+
 test('a VF has the address that its PF set, or else its own', async () => {
   const view = viewOf(await inventoryOf(RICH));
   const [nic] = view.inventory.nics;
@@ -203,7 +254,7 @@ test('a built-in resource without a device is left out, and nothing is wrong bec
   );
   const broken = healthyStatus({
     resources: [],
-    configuration: { source: 'f', problems: ['f:1: no'], warnings: [] },
+    configuration: { source: 'f', running: 'nothing', problems: ['f:1: no'], warnings: [] },
   });
   assert.deepEqual(
     conditionsOf(broken, [], NOW)

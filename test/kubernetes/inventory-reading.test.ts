@@ -41,6 +41,28 @@ test('what the agent wrote is read whole, without a word of damage', () => {
   assert.equal(facts.findingsTotal, facts.findings.length);
 });
 
+test('scalable functions are read with their NIC, and lie below it when nothing else is said', () => {
+  const { devices, facts } = edited(({ status }) => {
+    status.nics[0].scalable = [
+      { name: 'mlx5_core.sf.4', sfnum: 88, state: 'taken', pod: 'shop/sf-0', resource: 'berth.dev/sf' },
+      { name: 'mlx5_core.sf.5', sfnum: 89, state: 'unused', parent: VF },
+    ];
+  });
+  assert.deepEqual(facts.damage, []);
+  const [nic] = devices.values();
+  assert.deepEqual(nic !== undefined && 'scalable' in nic ? nic.scalable : undefined, [
+    {
+      name: 'mlx5_core.sf.4',
+      sfnum: 88,
+      parent: '0000:10:00.0',
+      state: 'taken',
+      pool: 'berth.dev/sf',
+      owner: { pod: 'shop/sf-0' },
+    },
+    { name: 'mlx5_core.sf.5', sfnum: 89, parent: VF, state: 'unused' },
+  ]);
+});
+
 for (const [what, change, damage] of [
   [
     'a status that is text',
@@ -78,6 +100,24 @@ for (const [what, change, damage] of [
     'a speed that is text',
     ({ status }) => (status.nics[0].speedMbps = 'fast'),
     /speedMbps is a string, not a whole number from 0$/,
+  ],
+  [
+    'a scalable function whose name is none',
+    ({ status }) => (status.nics[0].scalable = [{ name: 'sf4', sfnum: 4, state: 'free' }]),
+    /^status.nics\[0\].scalable\[0\].name is "sf4"$/,
+  ],
+  [
+    'a scalable function without its number',
+    ({ status }) => (status.nics[0].scalable = [{ name: 'mlx5_core.sf.4', state: 'free' }]),
+    /^status.nics\[0\].scalable\[0\].sfnum is missing$/,
+  ],
+  [
+    'a scalable function twice',
+    ({ status }) => {
+      const sf = { name: 'mlx5_core.sf.4', sfnum: 4, state: 'free' };
+      status.nics[0].scalable = [sf, sf];
+    },
+    /^status.nics\[0\].scalable\[1\].name mlx5_core.sf.4 is there twice$/,
   ],
   ['an MTU below 0', ({ status }) => (status.nics[0].mtu = -1), /mtu is a number, not a whole number from 0$/],
   ['up that is text', ({ status }) => (status.nics[0].up = 'yes'), /up is a string, not true or false$/],

@@ -337,6 +337,26 @@ test('the definition may come later', async () => {
   );
 });
 
+test('a definition of another version is named, with the one that is needed', async () => {
+  await following(
+    [],
+    async (scene) => {
+      const { until, watch } = scene;
+      await until(() => reasonOf(scene) === 'api-version-missing');
+      const { problem } = watch.document.connection;
+      assert.match(
+        problem?.message ?? '',
+        /^listing .*: the cluster defines .* as berth\.dev\/v1, and .* berth\.dev\/v1alpha1$/,
+      );
+      assert.match(problem?.remedy ?? '', /newer release: update this Berth/);
+    },
+    (api) => {
+      api.hasDefinition = false;
+      api.served = ['v1'];
+    },
+  );
+});
+
 test('credentials that were renewed in the file are used', async () => {
   await following([small], async (scene) => {
     const { api, kubeconfig, until } = scene;

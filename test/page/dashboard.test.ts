@@ -4,22 +4,19 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { suite } from 'uvu';
 import { createNodeReader } from '../../src/linux/node-reader.ts';
 import { inventoryNamed, objectOf } from '../kubernetes/inventories.ts';
 import { viewOf } from '../kubernetes/node.ts';
 import { requireFeature } from '../runner/features.ts';
 import type { StoredInventory } from '../standins/apiserver/dashboard-calls.ts';
-import { hasChromium, openBrowser, openTab } from './browser.ts';
+import { hasChromium, openTab, type TabContext, useTabs } from './browser.ts';
 import { type ShownCluster, showCluster } from './cluster-scene.ts';
 import { contrastsOf } from './contrast.ts';
 
-interface Context {
-  browser: Browser;
+interface Context extends TabContext {
   cluster: ShownCluster;
-  tab: Page;
-  problems: string[];
 }
 
 const SPEC = {
@@ -48,29 +45,17 @@ const taken = (name: string, pod: string) => inventoryNamed(name, SPEC, { [VF2]:
 const test = suite<Context>('dashboard in Chromium');
 
 if (requireFeature('chromium', hasChromium)) {
-  test.before(async (context) => {
-    context.browser = await openBrowser();
-  });
-  test.after(async ({ browser }) => {
-    await browser.close();
-  });
-  test.before.each(async (context) => {
-    context.cluster = await showCluster(NODES);
-    const { tab, problems } = await openTab(context.browser);
-    Object.assign(context, { tab, problems });
-    await tab.goto(context.cluster.url);
-    await tab.locator('#connection[data-state="live"]').waitFor();
-    await tab.locator('.node .place').first().waitFor();
-  });
-  test.after.each(async ({ cluster, problems, tab }) => {
-    await tab.close();
-    await cluster.close();
-    assert.deepEqual(cluster.api.refused, []);
-    assert.deepEqual(
-      problems.filter((problem) => !problem.includes('ERR_INCOMPLETE_CHUNKED_ENCODING')),
-      [],
-    );
-  });
+  useTabs(
+    test,
+    async (context) => {
+      context.cluster = await showCluster(NODES);
+      return context.cluster.url;
+    },
+    async ({ cluster }) => {
+      await cluster.close();
+      assert.deepEqual(cluster.api.refused, []);
+    },
+  );
 
   const card = (tab: Page, name: string) => tab.locator(`.node[data-name="${name}"]`);
   const place = (tab: Page, name: string, address: string) =>
@@ -157,6 +142,36 @@ if (requireFeature('chromium', hasChromium)) {
     await tab.getByRole('button', { name: '← All nodes' }).click();
     await card(tab, 'worker-1').waitFor();
     assert.equal(new URL(tab.url()).hash, '');
+  });
+
+  test('scalable functions are places of their NIC, in the card and in the open node', async ({ cluster, tab }) => {
+    const scalable = (pod: string) => [
+      { name: 'mlx5_core.sf.4', sfnum: 88, state: 'taken', resource: 'berth.dev/sf', pod },
+      { name: 'mlx5_core.sf.5', sfnum: 89, state: 'free', resource: 'berth.dev/sf' },
+    ];
+    const put = (functions: readonly object[]): void => {
+      const { nics, ...status } = plain.status as { nics: readonly object[] };
+      const [first, ...others] = nics;
+      cluster.api.put({ ...plain, status: { ...status, nics: [{ ...first, scalable: functions }, ...others] } });
+    };
+    put(scalable('shop/sf-0'));
+    await place(tab, 'worker-3', 'mlx5_core.sf.4').waitFor();
+    assert.equal(await place(tab, 'worker-3', 'mlx5_core.sf.4').getAttribute('data-state'), 'taken');
+    assert.match((await card(tab, 'worker-3').locator('header').first().textContent()) ?? '', /0 of 12 VFs taken/);
+    assert.match((await tab.locator('#totals').textContent()) ?? '', /VFs48Scalable functions2/);
+    await tab.locator('#search').fill('sf-0');
+    assert.deepEqual(await shownNodes(tab), ['worker-3']);
+    await tab.keyboard.press('Enter');
+    assert.match(await details(tab), /^Scalable function 88 · mlx5_core\.sf\.4.*berth\.dev\/sf.*shop\/sf-0.*on worker-3/);
+    await tab.locator('#search').fill('');
+    await open(tab, 'worker-3');
+    await tab.locator('#picture .place[data-address="mlx5_core.sf.5"][data-state="free"]').waitFor();
+    put(scalable('shop/sf-1').slice(0, 1));
+    await tab.locator('#picture .place[data-address="mlx5_core.sf.5"]').waitFor({ state: 'detached' });
+    assert.match(
+      (await tab.locator('#picture .place[data-address="mlx5_core.sf.4"]').getAttribute('aria-label')) ?? '',
+      /^Scalable function 88 mlx5_core\.sf\.4, taken, shop\/sf-1$/,
+    );
   });
 
   test('a search in an open node goes on in the others', async ({ tab }) => {

@@ -6,6 +6,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { discovery } from './discovery.ts';
 
 /** Instead of the answer: a status with headers and text, the connection closed, or no answer at all. */
 export type Fault =
@@ -35,6 +36,12 @@ export interface ApiServer {
   labels: Readonly<Record<string, string>>;
   /** Whether the definition of NodeNetworkInventory is there. */
   hasDefinition: boolean;
+  /** Versions in which discovery tells the kind; for a definition that has not the one that is asked for. */
+  served: readonly string[];
+  /** Of the Node; `undefined` while the cluster has no such node. */
+  nodeUid: string | undefined;
+  /** Whether the agent has the right to read its Node. */
+  mayReadNode: boolean;
   /** For the next requests, one each. */
   readonly faults: Fault[];
   /** Resolves when so many requests have come. */
@@ -84,6 +91,8 @@ export async function startApiServer(node: string): Promise<ApiServer> {
   };
 
   const answerTo = (request: ApiRequest): Answer | undefined => {
+    const discovered = request.method === 'GET' ? discovery(request.path, api.served) : undefined;
+    if (discovered !== undefined) return { status: 200, body: discovered };
     const named = INVENTORY.exec(request.path)?.[1];
     if (named !== undefined) return named === node ? inventory(request, named) : undefined;
     const namespace = EVENTS.exec(request.path)?.[1];
@@ -118,9 +127,16 @@ export async function startApiServer(node: string): Promise<ApiServer> {
     const object = {
       apiVersion: 'v1',
       kind: 'Node',
-      metadata: { name: node, labels: api.labels },
+      metadata: { name: node, uid: api.nodeUid, labels: api.labels },
       spec: { taints: api.taints },
     };
+    if (api.nodeUid === undefined) {
+      const details = { name: node, kind: 'nodes' };
+      return { status: 404, body: { ...statusBody(404, `nodes "${node}" not found`), details } };
+    }
+    if (request.method === 'GET' && !api.mayReadNode) {
+      return { status: 403, body: statusBody(403, `nodes "${node}" is forbidden: cannot get resource "nodes"`) };
+    }
     if (request.method === 'GET') return { status: 200, body: object };
     if (request.method === 'PATCH' && request.contentType === 'application/json-patch+json') {
       return patchTaints(request.body, object);
@@ -160,6 +176,9 @@ export async function startApiServer(node: string): Promise<ApiServer> {
     taints: [],
     labels: {},
     hasDefinition: true,
+    served: [],
+    nodeUid: 'uid-1',
+    mayReadNode: true,
     faults: [],
     until: (count) =>
       new Promise((resolve) => {
@@ -185,7 +204,7 @@ function isApply({ method, contentType, query }: ApiRequest, manager: string): b
   return method === 'PATCH' && contentType === 'application/apply-patch+yaml' && forced;
 }
 
-function statusBody(code: number, message: string, name?: string): unknown {
+function statusBody(code: number, message: string, name?: string): object {
   return {
     kind: 'Status',
     apiVersion: 'v1',

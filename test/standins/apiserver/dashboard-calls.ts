@@ -1,6 +1,6 @@
 /**
- * The two calls of the API server that the dashboard makes, list and watch of NodeNetworkInventories,
- * over HTTP and with faults on order. It keeps versions as the real one does: a watch goes on from any
+ * The calls of the API server that the dashboard makes, list and watch of NodeNetworkInventories and, where
+ * these have no definition, discovery, over HTTP and with faults on order. It keeps versions as the real one does: a watch goes on from any
  * version that is not compacted, and from an older one it is refused with 410.
  *
  * What it does not prove: that rights, consistency of lists, bookmarks and time limits of a real server
@@ -10,6 +10,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { discovery } from './discovery.ts';
 
 /** Instead of the answer: a status with headers and text, the connection closed, or no answer at all. */
 export type ReadFault =
@@ -36,6 +37,8 @@ export interface DashboardApi {
   /** Rights of the user; a call without is answered with 403. */
   readonly may: { list: boolean; watch: boolean };
   hasDefinition: boolean;
+  /** Versions in which discovery tells the kind. */
+  served: readonly string[];
   /** What the user has to send. */
   token: string;
   readonly watches: number;
@@ -116,6 +119,11 @@ export async function startDashboardApi(
   const answer = (incoming: IncomingMessage, response: ServerResponse): void => {
     const url = new URL(incoming.url ?? '/', 'http://stand-in');
     const query = url.searchParams;
+    const discovered = incoming.method === 'GET' ? discovery(url.pathname, api.served) : undefined;
+    if (discovered !== undefined) {
+      send(response, 200, discovered);
+      return;
+    }
     const kind = query.get('watch') === 'true' ? 'watch' : 'list';
     const from = query.get('continue');
     const isOurs =
@@ -159,6 +167,7 @@ export async function startDashboardApi(
     faults: { list: [], watch: [] },
     may: { list: true, watch: true },
     hasDefinition: true,
+    served: [],
     token: 'secret',
     get watches() {
       return open.size;
