@@ -11,7 +11,11 @@ import { agentPod, DEPLOY, readManifests } from '../standins/manifests.ts';
 
 /** The releases of Kubernetes that the manifests are for: the oldest with the field appArmorProfile, and the newest. */
 const VERSIONS = ['1.30', '1.36'];
-const FOLDERS = ['base', ...readdirSync(join(DEPLOY, 'overlays')).map((name) => `overlays/${name}`)].sort();
+const FOLDERS = [
+  'base',
+  'dashboard',
+  ...readdirSync(join(DEPLOY, 'overlays')).map((name) => `overlays/${name}`),
+].sort();
 const COMPONENTS = readdirSync(join(DEPLOY, 'components'));
 
 const cache = process.env.BERTH_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'berth');
@@ -66,7 +70,7 @@ if (requireFeature('the schemas of the Kubernetes API', existsSync(schemas))) {
   for (const version of VERSIONS) {
     test(`the API of ${version} takes every object of every folder, without unknown fields`, () => {
       const objects = FOLDERS.flatMap((folder) => render(join(DEPLOY, folder)));
-      assert.equal(refused([...objects, ...dashboardObjects()], version), '');
+      assert.equal(refused(objects, version), '');
     });
   }
 
@@ -100,8 +104,18 @@ test('every mount and every capability of the agent has its reason in docs/secur
   for (const name of container.securityContext.capabilities.add) assert.ok(text.includes(`\`${name}\``), name);
 });
 
-function dashboardObjects() {
-  return readManifests(readFileSync(join(DEPLOY, 'dashboard/rbac.yaml'), 'utf8'));
+const dashboardObjects = (): readonly RenderedObject[] => render(join(DEPLOY, 'dashboard'));
+
+interface DashboardPod {
+  readonly securityContext: object;
+  readonly containers: readonly { readonly image: string; readonly securityContext: object }[];
+}
+
+/** Of the one object of that kind. */
+function dashboardSpec<Spec>(kind: string): Spec {
+  const found = dashboardObjects().filter((object) => object.kind === kind);
+  assert.equal(found.length, 1, kind);
+  return found[0]?.spec as unknown as Spec;
 }
 
 const rolesOf = (objects: readonly RenderedObject[]) => objects.filter(({ kind }) => /Role$/.test(kind));
@@ -125,10 +139,47 @@ for (const component of COMPONENTS.filter((name) => existsSync(join(DEPLOY, 'com
 }
 
 test('the dashboard may read inventories, and nothing else', () => {
-  const [role] = dashboardObjects();
-  assert.deepEqual(role?.rules, [
-    { apiGroups: ['berth.dev'], resources: ['nodenetworkinventories'], verbs: ['get', 'list', 'watch'] },
-  ]);
+  const roles = dashboardObjects().filter(({ kind }) => /Role$/.test(kind));
+  assert.deepEqual(
+    roles.map(({ metadata, rules }) => [metadata.name, rules]),
+    [
+      [
+        'berth-dashboard',
+        [{ apiGroups: ['berth.dev'], resources: ['nodenetworkinventories'], verbs: ['get', 'list', 'watch'] }],
+      ],
+    ],
+  );
+  const bindings = dashboardObjects().filter(({ kind }) => /Binding$/.test(kind));
+  for (const { roleRef } of bindings) assert.equal((roleRef as { name?: string }).name, 'berth-dashboard');
+});
+
+test('the pod of the dashboard has nothing of the node, no capability and no root, and nobody reaches it', () => {
+  const { selector, template } = dashboardSpec<{ selector: object; template: { spec: DashboardPod } }>('Deployment');
+  const { containers, securityContext, ...pod } = template.spec;
+  assert.deepEqual(securityContext, {
+    runAsNonRoot: true,
+    runAsUser: 65532,
+    runAsGroup: 65532,
+    seccompProfile: { type: 'RuntimeDefault' },
+  });
+  assert.deepEqual(
+    containers.map((container) => container.securityContext),
+    [
+      {
+        privileged: false,
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      },
+    ],
+  );
+  for (const key of ['volumes', 'hostNetwork', 'hostPID', 'hostIPC', 'priorityClassName', 'tolerations']) {
+    assert.ok(!(key in pod), key);
+  }
+  assert.equal(dashboardSpec<{ type: string }>('Service').type, 'ClusterIP');
+  const { podSelector, ...policy } = dashboardSpec<{ podSelector: object }>('NetworkPolicy');
+  assert.deepEqual(policy, { policyTypes: ['Ingress'], ingress: [] });
+  assert.deepEqual(podSelector, selector);
 });
 
 test('the start-up taint gives two verbs on nodes', () => {
@@ -164,9 +215,11 @@ if (requireFeature('apparmor_parser', hasParser)) {
   });
 }
 
-test('the manifest installs the release that this is', () => {
+test('the manifests install the release that this is', () => {
   const { version } = JSON.parse(readFileSync(join(DEPLOY, '../package.json'), 'utf8')) as { version: string };
   assert.equal(agentPod().container.image, `berth.dev/berth:${version}`);
+  const dashboard = dashboardSpec<{ template: { spec: DashboardPod } }>('Deployment');
+  assert.equal(dashboard.template.spec.containers[0]?.image, `berth.dev/berth:${version}`);
 });
 
 test.run();
