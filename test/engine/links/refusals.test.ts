@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { LinkSpec } from '../../../src/engine/attachments/model.ts';
 import { toBerthError } from '../../../src/engine/errors.ts';
-import type { MacAddress, PciAddress } from '../../../src/engine/values.ts';
+import type { IfName, MacAddress, PciAddress } from '../../../src/engine/values.ts';
 import { createPodNode, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
 import { linkOf, settingsOf } from '../../standins/fake-world.ts';
 
@@ -93,20 +93,22 @@ const refusals: readonly Refusal[] = [
     code: 'Busy',
     says: 'macvlan mv0',
   },
-  {
-    name: 'another ipvlan mode than a link of the node',
-    ready: (node) =>
+  ...['ipvlan', 'unknown'].map((kind) => ({
+    name: `another ipvlan mode than a link of the node, of kind ${kind} to the inventory,`,
+    ready: (node: PodNode) => {
       node.world.addLink(node.world.host, {
         name: 'ipv0',
         kind: 'ipvlan',
         ...onEth1(node),
         ipvlan: { mode: 'l3', flag: 'bridge' },
-      }),
+      });
+      knowVirtual(node, kind);
+    },
     link: () => ipvlan(),
     reason: 'ipvlan-mode-differs',
     code: 'Busy',
     says: 'link ipv0 of the node',
-  },
+  })),
   {
     name: 'a device that is gone',
     link: () => ({ kind: 'vf', device: '0000:99:00.0' as PciAddress }),
@@ -196,6 +198,19 @@ function onEth1(node: PodNode): { parentIndex: number; parent: NonNullable<Retur
   return { parent, parentIndex: parent.index };
 }
 
+function knowVirtual(node: PodNode, kind: string): void {
+  const link = {
+    ifname: 'v0' as IfName,
+    ifindex: 90,
+    altnames: [],
+    uppers: [],
+    lowers: [],
+    addresses: [],
+    defaultRoute: false,
+  };
+  node.inventory = { node: { name: 'n' }, nics: [], virtual: [{ ...link, kind }], findings: [], unread: [] };
+}
+
 for (const { name, ready, link, reason, code, says } of refusals) {
   test(`${name} is refused as ${reason}, and nothing changes`, async () => {
     const node = createPodNode();
@@ -218,6 +233,22 @@ test("an uplink is found by its alternative name, and without a name as the defa
     const node = createPodNode();
     await node.attach('c1', link);
     assert.is(node.engine.list()[0]?.device, 'eth0');
+  }
+});
+
+test("the node's links are listed for an ipvlan only when the inventory has one", async () => {
+  for (const [kind, lists] of [
+    ['bridge', 0],
+    ['ipvlan', 1],
+  ] as const) {
+    const node = createPodNode();
+    knowVirtual(node, kind);
+    let listed = 0;
+    node.kernel.intercept((step) => {
+      if (step.what === 'links' && step.when === 'before') listed += 1;
+    });
+    await node.attach('c1', ipvlan());
+    assert.is(listed, lists, kind);
   }
 });
 
