@@ -6,6 +6,9 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { CommandFor } from './execute.ts';
 
+/** How long a machine that works may take for a program that does nothing. */
+const ANSWER_LIMIT_S = '20';
+
 export class Lab {
   readonly #program: string;
   readonly #name = `test-${process.pid}`;
@@ -23,6 +26,16 @@ export class Lab {
 
   async stop(): Promise<void> {
     await this.#run(['stop', '--name', this.#name]);
+  }
+
+  /** Whether it still runs programs. An emulated machine can lose the interrupt of its clock, and stands still then. */
+  async answers(): Promise<boolean> {
+    try {
+      await this.#run(['exec', '--name', this.#name, '--timeout', ANSWER_LIMIT_S, '--', 'true']);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Starts a test file inside; ends it there too when it takes longer than the limit. */

@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { findTestFiles, type Mode, selectFiles, type TestFile } from './discover.ts';
 import { type CommandFor, endAll, execute } from './execute.ts';
 import { Lab } from './lab.ts';
+import { runInMachine } from './machine-files.ts';
 import type { Outcome } from './outcome.ts';
 import { Reporter } from './report.ts';
 
@@ -87,27 +88,27 @@ async function runFiles(options: Options, files: readonly TestFile[], reporter: 
     environment: { UV_THREADPOOL_SIZE: THREAD_POOL_SIZE, ...variables },
   });
 
-  const runQueue = async (queue: TestFile[], mode: Mode, commandFor: CommandFor): Promise<void> => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const { file } = next;
-      reporter.progress(file, undefined);
-      const onProgress = (running: string | undefined): void => reporter.progress(file, running);
-      const path = join(options.folder, file);
-      reporter.finished(await execute({ file, path, limitMs: options.limitMs[mode], commandFor, onProgress }));
-    }
+  const run = async ({ file, mode }: TestFile, commandFor: CommandFor): Promise<Outcome> => {
+    reporter.progress(file, undefined);
+    const onProgress = (running: string | undefined): void => reporter.progress(file, running);
+    const path = join(options.folder, file);
+    return await execute({ file, path, limitMs: options.limitMs[mode], commandFor, onProgress });
+  };
+  const runQueue = async (queue: TestFile[]): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) reporter.finished(await run(next, local));
   };
 
   const parallel = modeFiles('parallel');
-  await Promise.all(Array.from({ length: options.jobs }, () => runQueue(parallel, 'parallel', local)));
-  await runQueue(modeFiles('serial'), 'serial', local);
-  await runLabFiles(modeFiles('lab'), options, reporter, runQueue);
+  await Promise.all(Array.from({ length: options.jobs }, () => runQueue(parallel)));
+  await runQueue(modeFiles('serial'));
+  await runLabFiles(modeFiles('lab'), options, reporter, run);
 }
 
 async function runLabFiles(
   files: TestFile[],
   options: Options,
   reporter: Reporter,
-  runQueue: (queue: TestFile[], mode: Mode, commandFor: CommandFor) => Promise<void>,
+  run: (file: TestFile, commandFor: CommandFor) => Promise<Outcome>,
 ): Promise<void> {
   if (files.length === 0) return;
   if (!options.lab) {
@@ -126,7 +127,11 @@ async function runLabFiles(
   try {
     const thread = { UV_THREADPOOL_SIZE: THREAD_POOL_SIZE, ...(process.env.CI === 'true' ? { CI: 'true' } : {}) };
     const commandFor = lab.commandFor(options.limitMs.lab);
-    await runQueue(files, 'lab', (path, variables) => commandFor(path, { ...thread, ...variables }));
+    await runInMachine(lab, files, {
+      execute: (file) => run(file, (path, variables) => commandFor(path, { ...thread, ...variables })),
+      finished: (outcome) => reporter.finished(outcome),
+      note: (text) => reporter.note(text),
+    });
   } finally {
     await lab.stop();
   }

@@ -660,12 +660,14 @@ int main(int argc, char **argv)
   console_file = open("console.log", O_RDONLY | O_CLOEXEC);
   qemu_log_file = open("qemu.log", O_RDONLY | O_CLOEXEC);
 
-  int wait_s = ready_s ? ready_s : boot_s;
+  /* A machine that stands still keeps its channels open and never answers. */
+  int wait_s = ready_s ? ready_s : boot_s ? boot_s : bye ? GRACE_MS / 1000 : timeout_s;
   int64_t deadline = wait_s ? now_ms() + (int64_t)wait_s * 1000 : 0;
   take_channel(deadline);
   if (!greet(deadline)) {
     char text[128];
-    snprintf(text, sizeof text, "the machine was not ready after %d s", wait_s);
+    snprintf(text, sizeof text, "the machine %s after %d s", ready_s || boot_s ? "was not ready" : "does not answer",
+             wait_s);
     report_failure(text);
     if (end)
       end_machine();
