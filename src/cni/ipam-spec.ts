@@ -139,7 +139,13 @@ function parseStatic(
   const [first] = requested;
   const isOfArgs = first?.path === 'CNI_ARGS IP';
   const addresses = [
-    ...(first === undefined || isOfArgs ? addressesAt('ipam.addresses', ipam.addresses ?? [], problems) : []),
+    ...(first === undefined || isOfArgs
+      ? addressesAt(
+          'ipam.addresses',
+          (ipam.addresses ?? []).map((given) => ({ ...given, ...withGateway(given.address, args.gateways) })),
+          problems,
+        )
+      : []),
     ...(first === undefined
       ? []
       : addressesAt(

@@ -341,6 +341,16 @@ test('addresses: CNI_ARGS adds to those of static, and not what is there already
   });
 });
 
+test('addresses: GATEWAY of CNI_ARGS is the gateway of configured addresses too, by network', async () => {
+  const addresses = [{ address: '10.1.0.2/24', gateway: '10.1.0.1' }, { address: '10.2.0.2/24' }];
+  const ipam = { type: 'static', addresses };
+  const asked = await ipamOf({ ...MACVLAN, ipam }, { CNI_ARGS: 'GATEWAY=10.1.0.254,fd00::1' });
+  assert.deepEqual(asked, {
+    ...STATIC,
+    addresses: [{ address: '10.1.0.2/24', gateway: '10.1.0.254' }, { address: '10.2.0.2/24' }],
+  });
+});
+
 test('addresses: IP and GATEWAY of CNI_ARGS belong together by network', async () => {
   const env = { CNI_ARGS: 'IP=10.1.0.2/24,fd00::2/64;GATEWAY=fd00::1,10.1.0.1' };
   assert.deepEqual(await ipamOf({ ...MACVLAN, ipam: { type: 'static' } }, env), {
