@@ -57,6 +57,11 @@ const LINKS: readonly (readonly [string, Config, unknown])[] = [
     { kind: 'ipvlan', mode: 'l2', flag: 'bridge', uplink: 'br0' },
   ],
   [
+    'an ipvlan behind the only interface of a chain, which is in the sandbox',
+    { type: 'ipvlan', linkInContainer: true, prevResult: { interfaces: [{ name: 'net0' }] } },
+    { kind: 'ipvlan', mode: 'l2', flag: 'bridge', uplink: 'net0', uplinkInSandbox: true },
+  ],
+  [
     'an ipvlan in a chain, with a master',
     { type: 'ipvlan', master: 'eth1', prevResult: { interfaces: [{ name: 'br0' }] } },
     { kind: 'ipvlan', mode: 'l2', flag: 'bridge', uplink: 'eth1' },

@@ -27,6 +27,7 @@ export async function parseIpvlan(source: LinkSource, problems: ConfigProblem[])
 /** In a chain without a master, as the reference plugin has it: the only interface that the earlier plugins made. */
 function chained({ prevResult }: NetworkConfig, choice: UplinkChoice): UplinkChoice {
   const [only, ...others] = prevResult?.interfaces ?? [];
-  if (Object.keys(choice).length > 0 || only === undefined || others.length > 0) return choice;
-  return { uplink: only.name };
+  const { uplinkInSandbox, ...chosen } = choice;
+  if (Object.keys(chosen).length > 0 || only === undefined || others.length > 0) return choice;
+  return { uplink: only.name, ...optional('uplinkInSandbox', uplinkInSandbox) };
 }
