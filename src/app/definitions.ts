@@ -4,6 +4,7 @@
  * /etc/cni/net.d. Other objects of a manifest are passed over.
  */
 import { createReadStream } from 'node:fs';
+import { parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import type { DefinitionReport } from '../cli/port.ts';
 import { reviewDefinition } from '../cni/index.ts';
@@ -35,7 +36,7 @@ const configuration = z
  * @throws BerthError `NotFound` or `Io` when it cannot be read, `Invalid` when no definition is in it.
  */
 export async function reviewDefinitions(path: string): Promise<readonly DefinitionReport[]> {
-  const documents = await documentsOf(path, await textOf(path));
+  const documents = documentsOf(path, await textOf(path));
   const reports: DefinitionReport[] = [];
   for (const document of documents.flatMap(itemsOf)) {
     const report = await reportOf(document, path);
@@ -103,10 +104,9 @@ async function textOf(path: string): Promise<string> {
   }
 }
 
-async function documentsOf(path: string, text: string): Promise<readonly unknown[]> {
+function documentsOf(path: string, text: string): readonly unknown[] {
   const json = jsonOf(text);
   if (json !== undefined) return [json];
-  const { parseAllDocuments } = await import('yaml');
   const documents = parseAllDocuments(text, { logLevel: 'silent' });
   // An empty text has no documents.
   const parsed = Array.isArray(documents) ? documents : [];

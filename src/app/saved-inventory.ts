@@ -1,6 +1,7 @@
 /** An inventory that somebody saved: JSON or YAML as the command prints it, or a captured tree. */
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { BerthError } from '../engine/errors.ts';
 import type { SavedInventory } from '../engine/inventory/compare.ts';
@@ -48,9 +49,7 @@ async function documentOf(path: string, readTree: (root: string) => Promise<unkn
   if (text === undefined) return await readTree(path);
   try {
     // JSON is YAML, but reading it as such takes ten times as long.
-    return text.trimStart().startsWith('{')
-      ? JSON.parse(text)
-      : (await import('yaml')).parse(text, { maxAliasCount: 0 });
+    return text.trimStart().startsWith('{') ? JSON.parse(text) : parse(text, { maxAliasCount: 0 });
   } catch (cause) {
     throw invalid(path, cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause));
   }

@@ -1,4 +1,5 @@
 /** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
+import { stringify } from 'yaml';
 import type { Inventory } from '../engine/inventory/model.ts';
 import type { CountersView, InventoryView } from '../engine/view.ts';
 import { runningInventory } from './commands.ts';
@@ -52,8 +53,6 @@ async function textOf(
 ): Promise<string> {
   if (format === 'json') return `${JSON.stringify(inventoryDocument(view, counted), undefined, 2)}\n`;
   if (format === 'yaml') {
-    // Loaded here, because no other reading command needs it.
-    const { stringify } = await import('yaml');
     return stringify(inventoryDocument(view, counted), { aliasDuplicateObjects: false });
   }
   const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color, output.now());
