@@ -322,11 +322,11 @@ function dnsOf(config: NetworkConfig, fromIpam: DnsFields): DnsSpec {
 /** A resolv.conf is some hundred bytes. */
 const MOST_RESOLV_CONF_BYTES = 64 * 1024;
 
-/** resolv.conf(5), as host-local reads it. */
+/** As host-local reads it: of several `search` lines all count, where resolv.conf(5) has the last one. */
 function readResolvConf(path: string): DnsSpec {
   const text = readSmallFile(path);
   const nameservers: string[] = [];
-  let search: string[] = [];
+  const search: string[] = [];
   const options: string[] = [];
   let domain: string | undefined;
   for (const line of text.split('\n')) {
@@ -336,11 +336,16 @@ function readResolvConf(path: string): DnsSpec {
       .split(/\s+/);
     if (words.length === 0) continue;
     if (keyword === 'nameserver') nameservers.push(...words.slice(0, 1));
-    else if (keyword === 'search') search = words;
+    else if (keyword === 'search') search.push(...words);
     else if (keyword === 'domain') domain = words[0];
     else if (keyword === 'options') options.push(...words);
   }
-  return { nameservers, search, options, ...(domain === undefined ? {} : { domain }) };
+  return {
+    ...(nameservers.length === 0 ? {} : { nameservers }),
+    ...(search.length === 0 ? {} : { search }),
+    ...(options.length === 0 ? {} : { options }),
+    ...(domain === undefined ? {} : { domain }),
+  };
 }
 
 /** The path is the definition's author's: a pipe must not hold the agent up, nor a device fill its memory. */

@@ -1,5 +1,8 @@
 /** What configurations ask of the engine: links and addresses. */
 import * as assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import { bench, MACVLAN, VF } from './calls.ts';
 
@@ -329,6 +332,34 @@ for (const [what, config, expected] of IPAMS) {
     const ipam = await ipamOf({ ...MACVLAN, ...config });
     if (expected instanceof RegExp) assert.match(String(ipam), expected);
     else assert.deepEqual(ipam, expected);
+  });
+}
+
+const RESOLV_CONFS: readonly (readonly [string, string, Config])[] = [
+  ['one that says nothing', '\n# nameserver 10.0.0.1\n;search a.example\nnameserver\n', {}],
+  [
+    'one with everything, of several lines each',
+    '\tnameserver 10.0.0.1\nnameserver fd00::1\ndomain d.example\nsearch a.example b.example\nsearch c.example\noptions ndots:5 rotate\noptions edns0\n',
+    {
+      nameservers: ['10.0.0.1', 'fd00::1'],
+      domain: 'd.example',
+      search: ['a.example', 'b.example', 'c.example'],
+      options: ['ndots:5', 'rotate', 'edns0'],
+    },
+  ],
+];
+
+for (const [what, text, dns] of RESOLV_CONFS) {
+  test(`addresses: the DNS of a resolv.conf, ${what}`, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'berth-resolv-'));
+    try {
+      const resolvConf = join(folder, 'resolv.conf');
+      writeFileSync(resolvConf, text);
+      const ipam = await ipamOf({ ...MACVLAN, ipam: { type: 'host-local', ...RANGE, resolvConf } });
+      assert.deepEqual((ipam as Config).dns, dns);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 }
 
