@@ -3,6 +3,7 @@ import type { AttachmentSummary } from '../engine/attachments/model.ts';
 import { BerthError } from '../engine/errors.ts';
 import { readinessOf } from '../engine/probes.ts';
 import type { AgentStatus, DeviceAllocation, InventoryView } from '../engine/view.ts';
+import { documentText } from './document.ts';
 import type { Output, ProgramDeps } from './port.ts';
 import { renderAttachments, renderStatus } from './status-output.ts';
 import { printable } from './table.ts';
@@ -73,5 +74,5 @@ export async function runningInventory(
 }
 
 function print(output: Output, format: string, document: unknown, text: () => string): void {
-  output.out(format === 'json' ? `${JSON.stringify(document, undefined, 2)}\n` : text());
+  output.out(documentText(document, format) ?? text());
 }

@@ -1,6 +1,7 @@
 /** Body of `berth explain`: each pool's verdict on one device. */
 import type { Explanation } from '../engine/view.ts';
 import { fromRunningAgent } from './commands.ts';
+import { documentText } from './document.ts';
 import { runningAgent } from './plan.ts';
 import type { ProgramDeps } from './port.ts';
 import { renderExplanation } from './status-output.ts';
@@ -18,11 +19,7 @@ export function explainCommand(deps: ProgramDeps) {
   return async (device: string, options: ExplainOptions): Promise<number> => {
     const explanation = await explanationOf(deps, device, options);
     const { out, now } = deps.output;
-    out(
-      options.output === 'json'
-        ? `${JSON.stringify(explanation, undefined, 2)}\n`
-        : renderExplanation(explanation, now()),
-    );
+    out(documentText(explanation, options.output) ?? renderExplanation(explanation, now()));
     return 0;
   };
 }

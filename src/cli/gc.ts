@@ -1,5 +1,6 @@
 /** `berth gc`: what is collected, or would be. The agent does it; without one there is nothing to ask. */
 import type { GarbageItem, GarbageReport } from '../engine/attachments/garbage.ts';
+import { documentText } from './document.ts';
 import type { ProgramDeps } from './port.ts';
 import { renderTable } from './table.ts';
 
@@ -13,7 +14,7 @@ interface GcQuery {
 export function gcCommand(deps: ProgramDeps) {
   return async ({ output, runDir, dryRun }: GcQuery): Promise<number> => {
     const report = await deps.agent<GarbageReport>(runDir, '/v1/gc', dryRun === true ? 'GET' : 'POST');
-    deps.output.out(output === 'json' ? `${JSON.stringify(report, undefined, 2)}\n` : renderGarbage(report));
+    deps.output.out(documentText(report, output) ?? renderGarbage(report));
     return report.items.some((item) => item.outcome === 'failed') ? 1 : 0;
   };
 }

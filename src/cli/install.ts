@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { InstallAction, InstallReport, RemoveAction, RemoveReport } from '../engine/installation/index.ts';
 import { describeProblem, isError } from '../engine/view.ts';
+import { documentText } from './document.ts';
 import type { InstallerOptions, Output, ProgramDeps } from './port.ts';
 import { printable, renderTable } from './table.ts';
 
@@ -110,8 +111,9 @@ async function uninstall(deps: ProgramDeps, options: UninstallOptions): Promise<
 }
 
 function print(output: Output, format: string, report: InstallReport | RemoveReport): void {
-  if (format === 'json') {
-    output.out(`${JSON.stringify(report, undefined, 2)}\n`);
+  const document = documentText(report, format);
+  if (document !== undefined) {
+    output.out(document);
     return;
   }
   if (report.names.length === 0) output.err(`${report.folder}: nothing of Berth's is there\n`);
@@ -149,5 +151,5 @@ function runDirOption(): Option {
 }
 
 function formatOption(): Option {
-  return new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table');
+  return new Option('-o, --output <format>', 'how to print it').choices(['table', 'json', 'yaml']).default('table');
 }

@@ -1,6 +1,7 @@
 /** `berth inventory diff`: two saved inventories, or captured trees, side by side. */
 import { compareInventories, type FieldChange, type InventoryDifference } from '../engine/inventory/compare.ts';
 import { indexRanges } from '../engine/inventory/index-ranges.ts';
+import { documentText } from './document.ts';
 import type { ProgramDeps } from './port.ts';
 import { printable } from './table.ts';
 
@@ -14,7 +15,8 @@ export function inventoryDiffCommand(deps: ProgramDeps) {
   return async (before: string, after: string, { exitCode, output }: DiffQuery): Promise<number> => {
     const [old, now] = await Promise.all([deps.node.saved(before), deps.node.saved(after)]);
     const differences = compareInventories(old, now);
-    if (output === 'json') deps.output.out(`${JSON.stringify({ differences }, undefined, 2)}\n`);
+    const document = documentText({ differences }, output);
+    if (document !== undefined) deps.output.out(document);
     else if (differences.length === 0) deps.output.err('no difference\n');
     else deps.output.out(renderDifferences(differences, deps.output.color));
     return exitCode === true && differences.length > 0 ? 1 : 0;

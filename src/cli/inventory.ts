@@ -1,8 +1,8 @@
 /** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
-import { stringify } from 'yaml';
 import type { Inventory } from '../engine/inventory/model.ts';
 import type { CountersView, InventoryView } from '../engine/view.ts';
 import { runningInventory } from './commands.ts';
+import { documentText } from './document.ts';
 import { type Counted, inventoryDocument } from './inventory-document.ts';
 import { renderCounters, renderInventory, renderUnread } from './inventory-output.ts';
 import type { Output, ProgramDeps } from './port.ts';
@@ -25,7 +25,7 @@ export function inventoryCommand(deps: ProgramDeps) {
       counters === true
         ? await countedOf(deps, view.inventory, { isAgentRunning: running !== undefined, root, runDir })
         : undefined;
-    deps.output.out(await textOf(view, output, deps.output, counted));
+    deps.output.out(textOf(view, output, deps.output, counted));
     deps.output.err(renderUnread(view.inventory.unread));
     return 0;
   };
@@ -45,16 +45,9 @@ async function countedOf(
   };
 }
 
-async function textOf(
-  view: InventoryView,
-  format: string,
-  output: Output,
-  counted: Counted | undefined,
-): Promise<string> {
-  if (format === 'json') return `${JSON.stringify(inventoryDocument(view, counted), undefined, 2)}\n`;
-  if (format === 'yaml') {
-    return stringify(inventoryDocument(view, counted), { aliasDuplicateObjects: false });
-  }
+function textOf(view: InventoryView, format: string, output: Output, counted: Counted | undefined): string {
+  const document = documentText(inventoryDocument(view, counted), format);
+  if (document !== undefined) return document;
   const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color, output.now());
   return counted === undefined ? table : `${table}\n${renderCounters(view, counted)}`;
 }

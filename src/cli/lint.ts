@@ -1,5 +1,6 @@
 /** Body of `berth lint`: every problem of a configuration file or of network definitions, or the schema that editors check by. */
 import { describeProblem, isError } from '../engine/view.ts';
+import { documentText } from './document.ts';
 import type { DefinitionProblem, DefinitionReport, Output, ProgramDeps } from './port.ts';
 import { printable } from './table.ts';
 
@@ -26,7 +27,8 @@ export function lintCommand(deps: ProgramDeps) {
     }
     if (file === undefined) return lintNetworks(await deps.node.definitions(networks ?? '-'), output, deps.output);
     const problems = await deps.node.lint(file, resourcePrefix);
-    if (output === 'json') out(`${JSON.stringify({ problems }, undefined, 2)}\n`);
+    const document = documentText({ problems }, output);
+    if (document !== undefined) out(document);
     else if (problems.length === 0) err(`${file}: no problems\n`);
     else for (const problem of problems) out(`${printable(describeProblem(file, problem))}\n`);
     return problems.some(isError) ? 1 : 0;
@@ -34,7 +36,8 @@ export function lintCommand(deps: ProgramDeps) {
 }
 
 function lintNetworks(definitions: readonly DefinitionReport[], format: string, { err, out }: Output): number {
-  if (format === 'json') out(`${JSON.stringify({ definitions }, undefined, 2)}\n`);
+  const document = documentText({ definitions }, format);
+  if (document !== undefined) out(document);
   else for (const definition of definitions) for (const line of linesOf(definition)) out(`${printable(line)}\n`);
   const broken = definitions.filter(({ plugins }) => plugins.some(({ errors }) => errors.length > 0));
   const types = new Set(definitions.flatMap(({ plugins }) => plugins.flatMap((own) => (own.isServed ? own.type : []))));

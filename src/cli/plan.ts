@@ -9,6 +9,7 @@ import {
   isError,
 } from '../engine/view.ts';
 import { fromRunningAgent } from './commands.ts';
+import { documentText } from './document.ts';
 import { renderPlan } from './plan-output.ts';
 import type { PlanAnswer, ProgramDeps, RunningAgent } from './port.ts';
 import { runsInstead } from './status-output.ts';
@@ -35,9 +36,7 @@ export function planCommand(deps: ProgramDeps) {
     report(deps, answer, options.file ?? 'configuration');
     const isBroken = answer.problems.some(isError);
     if (isBroken) deps.output.err('berth: the file cannot be used, and an agent would go on with what it has\n');
-    const text =
-      options.output === 'json' ? `${JSON.stringify(answer, undefined, 2)}\n` : isBroken ? '' : textOf(answer, options);
-    deps.output.out(text);
+    deps.output.out(documentText(answer, options.output) ?? (isBroken ? '' : textOf(answer, options)));
     return isBroken ? 1 : 0;
   };
 }

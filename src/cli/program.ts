@@ -107,7 +107,7 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .argument('<before>', 'a file of berth inventory -o json or yaml, or a captured tree')
     .argument('<after>', 'the same, of later')
     .description('compare two saved inventories (JSON or YAML) or captured trees')
-    .addOption(formatOption(['text', 'json']))
+    .addOption(formatOption(['text', 'json', 'yaml']))
     .option('--exit-code', 'exit with 1 when something differs')
     .action(run(inventoryDiffCommand(deps)));
 
@@ -148,7 +148,7 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .description("tell for one device, by any name it has, each pool's verdict")
     .option('-f, --file <file>', 'a configuration to judge by, instead of the running one')
     .addOption(prefixOption())
-    .addOption(formatOption(['text', 'json']))
+    .addOption(formatOption(['text', 'json', 'yaml']))
     .addOption(rootOption())
     .addOption(runDirOption())
     .action(run(explainCommand(deps)));
@@ -159,7 +159,7 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .option('-f, --file <file>', 'the configuration; the running one without it')
     .option('--against <file>', 'compare with this file, instead of what runs')
     .addOption(prefixOption())
-    .addOption(formatOption(['table', 'wide', 'json']))
+    .addOption(formatOption(['table', 'wide', 'json', 'yaml']))
     .addOption(rootOption())
     .addOption(runDirOption())
     .action(run(planCommand(deps)));
@@ -171,14 +171,14 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .option('--networks <file>', 'NetworkAttachmentDefinitions or CNI configurations, instead; - for standard input')
     .option('--print-schema', 'print the JSON Schema of the file for editors, instead')
     .addOption(prefixOption())
-    .addOption(formatOption(['text', 'json']))
+    .addOption(formatOption(['text', 'json', 'yaml']))
     .action(run(lintCommand(deps)));
 
   program.commandsGroup('See what the agent does:');
   program
     .command('attachments')
     .description('list what is in which pod')
-    .addOption(formatOption(['table', 'json']))
+    .addOption(formatOption(['table', 'json', 'yaml']))
     .addOption(runDirOption())
     .action(run(attachmentsCommand(deps)));
 
@@ -186,14 +186,14 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .command('gc')
     .description('collect what nobody will delete: attachments of dead sandboxes, unfinished restores, old addresses')
     .option('--dry-run', 'only tell what would be done')
-    .addOption(formatOption(['table', 'json']))
+    .addOption(formatOption(['table', 'json', 'yaml']))
     .addOption(runDirOption())
     .action(run(gcCommand(deps)));
 
   program
     .command('status')
     .description("show the agent's state: resources, registration, problems")
-    .addOption(formatOption(['text', 'json']))
+    .addOption(formatOption(['text', 'json', 'yaml']))
     .option('--exit-code', 'exit with 1 when the agent is not ready, as /readyz tells it')
     .addOption(runDirOption())
     .action(run(statusCommand(deps)));

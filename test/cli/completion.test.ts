@@ -35,7 +35,7 @@ for (const [words, expected] of [
   ],
   [
     ['berth', 'inventory', '--root', '/x', 'diff', '--output', ''],
-    ['text', 'json'],
+    ['text', 'json', 'yaml'],
   ],
   [['berth', 'help', 'unin'], ['uninstall']],
   [['berth', 'help', 'inventory', 'd'], ['diff']],
