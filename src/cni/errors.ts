@@ -35,6 +35,7 @@ const CODE_BY_REASON: ReadonlyMap<string, number> = new Map([
   ['attachment-exists', CNI_CODES.badEnvironment],
   ['attachment-unknown', CNI_CODES.unknownContainer],
   ['interface-name-taken', CNI_CODES.badEnvironment],
+  ['ipam-version-refused', CNI_CODES.incompatibleVersion],
   ['sandbox-is-host', CNI_CODES.badEnvironment],
   ['sandbox-not-a-namespace', CNI_CODES.badEnvironment],
   ['too-many-descriptors', CNI_CODES.decode],

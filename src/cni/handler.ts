@@ -98,6 +98,9 @@ export interface HandlerOptions {
   readonly timeoutMs?: Partial<Readonly<Record<CniCommand, number>>>;
 }
 
+/** Of a DEL whose configuration cannot be read. */
+const NOTHING_READABLE: DecodedConfig = { version: LATEST_CNI_VERSION, fields: {} };
+
 /** `signal` aborts when the runtime has gone away. */
 export type CniHandler = (call: CniCall, signal: AbortSignal) => Promise<CniReply>;
 
@@ -141,10 +144,12 @@ async function serve(
   const command = parseCommand(call.environment);
   progress.command = command;
   if (command === 'VERSION') return print({ cniVersion: progress.version, supportedVersions: CNI_VERSIONS });
-  if (decoded instanceof BerthError) throw decoded;
-  requireCommandOf(command, decoded.version);
+  // A DEL goes by its key: a definition that was edited into something unreadable keeps no pod from going away.
+  if (decoded instanceof BerthError && command !== 'DEL') throw decoded;
+  const readable = decoded instanceof BerthError ? NOTHING_READABLE : decoded;
+  requireCommandOf(command, readable.version);
 
-  const request: Request = { call, configs, decoded, options, progress, sandbox };
+  const request: Request = { call, configs, decoded: readable, options, progress, sandbox };
   switch (command) {
     case 'ADD':
       return withDeadline(request, command, signal, add);

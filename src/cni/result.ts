@@ -4,6 +4,7 @@
  */
 import type { AttachResult, CheckRequest, LinkKind } from '../engine/attachments/model.ts';
 import type { Route } from '../engine/attachments/port.ts';
+import { asPrefix } from '../engine/ipam/ip.ts';
 import type { DnsSpec, IpamSpec } from '../engine/ipam/model.ts';
 import { asMacAddress, type IfName } from '../engine/values.ts';
 import type { ConfigProblem, NetworkConfig } from './config.ts';
@@ -181,6 +182,11 @@ export function parsePreviousResult(
       message: `${JSON.stringify(macText)} is no hardware address`,
     });
   const routes = parseRoutes(previous.routes, problems, 'prevResult.routes');
+  for (const [at, { address }] of (previous.ips ?? []).entries()) {
+    if (asPrefix(address) !== undefined) continue;
+    const message = `${JSON.stringify(address)} is no address with prefix length`;
+    problems.push({ path: `prevResult.ips.${at}.address`, message });
+  }
   const addresses = (previous.ips ?? [])
     .filter((ip) => ip.interface === undefined || ip.interface === index)
     .map(({ address, gateway }) => (gateway === undefined || gateway === '' ? { address } : { address, gateway }));

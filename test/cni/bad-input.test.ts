@@ -120,6 +120,21 @@ for (const [what, parts, code, says, advises] of CASES) {
   });
 }
 
+for (const [what, config] of [
+  ['nothing', ''],
+  ['what is no JSON', '{"cniVersion":'],
+  ['a list', '[]'],
+  ['a version of the future', '{"cniVersion":"9.9.9","name":"net-a"}'],
+] as const) {
+  test(`DEL goes by its key, with ${what} for a configuration`, async () => {
+    const { send, engine } = bench();
+    assert.equal((await send({ command: 'DEL', config })).exitCode, 0);
+    assert.equal(engine.detached.length, 1);
+    const { answer } = await send({ command: 'DEL', config, env: { CNI_CONTAINERID: 'a/b' } });
+    assert.equal(answer.code, 4);
+  });
+}
+
 for (const [what, runtimeConfig] of [
   ['limits of zero', { bandwidth: { ingressRate: 0, egressRate: 0, ingressBurst: 0, egressBurst: 0 } }],
   ['an empty limit', { bandwidth: {} }],
@@ -130,6 +145,14 @@ for (const [what, runtimeConfig] of [
     assert.equal((await bench().send({ config: { ...MACVLAN, runtimeConfig } })).exitCode, 0);
   });
 }
+
+test('CHECK refuses a previous result whose addresses are none', async () => {
+  const { send, engine } = bench();
+  const prevResult = { interfaces: [{ name: 'net1', sandbox: '/s' }], ips: [{ address: '10.1.0.2' }] };
+  const { answer } = await send({ command: 'CHECK', config: { ...MACVLAN, prevResult } });
+  assert.match(String(answer.msg), /^prevResult\.ips\.0\.address: "10\.1\.0\.2" is no address with prefix length$/);
+  assert.equal(engine.checked.length, 0);
+});
 
 test("routes of other plugins' results are theirs, whatever Berth would refuse to make", async () => {
   const { send, engine } = bench();

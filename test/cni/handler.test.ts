@@ -396,6 +396,7 @@ const EXACT: readonly (readonly [string, ErrorCode, number])[] = [
   ['address-already-reserved', 'Invalid', 4],
   ['attachment-unknown', 'NotFound', 3],
   ['attachment-unfinished', 'Busy', 11],
+  ['ipam-version-refused', 'Unsupported', 1],
   ['attachment-changed', 'Io', 104],
 ];
 

@@ -15,7 +15,8 @@ import type { AttachRequest, OperationContext } from './model.ts';
 import type { Namespace } from './port.ts';
 import type { AttachmentRecord } from './record.ts';
 
-const NOT_EXECUTED: ReadonlySet<string> = new Set(['ipam-program-missing', 'shim-too-old']);
+/** Of a program that gave nothing: it was not executed, or does not speak the version, in its DEL neither. */
+const NOTHING_GIVEN: ReadonlySet<string> = new Set(['ipam-program-missing', 'ipam-version-refused', 'shim-too-old']);
 const CARRIER_TRIES = 200;
 const CARRIER_WAIT_MS = 50;
 
@@ -69,8 +70,8 @@ async function askProgram(
     context.records.put({ ...record, addresses: place });
     return result;
   } catch (error) {
-    // What was never executed has nothing to release, and its release would wait for ever.
-    if (error instanceof BerthError && NOT_EXECUTED.has(error.reason)) {
+    // There is nothing to release then, and a release would fail for ever.
+    if (error instanceof BerthError && NOTHING_GIVEN.has(error.reason)) {
       const { addresses: _none, ...rest } = record;
       context.records.put(rest);
       context.ownedAddresses.forget(owner);

@@ -33,7 +33,8 @@ const MOST_ADDRESSES = 256;
 const MOST_ROUTES = 4096;
 /** What a record, which is a file in memory, has room for. */
 export const MOST_INPUT_BYTES = 1 << 20;
-/** Code 11 of the CNI specification, "try again later". */
+/** Codes of the CNI specification: "incompatible CNI version" and "try again later". */
+const CNI_INCOMPATIBLE_VERSION = 1;
 const CNI_TRY_AGAIN = 11;
 
 const texts = z.array(z.string());
@@ -74,7 +75,7 @@ const answer = z.looseObject({
 });
 const failure = z.looseObject({ code: z.number().optional(), msg: z.string(), details: z.string().optional() });
 
-/** Executes ADD. Throws `NotFound` (`ipam-program-missing`), `Io` or `Busy` (`ipam-program-failed`), `Io` (`ipam-answer-invalid`), `Interrupted`. */
+/** Executes ADD. Throws `NotFound` (`ipam-program-missing`), `Unsupported` (`ipam-version-refused`), `Io` or `Busy` (`ipam-program-failed`), `Io` (`ipam-answer-invalid`), `Interrupted`. */
 export async function addDelegated(
   programs: IpamPrograms,
   spec: DelegatedSpec,
@@ -215,6 +216,14 @@ function failureOf(what: string, program: string, outcome: IpamOutcome, signal: 
 
 function failed(what: string, stdout: string, stderr: string, status: number): BerthError {
   const said = asFailure(stdout);
+  if (said?.code === CNI_INCOMPATIBLE_VERSION) {
+    return new BerthError({
+      code: 'Unsupported',
+      reason: 'ipam-version-refused',
+      message: `${what} said: ${oneLine(said.msg, 1000)}`,
+      remedy: 'Write a cniVersion that the plugin serves, or install a later release of it.',
+    });
+  }
   const text =
     said === undefined
       ? `exited with ${status}${tailOf(stderr)}`
@@ -241,15 +250,18 @@ function asJson(text: string): unknown {
 }
 
 function parseAnswer(program: string, stdout: string): IpamResult {
-  const parsed = answer.safeParse(asJson(stdout));
+  const json = asJson(stdout);
+  const parsed = answer.safeParse(json);
   if (!parsed.success) {
+    const wrong = parsed.error.issues.slice(0, 3).map(({ path, message }) => `${path.join('.')}: ${message}`);
+    const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
     throw new BerthError({
       code: 'Io',
       reason: 'ipam-answer-invalid',
-      message: `the IPAM program ${program} answered with no CNI result: ${parsed.error.issues
-        .slice(0, 3)
-        .map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-        .join('; ')} (it began ${JSON.stringify(oneLine(stdout, 60))})`,
+      message:
+        stdout.trim() === ''
+          ? `the IPAM program ${program} answered with nothing`
+          : `the IPAM program ${program} answered with no CNI result: ${isObject ? wrong.join('; ') : 'it is no JSON object'} (it began ${JSON.stringify(oneLine(stdout, 60))})`,
       remedy: 'Run it by hand with the same configuration.',
     });
   }

@@ -14,6 +14,8 @@ import type { LinkCheckInput, LinkContext, LinkOutcome } from './link-driver.ts'
 
 /** RT_SCOPE_LINK, linux/rtnetlink.h: a route to neighbours, which has no gateway. */
 const RT_SCOPE_LINK = 253;
+/** What the kernel says of an address that is there already, or that it takes for none. */
+const ADDRESS_REFUSALS: ReadonlySet<string> = new Set(['EEXIST', 'EINVAL', 'EADDRNOTAVAIL']);
 
 /** Throws `Invalid`, `interface-name-taken`, when the sandbox has a link of that name; touches nothing. */
 export async function requireNameFree(sandbox: Namespace, ifname: IfName): Promise<void> {
@@ -263,6 +265,18 @@ async function explain(
   if (error.errno === 'EEXIST' && error.op?.startsWith('link.set') === true) {
     const holder = await sandbox.link({ name: plan.ifname });
     if (holder !== undefined && holder.index !== plan.index) return nameTaken(plan.ifname, holder.kind);
+  }
+  if (error.op?.startsWith('address.add') === true && ADDRESS_REFUSALS.has(error.errno ?? '')) {
+    return new BerthError({
+      code: 'Invalid',
+      reason: 'address-refused',
+      message: `the kernel refused an address of ${plan.ifname}: ${error.message}`,
+      remedy: 'Correct what `ipam` gives: each address once, and only those that an interface can have.',
+      cause: error,
+      op: error.op,
+      ...(error.errno === undefined ? {} : { errno: error.errno }),
+      ...(error.extack === undefined ? {} : { extack: error.extack }),
+    });
   }
   if (error.op?.startsWith('route.add') === true) {
     return new BerthError({

@@ -74,6 +74,11 @@ for (const [what, outcome, reason] of [
     { stdout: '{"ips":[{"address":"10.5.0.3/24"}],"routes":[{"dst":"10.6.0.0/16","mtu":1000000000000}]}' },
     'ipam-answer-invalid',
   ],
+  [
+    'one address twice',
+    { stdout: '{"ips":[{"address":"10.5.0.3/24"},{"address":"10.5.0.3/24"}]}' },
+    'address-refused',
+  ],
   ['an error without words', { end: { kind: 'exited', status: 2 }, stdout: '' }, 'ipam-program-failed'],
   ['a crash', { end: { kind: 'signalled', signal: 11 } }, 'ipam-program-failed'],
   ['nothing in time', { end: { kind: 'timed-out' } }, 'ipam-program-timeout'],
@@ -92,6 +97,20 @@ for (const [what, outcome, reason] of [
     assert.is(node.snapshot(), before);
   });
 }
+
+test('a program that does not serve the version has given nothing, and is not asked to release it for ever', async () => {
+  const node = createPodNode();
+  node.ipam.trouble = () => ({
+    end: { kind: 'exited', status: 1 },
+    stdout: '{"code":1,"msg":"incompatible versions"}',
+  });
+  const failure = await failureOf(node.attach('c1', macvlan(), { ipam: pool() }));
+  assert.equal([failure.reason, failure.code], ['ipam-version-refused', 'Unsupported']);
+  assert.match(failure.message, /ADD of the IPAM program pool said: incompatible versions/);
+  assert.equal(node.ipam.calls, ['ADD c1/net1']);
+  assert.equal([node.engine.list(), node.owned.list().notes], [[], []]);
+  await node.detach('c1');
+});
 
 test('answers of every version of the specification are understood', async () => {
   for (const [answer, addresses, routes] of [
