@@ -4,6 +4,8 @@
  * It decides nothing: what to do, undo and record is the engine's. To debug: errors carry the
  * kernel's errno and words; `strace -f -e trace=network,setns -p PID` shows each request.
  */
+import { readdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { Kernel, Namespace, PciFunction } from '../engine/attachments/port.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { PciAddress } from '../engine/values.ts';
@@ -119,6 +121,8 @@ export function createKernel(options: KernelOptions): LinuxKernel {
       }
     },
 
+    cookieOf: async (nsid, beside) => await cookieOf(host, wrap, nsid, dirname(beside)),
+
     close: () => host.end(),
   };
 }
@@ -135,6 +139,53 @@ async function assignedNsid(host: KernelNamespace, fd: number): Promise<number> 
   const nsid = message === undefined ? undefined : readNsid(message.payload);
   if (nsid === undefined) throw malformed('a namespace without an id right after it was assigned one');
   return nsid;
+}
+
+/** Runtimes mount all their sandboxes in one folder. */
+async function cookieOf(
+  host: KernelNamespace,
+  wrap: (descriptor: number) => Namespace,
+  nsid: number,
+  folder: string,
+): Promise<string | undefined> {
+  for (const name of await filesIn(folder)) {
+    const fd = await openPooledIfReachable(join(folder, name), O_RDONLY | O_NONBLOCK);
+    if (fd === undefined) continue;
+    let isIt = false;
+    try {
+      isIt = isNetworkNamespace(fd) && (await knownNsid(host, fd)) === nsid;
+    } finally {
+      if (!isIt) close(fd);
+    }
+    if (!isIt) continue;
+    const namespace = wrap(fd);
+    namespace.close();
+    return namespace.id.cookie;
+  }
+  return undefined;
+}
+
+/** Namespaces are mounted on files; opening a device can do something. */
+async function filesIn(folder: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return [];
+    throw error;
+  }
+}
+
+/** Of a namespace that has one already. */
+async function knownNsid(host: KernelNamespace, fd: number): Promise<number | undefined> {
+  const [message] = await host.request({
+    type: RTM_GETNSID,
+    op: 'nsid.get',
+    pace: 'lock-free',
+    target: `descriptor ${fd}`,
+    fill: (writer) => writeNsidGet(writer, { fd }),
+  });
+  return message === undefined ? undefined : readNsid(message.payload);
 }
 
 function isNetworkNamespace(fd: number): boolean {

@@ -107,6 +107,19 @@ export function kernelContract(name: string, define: Define, makeFixture: () => 
     assert.equal(await kernel.host.link({ index: 987_654 }), undefined);
   });
 
+  contract(
+    'who has a nsid is found beside another path, and nobody where it is not',
+    async ({ kernel, sandbox, place, makeSandbox }) => {
+      const other = await kernel.adopt((await makeSandbox()).descriptor());
+      const nsid = await kernel.nsid(other);
+      assert.equal(await kernel.cookieOf(nsid, place.path), other.id.cookie);
+      assert.equal(await kernel.cookieOf(await kernel.nsid(sandbox), place.path), sandbox.id.cookie);
+      assert.equal(await kernel.cookieOf(987_654, place.path), undefined);
+      assert.equal(await kernel.cookieOf(nsid, '/nowhere/at/all'), undefined);
+      other.close();
+    },
+  );
+
   contract('a namespace has one identity, however it is opened', async ({ kernel, sandbox, place, makeSandbox }) => {
     const again = await kernel.open(place.path);
     assert.equal(again?.id.cookie, sandbox.id.cookie);

@@ -4,6 +4,7 @@
  * ever, which is what a killed process looks like to the world.
  */
 
+import { dirname } from 'node:path';
 import type {
   Kernel,
   Link,
@@ -101,6 +102,15 @@ export class FakeKernel implements Kernel {
     return this.step('isNamespaceAlive', () =>
       [...this.world.paths.values(), ...this.hidden].some((namespace) => namespace.nsid === nsid),
     );
+  }
+
+  async cookieOf(nsid: number, beside: string): Promise<string | undefined> {
+    return this.step('cookieOf', () => {
+      const near = [...this.world.paths].find(
+        ([path, each]) => dirname(path) === dirname(beside) && each.nsid === nsid,
+      );
+      return near?.[1].cookie;
+    });
   }
 
   /** Namespaces that live without a path (their mount is not ours to see). */

@@ -3,6 +3,7 @@
  * failure, an end by `kill -9` and (ADD) a cancellation. Whatever it is, everything has to be as it
  * was before once a successor has recovered, or the DEL has been repeated.
  */
+import { readFileSync } from 'node:fs';
 import * as assert from 'uvu/assert';
 import type { AttachmentEngine } from '../../src/engine/attachments/index.ts';
 import { BerthError } from '../../src/engine/errors.ts';
@@ -132,10 +133,22 @@ async function deleteAgain(subject: Subject): Promise<void> {
   await engine.stop();
 }
 
-/** As Markdown; equal rows of a command are one. */
-export function renderTable(kind: string, rows: readonly TableRow[]): string {
-  const head = `| ${kind} | at this change | it fails | kill -9 | cancelled |\n|---|---|---|---|---|`;
-  return [head, ...rows.map(({ command, step, cells }) => `| ${command} | ${step} | ${cells.join(' | ')} |`)].join(
-    '\n',
-  );
+/** As Markdown, as it stands in docs/kill-table.md. */
+export function renderTable(rows: readonly TableRow[]): string {
+  const head = '| | At this change | It fails | `kill -9` | Cancelled |\n|---|---|---|---|---|';
+  let last = '';
+  const lines = rows.map(({ command, step, cells }) => {
+    const first = command === last ? '' : command;
+    last = command;
+    return `| ${[first, step, ...cells].join(' | ')} |`.replace('|  |', '| |');
+  });
+  return [head, ...lines].join('\n');
+}
+
+/** The page shows what was measured: the table below the kind's heading is this one. Printed, to be put there. */
+export function requireDocumented(kind: string, rows: readonly TableRow[]): void {
+  const section = `## ${kind}\n${renderTable(rows)}\n`;
+  process.stdout.write(`\n${section}`);
+  const page = readFileSync(new URL('../../docs/kill-table.md', import.meta.url), 'utf8');
+  if (!page.includes(section)) throw new Error(`docs/kill-table.md lacks the section that is printed above: ${kind}`);
 }

@@ -11,6 +11,7 @@ import { restoreAttachment } from './restore.ts';
 import { locateSandbox } from './sandbox.ts';
 
 const COLLECT_MS = 30_000;
+const AT_ONCE = 4;
 
 /**
  * RTM_DELNSID came for that nsid. nsids are reused, and the message may be older than an attachment
@@ -21,6 +22,18 @@ export async function collectNamespace(context: AttachmentContext, nsid: number)
   await Promise.all(
     affected.map((record) => collect(context, record, 'namespace-gone', () => sandboxIsDead(context, record))),
   );
+}
+
+/** Notifications may have been lost, so each sandbox is judged; a few at a time, because there are others to serve. */
+export async function collectDeadSandboxes(context: AttachmentContext): Promise<void> {
+  const queue = context.records.all().filter(({ phase }) => phase === 'attached');
+  const worker = async (): Promise<void> => {
+    for (let record = queue.shift(); record !== undefined; record = queue.shift()) {
+      const current = record;
+      await collect(context, current, 'namespace-gone', () => sandboxIsDead(context, current));
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
 /** A device was seen on the node. If a complete attachment has it in a sandbox, it left without DEL. */

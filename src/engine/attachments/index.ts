@@ -7,7 +7,7 @@ import { driverOf } from '../links/index.ts';
 import type { Logger } from '../logger.ts';
 import type { PciAddress } from '../values.ts';
 import type { AllocationMode } from './allocation.ts';
-import { collectDevice, collectNamespace } from './collect.ts';
+import { collectDeadSandboxes, collectDevice, collectNamespace } from './collect.ts';
 import type { AttachmentContext } from './context.ts';
 import type { DevicePolicy } from './device-policy.ts';
 import { collectGarbage, type GarbageReport } from './garbage.ts';
@@ -60,6 +60,8 @@ export interface AttachmentEngine extends Attachments {
   recover(): Promise<RecoveryReport>;
   /** To be called for every RTM_DELNSID. Never throws. */
   onNamespaceGone(nsid: number): Promise<void>;
+  /** To be called when notifications of either kind may have been lost. Never throws. */
+  onMissed(): Promise<void>;
   /** To be called for every VF whose netdev appears on the node. Never throws. */
   onDeviceHome(address: PciAddress): Promise<void>;
   /** Whether the device is being given to a pod or taken back just now. */
@@ -127,6 +129,7 @@ export function createAttachments(options: AttachmentOptions): AttachmentEngine 
     },
     collectGarbage: (dryRun) => collectGarbage(context, dryRun),
     onNamespaceGone: (nsid) => tracked(collectNamespace(context, nsid)),
+    onMissed: () => tracked(collectDeadSandboxes(context)),
     onDeviceHome: (address) => tracked(collectDevice(context, address)),
     subscribe: (listener) => context.records.subscribe(listener),
     unreadable: () => context.records.unreadable(),

@@ -226,6 +226,11 @@ export interface Kernel {
   nsid(of: Namespace): Promise<number>;
   /** The cookie of the namespace with that nsid, when it lives. */
   isNamespaceAlive(nsid: number): Promise<boolean>;
+  /**
+   * The cookie of the namespace that has that nsid now, looked for among those whose paths are in the folder
+   * of `beside`. `undefined` when none there has it, which proves nothing.
+   */
+  cookieOf(nsid: number, beside: string): Promise<string | undefined>;
   /** Where a PCI function stands now, read from sysfs: driver, netdev names in the host, its PF and index. `undefined` when it is gone. */
   pciFunction(address: PciAddress): Promise<PciFunction | undefined>;
   /** `PciFunction.incarnation` alone: one system call instead of dozens. `undefined` when it is gone. */

@@ -35,6 +35,14 @@ export async function locateSandbox(
   }
   if (!(await kernel.isNamespaceAlive(sandbox.nsid)))
     return { view: { state: 'dead', proof: `nsid ${sandbox.nsid} is free` }, close: nothingToClose };
+  // The kernel gives numbers of dead namespaces to the next ones, and with pods that come and go that is soon.
+  const now = sandbox.path === '' ? undefined : await kernel.cookieOf(sandbox.nsid, sandbox.path);
+  if (now !== undefined && now !== sandbox.cookie) {
+    return {
+      view: { state: 'dead', proof: `nsid ${sandbox.nsid} is namespace ${now} now, not ${sandbox.cookie}` },
+      close: nothingToClose,
+    };
+  }
   return {
     view: {
       state: 'unknown',

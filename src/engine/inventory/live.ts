@@ -29,6 +29,8 @@ export interface LiveInventoryOptions {
   /** Between full scans; up to a tenth is added or taken, so that nodes do not scan together. */
   readonly scanIntervalMs?: number;
   readonly onNamespaceGone?: (nsid: number) => void;
+  /** Notifications were lost, those of namespaces among them; and at each slow scan, in case nobody said so. */
+  readonly onMissed?: () => void;
   /**
    * Whether the device is just being given to a pod or taken back. What the kernel says of it meanwhile is
    * read when that is over, instead of several times on the way.
@@ -85,6 +87,7 @@ export class LiveInventory {
   readonly #recoveries = new Recoveries();
   #pending = new Map<string, ChangeHint>();
   readonly #isMoving: (device: PciAddress) => boolean;
+  readonly #onMissed: () => void;
   /** Devices whose hints wait, and since when (milliseconds since the epoch). */
   readonly #heldSince = new Map<PciAddress, number>();
   /** Hints that came while a full scan ran: they are read once more on top of its result. */
@@ -108,6 +111,7 @@ export class LiveInventory {
     this.#windowMs = options.windowMs ?? 20;
     this.#scanIntervalMs = options.scanIntervalMs ?? 300_000;
     this.#isMoving = options.isMoving ?? (() => false);
+    this.#onMissed = options.onMissed ?? (() => undefined);
     this.#stopChanges = stopChanges;
     this.#current = first;
     this.#readAt = this.#clock.now();
@@ -207,6 +211,7 @@ export class LiveInventory {
 
   async #scanAgain(hint: ChangeHint): Promise<void> {
     this.#log.info({ hint }, 'reading the whole node');
+    this.#onMissed();
     try {
       await this.#scan();
     } catch (error) {

@@ -1,13 +1,13 @@
 /**
- * A host device's way back: home, down, its name, alias and MTU; its MAC; up with the addresses and
- * routes that the node had on it. It is found by PCI address where it has one, else by our alias or
- * temporary name, or by name and index as long as it never left.
+ * A host device's way back: home, down, its name and MTU; its MAC; up with the addresses and routes
+ * that the node had on it; its alias. It is found by PCI address where it has one, else by our alias,
+ * or by name and index as long as nothing was done to it.
  */
 import type { Link, LinkOperation, Namespace } from '../attachments/port.ts';
 import type { HostDeviceBaseline, HostDeviceState } from './host-device.ts';
 import type { LinkContext, RestoreInput, RestoreOutcome } from './link-driver.ts';
 import { bringHome, type MovedNetdev } from './netdev-home.ts';
-import { restoreIdentity, restoreState, step } from './netdev-restore.ts';
+import { restoreAlias, restoreIdentity, restoreState, step } from './netdev-restore.ts';
 
 /** Brings the device back to its baseline, wherever it is. */
 export async function restoreHostDevice(
@@ -46,6 +46,7 @@ export async function restoreHostDevice(
   }
   problems.push(...(await restoreState(context, link.index, was)));
   if (problems.length === 0) problems.push(...(await restoreNetwork(context, link.index, was)));
+  if (problems.length === 0) problems.push(...(await restoreAlias(context, link, was)));
   return { detached: home.detached, problems: [...new Set(problems)] };
 }
 
@@ -65,23 +66,24 @@ export async function findOwn(context: LinkContext, made: HostDeviceState): Prom
   return await findIn(host, made);
 }
 
-/** The device in a namespace by its marks, or by its PCI address. */
+/** The device in a namespace. */
 export async function findIn(namespace: Namespace, made: HostDeviceState): Promise<Link | undefined> {
-  return (await namespace.links()).find(
-    (link) =>
-      (made.pci !== undefined && link.pci === made.pci) ||
-      (link.kind === made.baseline?.kind && (link.alias === made.alias || link.name === made.tempName)),
-  );
+  return (await namespace.links()).find((link) => isDevice(link, made));
 }
 
-/** It never left: its index and kind are those of the baseline, and its alias is not of another attachment. */
+/** Whether a link is the device: by its PCI address or our marks, the name as releases before 0.2 moved it, too. */
+export function isDevice(link: Link, made: HostDeviceState): boolean {
+  if (made.pci !== undefined && link.pci === made.pci) return true;
+  return link.kind === made.baseline?.kind && (link.alias === made.alias || link.name === made.tempName);
+}
+
+/**
+ * It never left: its index and kind are those of the baseline, and its alias is not of another attachment.
+ * Or all of it is back, and only the record has to go: its index need not be what it was then.
+ */
 function isStillHere(link: Link, { baseline: was }: HostDeviceState): boolean {
-  return (
-    was !== undefined &&
-    link.index === was.ifindex &&
-    link.kind === was.kind &&
-    (link.alias ?? '') === (was.alias ?? '')
-  );
+  if (was === undefined || link.kind !== was.kind || (link.alias ?? '') !== (was.alias ?? '')) return false;
+  return link.index === was.ifindex || (link.mac === was.mac && link.mtu === was.mtu && link.up === was.up);
 }
 
 /** A PCI function that is gone, made anew or on another driver: its netdev is another one, too. */

@@ -12,7 +12,7 @@ import { BerthError, toBerthError } from '../errors.ts';
 import type { IfName, MacAddress, PciAddress } from '../values.ts';
 import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import { findDevice, idOfDevice } from './host-device-find.ts';
-import { findIn, findOwn, restoreHostDevice } from './host-device-restore.ts';
+import { findIn, findOwn, isDevice, restoreHostDevice } from './host-device-restore.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -24,6 +24,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
+import { sendAway } from './netdev-away.ts';
 import { baselineOf, netdevBaseline } from './netdev-restore.ts';
 import { isUserspaceDriver } from './userspace-driver.ts';
 
@@ -118,18 +119,13 @@ export async function attach(
   const link = await findOwn(context, made);
   if (link === undefined || link === 'gone') throw vanished(made);
   checkpoint(signal, `moving ${made.device} into the sandbox`);
-  try {
-    await context.kernel.host.apply([{ op: 'link.set', index: link.index, moveTo: sandbox, name: made.tempName }]);
-  } catch (error) {
-    throw immovable(error, made, link);
-  }
-  const moved = await findIn(sandbox, made);
-  if (moved === undefined) throw vanished(made);
+  const moved = await moveIn(context, link, input);
   checkpoint(signal, `configuring ${made.device} in the sandbox`);
   const configured = await configureEndpoint(context, sandbox, {
     index: moved.index,
     ifname: input.ifname,
     alias: made.alias,
+    isMarked: true,
     addressing: input.addressing,
     isSoftware: false,
     ...(made.mac === undefined ? {} : { mac: made.mac }),
@@ -166,6 +162,25 @@ export async function check(context: LinkContext, input: LinkCheckInput<HostDevi
 
 export function restore(context: LinkContext, input: RestoreInput<HostDeviceState>): Promise<RestoreOutcome> {
   return restoreHostDevice(context, input);
+}
+
+async function moveIn(
+  context: LinkContext,
+  link: Link,
+  { state: made, sandbox, ifname }: AttachInput<HostDeviceLinkSpec, HostDeviceState>,
+): Promise<Link> {
+  const isIt = (other: Link): boolean => isDevice(other, made);
+  let there: Link | undefined;
+  // By itself: without its mark nothing would tell it from others in the sandbox.
+  await context.kernel.host.apply([{ op: 'link.set', index: link.index, alias: made.alias }]);
+  try {
+    there = await sendAway(context, link, { sandbox, ifname, isIt });
+  } catch (error) {
+    throw immovable(error, made, link);
+  }
+  const moved = there !== undefined && isIt(there) ? there : await findIn(sandbox, made);
+  if (moved === undefined) throw vanished(made);
+  return moved;
 }
 
 /** What the node has on the device; throws when it is not to be had, or would cut the node off. */

@@ -1,6 +1,6 @@
 /**
- * macvlan: a link with a MAC of its own on an uplink. Born in the sandbox under a temporary name,
- * so it never appears on the node. Debug: `ip -d link` in the sandbox shows mode and alias.
+ * macvlan: a link with a MAC of its own on an uplink. Born in the sandbox, so it never appears on the
+ * node. Debug: `ip -d link` in the sandbox shows mode and alias.
  */
 import { z } from 'zod';
 import type { MacvlanLinkSpec } from '../attachments/model.ts';

@@ -1,6 +1,6 @@
 /**
- * A netdev as it was before Berth gave it away, and the way back to that: name, alias and MTU, then
- * (after whatever the kind does in between) its state, read back. Every step runs even if another
+ * A netdev as it was before Berth gave it away, and the way back to that: name and MTU, then (after
+ * whatever the kind does in between) its state, read back, and its alias. Every step runs even if another
  * fails, and only what differs is set.
  */
 import { z } from 'zod';
@@ -51,7 +51,7 @@ function anotherName(ifname: IfName): IfName {
   return `${ifname.replace(/[0-9]*$/, '').slice(0, 12)}%d` as IfName;
 }
 
-/** Down, its own name, alias and MTU again. Before the MACs: igbvf resets the VF for a new MTU, and tells the PF its MAC anew. */
+/** Down, its own name and MTU again. Before the MACs: igbvf resets the VF for a new MTU, and tells the PF its MAC anew. */
 export async function restoreIdentity(context: LinkContext, link: Link, was: NetdevBaseline): Promise<string[]> {
   const { host } = context.kernel;
   const problems: string[] = [];
@@ -74,13 +74,6 @@ export async function restoreIdentity(context: LinkContext, link: Link, was: Net
         'the name of a device that came home belongs to another link now; it gets a new one',
       );
   }
-  if ((link.alias ?? '') !== (was.alias ?? '')) {
-    problems.push(
-      ...(await step(`restoring the alias of ${was.ifname}`, () =>
-        host.apply([{ op: 'link.set', index: link.index, alias: was.alias ?? '' }]),
-      )),
-    );
-  }
   if (link.mtu !== was.mtu) {
     problems.push(
       ...(await step(`restoring the MTU of ${was.ifname}`, () =>
@@ -89,6 +82,17 @@ export async function restoreIdentity(context: LinkContext, link: Link, was: Net
     );
   }
   return problems;
+}
+
+/**
+ * Takes our mark away. For a device that only its mark tells from others this is the last step: until
+ * then the next attempt has to find it.
+ */
+export async function restoreAlias(context: LinkContext, link: Link, was: NetdevBaseline): Promise<string[]> {
+  if ((link.alias ?? '') === (was.alias ?? '')) return [];
+  return await step(`restoring the alias of ${was.ifname}`, () =>
+    context.kernel.host.apply([{ op: 'link.set', index: link.index, alias: was.alias ?? '' }]),
+  );
 }
 
 /** The administrative state last, then everything about the netdev is read back. */

@@ -1,8 +1,8 @@
 /**
  * Proof that a link is ours. The kernel ignores an alias when a link is created (IFLA_IFALIAS), so a
  * link that Berth makes is born in a group of its own, whose number is derived from the attachment and
- * known before; a host device moves under a temporary name, derived in the same way. Both end when the
- * alias is set. A VF, whose PCI address says which it is, has its alias before it moves.
+ * known before; the group ends when the alias is set. What is moved, a VF or a device of the node, has its
+ * alias before it moves. The temporary name is for one that comes home while somebody has its own.
  */
 import { createHash } from 'node:crypto';
 import type { AttachmentKey } from '../attachments/model.ts';

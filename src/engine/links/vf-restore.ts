@@ -9,7 +9,7 @@ import { BerthError, toBerthError } from '../errors.ts';
 import type { LinkContext, RestoreInput, RestoreOutcome } from './link-driver.ts';
 import { ZERO_MAC } from './mac.ts';
 import { bringHome } from './netdev-home.ts';
-import { restoreIdentity, restoreState, step } from './netdev-restore.ts';
+import { type NetdevBaseline, restoreAlias, restoreIdentity, restoreState, step } from './netdev-restore.ts';
 import { guidOf, makeNetdevAnew } from './vf-guid.ts';
 import { movedVf } from './vf-home.ts';
 import { setMacs } from './vf-mac.ts';
@@ -48,7 +48,7 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
     );
     ({ detached, link } = home);
     problems.push(...home.problems);
-    if (link !== undefined) problems.push(...(await restoreIdentity(context, link, netdev)));
+    if (link !== undefined) problems.push(...(await restoreLook(context, link, netdev)));
   }
   // As long as the VF can be in a living pod its VLAN stays: untagged, the pod would be in another network.
   if (!detached) return { detached, problems };
@@ -58,12 +58,16 @@ export async function restoreVf(context: LinkContext, input: RestoreInput<VfStat
     problems.push(
       ...(await step(`binding VF ${made.device} anew`, async () => {
         link = await makeNetdevAnew(context, made.device, made.driver, UNHURRIED);
-        problems.push(...(await restoreIdentity(context, link, netdev)));
+        problems.push(...(await restoreLook(context, link, netdev)));
       })),
     );
   }
   if (link !== undefined && netdev !== undefined) problems.push(...(await restoreState(context, link.index, netdev)));
   return { detached, problems: [...new Set(problems)] };
+}
+
+async function restoreLook(context: LinkContext, link: Link, was: NetdevBaseline): Promise<string[]> {
+  return [...(await restoreIdentity(context, link, was)), ...(await restoreAlias(context, link, was))];
 }
 
 /** Killed between unbinding and binding, a VF that was given a GUID is without a driver. */

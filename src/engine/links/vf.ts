@@ -5,11 +5,11 @@
  */
 
 import type { VfLinkSpec } from '../attachments/model.ts';
-import type { Link, LinkOperation, Namespace, PciFunction } from '../attachments/port.ts';
+import type { Link, LinkOperation, PciFunction } from '../attachments/port.ts';
 import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
 import type { IfName } from '../values.ts';
-import { compareEndpoint, configureEndpoint, nameTaken, requireNameFree } from './endpoint.ts';
+import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
   LinkCheckInput,
@@ -21,6 +21,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
+import { sendAway } from './netdev-away.ts';
 import { baselineOf } from './netdev-restore.ts';
 import { isUserspaceDriver } from './userspace-driver.ts';
 import { guidOf, makeNetdevAnew, requireGuid, requireOwnGuid, restorableGuids } from './vf-guid.ts';
@@ -128,8 +129,9 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
 
   checkpoint(signal, `moving VF ${made.device} into the sandbox`);
   if (made.mtu !== undefined) await setMtu(context, link, made);
-  const there = await moveIn(context, link, made, sandbox, input.ifname);
-  const moved = there?.pci === made.device ? there : await findVf(sandbox, made.device, made, input.ifname);
+  const isIt = ({ pci }: Link): boolean => pci === made.device;
+  const there = await sendAway(context, link, { alias: made.alias, sandbox, ifname: input.ifname, isIt });
+  const moved = there !== undefined && isIt(there) ? there : await findVf(sandbox, made.device, made, input.ifname);
   if (moved === undefined) throw vanished(made);
   checkpoint(signal, `configuring VF ${made.device} in the sandbox`);
   const configured = await configureEndpoint(context, sandbox, {
@@ -294,33 +296,6 @@ async function requireApplied(
     message: `the driver of ${place.pfName} accepted the settings of VF ${place.device} and did not apply them: ${left.join('; ')}`,
     remedy: 'Remove the setting from the network configuration, or update the driver or firmware.',
   });
-}
-
-/**
- * Marked by its alias on the node already, it moves under its name at once: each renaming makes many
- * kernels wait for RCU (dev_change_name, net/core/dev.c), a tenth of the whole ADD. Answers what has
- * that name there then.
- */
-async function moveIn(
-  { kernel }: LinkContext,
-  { index }: Link,
-  made: VfState,
-  sandbox: Namespace,
-  ifname: IfName,
-): Promise<Link | undefined> {
-  try {
-    return await kernel.host.applyAndFind(
-      [
-        { op: 'link.set', index, alias: made.alias },
-        { op: 'link.set', index, moveTo: sandbox, name: ifname },
-      ],
-      ifname,
-      sandbox,
-    );
-  } catch (error) {
-    const holder = toBerthError(error).errno === 'EEXIST' ? await sandbox.link({ name: ifname }) : undefined;
-    throw holder === undefined || holder.pci === made.device ? error : nameTaken(ifname, holder.kind);
-  }
 }
 
 async function setMtu(context: LinkContext, link: Link, made: VfState): Promise<void> {

@@ -18,14 +18,14 @@ import {
   vlan,
 } from '../../standins/attachment-node.ts';
 import type { Step } from '../../standins/fake-kernel.ts';
-import { kernelError, linkOf, settingsOf, type WorldLink } from '../../standins/fake-world.ts';
+import { kernelError, linkOf, settingsOf, type WorldLink, type WorldNamespace } from '../../standins/fake-world.ts';
 import { pool } from '../../standins/memory-ipam.ts';
 
 const test = suite('every step');
 
 interface Kind {
   readonly name: string;
-  readonly ready?: (node: PodNode) => void;
+  readonly ready?: (node: PodNode) => unknown;
   attach(node: PodNode): Promise<unknown>;
 }
 
@@ -40,6 +40,18 @@ const SETTINGS = {
   mac: MAC,
   mtu: 1400,
 } as const;
+
+/** A device with everything that a node may have configured on it. */
+function furnish({ world }: PodNode): WorldLink {
+  return world.addLink(world.host, {
+    name: 'nic0',
+    up: true,
+    mtu: 9000,
+    alias: 'rack 7',
+    addresses: [{ address: '198.51.100.7/24', family: 4, scope: 'global', tentative: false, dadFailed: false }],
+    routes: [{ dst: '203.0.113.0/24', gateway: '198.51.100.1' }],
+  });
+}
 
 const kinds: readonly Kind[] = [
   { name: 'macvlan', attach: (node) => node.attach('c1', macvlan({ mac: MAC })) },
@@ -72,15 +84,17 @@ const kinds: readonly Kind[] = [
   },
   {
     name: 'host device',
-    ready: (node) =>
-      node.world.addLink(node.world.host, {
-        name: 'nic0',
-        up: true,
-        mtu: 9000,
-        alias: 'rack 7',
-        addresses: [{ address: '198.51.100.7/24', family: 4, scope: 'global', tentative: false, dadFailed: false }],
-        routes: [{ dst: '203.0.113.0/24', gateway: '198.51.100.1' }],
-      }),
+    ready: furnish,
+    attach: (node) => node.attach('c1', { ...hostDevice(), mac: MAC }),
+  },
+  {
+    name: 'host device whose index the sandbox has',
+    ready: (node) => {
+      const { index } = furnish(node);
+      const sandbox = node.world.paths.get('/run/netns/c1') as WorldNamespace;
+      while (sandbox.nextIndex <= index)
+        node.world.addLink(sandbox, { name: `veth${sandbox.nextIndex}`, kind: 'veth' });
+    },
     attach: (node) => node.attach('c1', { ...hostDevice(), mac: MAC }),
   },
   { name: 'VF', attach: (node) => node.attach('c1', vf(node.device(1))) },

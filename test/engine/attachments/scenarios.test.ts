@@ -215,20 +215,53 @@ test('64 attachments at once get 64 addresses, and 64 DELs leave nothing', async
   assert.is(node.snapshot(), before);
 });
 
-test("a sandbox that dies is collected on the kernel's word, also when its nsid is reused", async () => {
+test("a sandbox that dies is collected on the kernel's word, also when a sandbox beside it has its nsid now", async () => {
+  for (const collect of [
+    (node: PodNode, nsid: number) => node.engine.onNamespaceGone(nsid),
+    (node: PodNode) => node.restart().recover(),
+    // The message was lost.
+    (node: PodNode) => node.engine.onMissed(),
+  ]) {
+    const node = createPodNode();
+    const before = node.snapshot();
+    await node.attach('first', macvlan());
+    const nsid = node.world.destroySandbox('/run/netns/first') as number;
+    await node.attach('second', macvlan());
+    assert.is(node.world.paths.get('/run/netns/second')?.nsid, nsid);
+    await collect(node, nsid);
+    assert.equal(
+      node.engine.list().map((row) => row.containerId),
+      ['second'],
+    );
+    await node.detach('second');
+    node.world.destroySandbox('/run/netns/second');
+    assert.is(node.snapshot(), before);
+  }
+});
+
+test('where the nsid of a dead sandbox belongs to one that cannot be seen, it is collected when that has ended', async () => {
   const node = createPodNode();
   const before = node.snapshot();
   await node.attach('first', vf(node.device(0), { vlan: 4 }));
   const nsid = node.world.destroySandbox('/run/netns/first') as number;
-  // The number is given to the next sandbox before the message is read.
-  await node.attach('second', macvlan());
+  await node.attach('second', macvlan(), { path: '/elsewhere/second' });
   await node.engine.onNamespaceGone(nsid);
   assert.equal(
     node.engine.list().map((row) => row.containerId),
     ['first', 'second'],
   );
-  node.world.destroySandbox('/run/netns/second');
+  node.world.destroySandbox('/elsewhere/second');
   await node.engine.onNamespaceGone(nsid);
+  assert.is(node.snapshot(), before);
+});
+
+test('nobody who lives is collected when notifications were lost', async () => {
+  const node = createPodNode();
+  await node.attach('c1', macvlan());
+  await node.attach('c2', vf(node.device(0)));
+  node.kernel.hide('/run/netns/c1');
+  const before = node.snapshot();
+  await node.engine.onMissed();
   assert.is(node.snapshot(), before);
 });
 

@@ -197,6 +197,25 @@ test('lost events lead to a full scan', async () => {
   });
 });
 
+test('whoever follows namespaces is told that notifications were lost, and at each slow scan', async () => {
+  let missed = 0;
+  const onMissed = (): void => {
+    missed += 1;
+  };
+  await withLive(
+    async (_live, node, clock) => {
+      node.hint(LINK);
+      await turns();
+      assert.equal(missed, 0);
+      node.hint({ kind: 'all', why: 'ENOBUFS' });
+      await until(() => missed === 1);
+      clock.tick();
+      await until(() => missed === 2);
+    },
+    { onMissed },
+  );
+});
+
 test('who asks for a scan while one runs gets a later one', async () => {
   await withLive(async (live, node) => {
     const open = node.hold();

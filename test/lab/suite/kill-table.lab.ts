@@ -53,7 +53,7 @@ if (requireFeature('SR-IOV', hasSriov())) {
         const state = (): unknown => node.baseline();
         const rows = await killTable(liveSubject({ kernel: node.kernel, folder, path, link: link(node), state }));
         assert.ok(rows.length > 12);
-        process.stdout.write(`\n${renderTable(kind, rows)}\n`);
+        process.stdout.write(`\n${renderTable(rows)}\n`);
       } finally {
         remove();
       }

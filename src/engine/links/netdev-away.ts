@@ -1,0 +1,43 @@
+/**
+ * A netdev of the node on its way into a sandbox. Marked by its alias on the node, it moves under
+ * its name at once: each renaming makes many kernels wait for RCU (dev_change_name,
+ * net/core/dev.c), a tenth of the whole ADD of a VF. The way back is `netdev-home.ts`.
+ */
+import type { Link, Namespace } from '../attachments/port.ts';
+import { toBerthError } from '../errors.ts';
+import type { IfName } from '../values.ts';
+import { nameTaken } from './endpoint.ts';
+import type { LinkContext } from './link-driver.ts';
+
+export interface Departure {
+  /** Marked with it on the way: only where a failure of that does no harm, since the move is tried all the same. */
+  readonly alias?: string;
+  readonly sandbox: Namespace;
+  readonly ifname: IfName;
+  /** Whether a link of the sandbox is the one that moves. */
+  isIt(link: Link): boolean;
+}
+
+/**
+ * Moves it. Answers what has its name in the sandbox then, which the caller compares. Throws
+ * `Invalid` (`interface-name-taken`) when that is another link; the netdev may have moved all the same.
+ */
+export async function sendAway(
+  { kernel }: LinkContext,
+  { index }: Link,
+  { alias, sandbox, ifname, isIt }: Departure,
+): Promise<Link | undefined> {
+  try {
+    return await kernel.host.applyAndFind(
+      [
+        ...(alias === undefined ? [] : [{ op: 'link.set', index, alias } as const]),
+        { op: 'link.set', index, moveTo: sandbox, name: ifname },
+      ],
+      ifname,
+      sandbox,
+    );
+  } catch (error) {
+    const holder = toBerthError(error).errno === 'EEXIST' ? await sandbox.link({ name: ifname }) : undefined;
+    throw holder === undefined || isIt(holder) ? error : nameTaken(ifname, holder.kind);
+  }
+}
