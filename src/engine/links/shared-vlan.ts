@@ -12,6 +12,7 @@ import type { Link, LinkOperation } from '../attachments/port.ts';
 import { BerthError, toBerthError } from '../errors.ts';
 import type { IfName } from '../values.ts';
 import type { LinkContext, RestoreInput, RestoreOutcome } from './link-driver.ts';
+import { explainMissingKind } from './missing-kind.ts';
 import type { SharedVlan, UplinkState } from './uplink-state.ts';
 
 const MOST_NAME_BYTES = 15;
@@ -116,7 +117,7 @@ async function create(context: LinkContext, made: UplinkState, vlan: SharedVlan)
   } catch (error) {
     const failure = toBerthError(error);
     // Made by somebody else a moment ago, or held by a link in a sandbox.
-    if (failure.errno !== 'EEXIST') throw failure;
+    if (failure.errno !== 'EEXIST') throw explainMissingKind(failure, 'vlan');
   }
   const link = await findSharedVlan(context, made.uplinkIndex, vlan);
   if (link !== undefined) return link;

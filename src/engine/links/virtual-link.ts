@@ -13,6 +13,7 @@ import type {
   RestoreInput,
   RestoreOutcome,
 } from './link-driver.ts';
+import { explainMissingKind } from './missing-kind.ts';
 import { isOurs } from './ownership.ts';
 import { explainBusyUplink, type MadeKind, type UplinkClaim } from './uplink-conflict.ts';
 
@@ -30,7 +31,8 @@ export async function makeOwnLink(
   } catch (error) {
     const holder = toBerthError(error).errno === 'EEXIST' ? await sandbox.link({ name: input.ifname }) : undefined;
     if (holder !== undefined) throw nameTaken(input.ifname, holder.kind);
-    throw await explainBusyUplink(at, error, create.kind, { ...made, uplinkIndex: create.parentIndex });
+    const explained = explainMissingKind(error, create.kind);
+    throw await explainBusyUplink(at, explained, create.kind, { ...made, uplinkIndex: create.parentIndex });
   }
   if (born === undefined) {
     throw new BerthError({

@@ -74,11 +74,7 @@ for (const [what, outcome, reason] of [
     { stdout: '{"ips":[{"address":"10.5.0.3/24"}],"routes":[{"dst":"10.6.0.0/16","mtu":1000000000000}]}' },
     'ipam-answer-invalid',
   ],
-  [
-    'one address twice',
-    { stdout: '{"ips":[{"address":"10.5.0.3/24"},{"address":"10.5.0.3/24"}]}' },
-    'address-refused',
-  ],
+  ['one address twice', { stdout: '{"ips":[{"address":"10.5.0.3/24"},{"address":"10.5.0.3/24"}]}' }, 'address-refused'],
   ['an error without words', { end: { kind: 'exited', status: 2 }, stdout: '' }, 'ipam-program-failed'],
   ['a crash', { end: { kind: 'signalled', signal: 11 } }, 'ipam-program-failed'],
   ['nothing in time', { end: { kind: 'timed-out' } }, 'ipam-program-timeout'],
