@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'uvu';
+import { withTree } from '../trees/temporary.ts';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 
@@ -43,6 +44,38 @@ test('the program runs without the checkout', () => {
   assert.equal(stdout.trim(), version, stderr);
 });
 
+test('each command of the release that needs no agent does what it does from the sources', async () => {
+  const definitions = join(folder, 'definitions.yaml');
+  writeFileSync(definitions, 'cniVersion: 1.0.0\nname: lan\ntype: macvlan\nmaster: eth0\n');
+  const pools = join(folder, 'pools.yaml');
+  writeFileSync(pools, 'pools: [{name: vf, kind: vf}]\n');
+  await withTree({ pfs: [{ vfs: 2 }] }, async ({ dir: root }) => {
+    const saved = join(folder, 'saved.yaml');
+    for (const argv of [
+      ...['table', 'wide', 'json', 'yaml'].map((format) => ['inventory', '--root', root, '-o', format]),
+      ...['text', 'svg'].map((format) => ['topology', '--root', root, '-o', format]),
+      ['plan', '--root', root, '-f', pools],
+      ['explain', '--root', root, 'eth0#0'],
+      ['inventory', 'diff', saved, root],
+      ['lint', '-f', pools],
+      ['lint', '--networks', definitions],
+      ['lint', '--print-schema'],
+      ['help', 'device-held'],
+      ['completion', 'bash'],
+    ]) {
+      const release = runNode(join(folder, 'first/berth.js'), argv);
+      assert.deepEqual(
+        [release.status, release.stderr.includes('[')],
+        [0, false],
+        `${argv.join(' ')}: ${release.stderr}`,
+      );
+      const sources = runNode(join(CHECKOUT, 'src/main.ts'), argv);
+      assert.equal(withoutTime(release.stdout), withoutTime(sources.stdout), argv.join(' '));
+      if (argv.at(-1) === 'yaml') writeFileSync(saved, release.stdout);
+    }
+  });
+});
+
 test('both pages are in the bundle, each as one script and without types', () => {
   const chunks = globSync('**/*.js', { cwd: join(folder, 'first') }).map((file) =>
     readFileSync(join(folder, 'first', file), 'utf8'),
@@ -56,6 +89,15 @@ test('both pages are in the bundle, each as one script and without types', () =>
 });
 
 test.run();
+
+function runNode(program: string, argv: readonly string[]) {
+  return spawnSync(process.execPath, [program, ...argv], { encoding: 'utf8' });
+}
+
+/** An inventory says when it was read. */
+function withoutTime(text: string): string {
+  return text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'then');
+}
 
 function digests(root: string): Record<string, string> {
   const files = globSync('**/*', { cwd: root }).filter((file) => statSync(join(root, file)).isFile());
