@@ -250,6 +250,28 @@ if (requireFeature('macvlan on veth', hasLinkKind('macvlan') && hasLinkKind('vet
     opened.close();
   });
 
+  test('IPv6 works where it was off, to the own address too, and addresses outlive a link that is down', async (context) => {
+    const { node } = context;
+    const path = node.addSandbox('a');
+    const opened = await node.kernel.open(path);
+    assert.ok(opened);
+    for (const name of ['all', 'default', 'lo']) await opened.writeSysctl(['ipv6', 'conf', name, 'disable_ipv6'], '1');
+    const { addresses } = await attach(context, 'a', path, {}, ipam(node, 'fd77::/64'));
+    const own = (): readonly string[] =>
+      linksIn(node, 'a').flatMap(({ addr_info }) =>
+        (addr_info ?? []).flatMap(({ local, prefixlen }) =>
+          local.startsWith('fd77') ? [`${local}/${prefixlen}`] : [],
+        ),
+      );
+    const given = addresses.map(({ address }) => address);
+    assert.equal(own(), given);
+    node.ip(['link', 'set', 'net1', 'down'], 'a');
+    node.ip(['link', 'set', 'net1', 'up'], 'a');
+    assert.equal(own(), given);
+    assert.is((await opened.readSysctl(['ipv6', 'conf', 'lo', 'disable_ipv6']))?.trim(), '0');
+    opened.close();
+  });
+
   test('what the kernel refuses is explained, and nothing stays', async (context) => {
     const { node } = context;
     const path = node.addSandbox('a');

@@ -241,7 +241,8 @@ export class World {
     if (conf !== 'conf' || rest.length > 0 || (link === undefined && !['all', 'default'].includes(ifname)))
       return undefined;
     if (family === 'ipv4' && name === 'arp_notify') return link?.arpNotify === true ? '1' : '0';
-    if (family !== 'ipv6' || !['accept_dad', 'disable_ipv6', 'ndisc_notify'].includes(name)) return undefined;
+    if (family !== 'ipv6' || !['accept_dad', 'disable_ipv6', 'keep_addr_on_down', 'ndisc_notify'].includes(name))
+      return undefined;
     return namespace.sysctls.get(path.join('/')) ?? '0';
   }
 

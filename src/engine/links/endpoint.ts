@@ -242,16 +242,28 @@ async function compareSysctls(
   return values.flat();
 }
 
-/** Answers whether the kernel will announce the addresses itself. */
+/**
+ * Before the first IPv6 address: IPv6 is there, also on `lo`, through which a pod reaches its own
+ * addresses, and they outlive a `down` of the link as those of IPv4 do. Answers whether the kernel
+ * will announce them itself.
+ */
 async function enableIpv6(context: LinkContext, sandbox: Namespace, ifname: IfName): Promise<boolean> {
-  const disabled = await sandbox.readSysctl(['ipv6', 'conf', ifname, 'disable_ipv6']);
-  if (disabled?.trim() === '1') await sandbox.writeSysctl(['ipv6', 'conf', ifname, 'disable_ipv6'], '0');
+  for (const name of ['lo', ifname]) {
+    const path = ['ipv6', 'conf', name, 'disable_ipv6'];
+    if ((await sandbox.readSysctl(path))?.trim() === '1') await sandbox.writeSysctl(path, '0');
+  }
+  const isSet = (key: string): Promise<boolean> => setIfWritable(context, sandbox, ifname, key);
+  await isSet('keep_addr_on_down');
+  return isSet('ndisc_notify');
+}
+
+async function setIfWritable(context: LinkContext, sandbox: Namespace, ifname: IfName, key: string): Promise<boolean> {
   try {
-    await sandbox.writeSysctl(['ipv6', 'conf', ifname, 'ndisc_notify'], '1');
+    await sandbox.writeSysctl(['ipv6', 'conf', ifname, key], '1');
     return true;
   } catch (error) {
     // A read-only /proc/sys is the common cause.
-    context.log.debug({ err: error, ifname }, 'ndisc_notify could not be set');
+    context.log.debug({ err: error, ifname }, `${key} could not be set`);
     return false;
   }
 }
