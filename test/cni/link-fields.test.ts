@@ -241,6 +241,27 @@ function host(device: unknown): { kind: string; device: unknown } {
   return { kind: 'host-device', device };
 }
 
+/** Every word that a mode or flag can be. */
+const WORDS: readonly (readonly [string, string, readonly string[]])[] = [
+  ['macvlan', 'mode', ['bridge', 'private', 'vepa', 'passthru']],
+  ['macvtap', 'mode', ['bridge', 'private', 'vepa', 'passthru']],
+  ['ipvlan', 'mode', ['l2', 'l3', 'l3s']],
+  ['ipvlan', 'flag', ['bridge', 'private', 'vepa']],
+];
+
+for (const [type, field, words] of WORDS) {
+  test(`link: ${type} with each ${field}`, async () => {
+    for (const word of words) {
+      const link = await linkOf({ type, master: 'eth1', [field]: word });
+      assert.equal(Reflect.get(Object(link), field), word);
+    }
+    assert.match(
+      String(await linkOf({ type, master: 'eth1', [field]: 'other' })),
+      new RegExp(`none of ${words.join(', ')}`),
+    );
+  });
+}
+
 for (const [what, config, expected] of LINKS) {
   test(`link: ${what}`, async () => {
     const link = await linkOf(config);

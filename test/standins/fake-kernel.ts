@@ -297,10 +297,11 @@ export class FakeNamespace implements Namespace {
   }
 
   async probe(
-    _index: number,
+    index: number,
     addresses: readonly string[],
   ): Promise<{ readonly address: string; readonly mac: MacAddress } | undefined> {
     return this.#step('probe', () => {
+      this.#kernel.world.probed.push(`${this.isHost ? 'node' : 'sandbox'} ${this.#state.links.get(index)?.name}`);
       const address = addresses.find((each) => this.#kernel.world.neighbours.has(each));
       return address === undefined ? undefined : { address, mac: '02:00:00:00:ee:01' as MacAddress };
     });

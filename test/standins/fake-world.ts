@@ -91,6 +91,8 @@ function lowerOf(kind: string | undefined): string | undefined {
 }
 
 export class World {
+  /** Where address probes were sent from: `node` or `sandbox`, and the interface. */
+  readonly probed: string[] = [];
   readonly host: WorldNamespace;
   readonly paths = new Map<string, WorldNamespace>();
   readonly vfs = new Map<PciAddress, WorldVf>();

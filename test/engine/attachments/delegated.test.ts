@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BerthError, toBerthError } from '../../../src/engine/errors.ts';
-import { createPodNode, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
+import { createPodNode, ipvlan, macvlan, type PodNode, vf } from '../../standins/attachment-node.ts';
 import { MemoryIpam, pool } from '../../standins/memory-ipam.ts';
 
 const test = suite('addresses of an IPAM program');
@@ -258,5 +258,20 @@ test('an address that a neighbour has is refused with the MAC of its holder, and
   assert.is(node.snapshot(), before);
   assert.ok((await node.attach('c1', macvlan(), { detectDuplicates: true })).addresses[0]?.address === '10.1.0.3/24');
 });
+
+for (const [what, link, from] of [
+  ['a macvlan asks by itself', macvlan(), ['sandbox net1']],
+  ["an ipvlan of layer 2 has its uplink's MAC, so the uplink asks", ipvlan(), ['node eth1']],
+  ['an ipvlan of layer 3 has no ARP', ipvlan({ mode: 'l3' }), []],
+  ['nor has one of layer 3 with symmetric filters', ipvlan({ mode: 'l3s' }), []],
+] as const) {
+  test(`looking for other users of an address: ${what}`, async () => {
+    const node = createPodNode();
+    await node.attach('c1', link, { detectDuplicates: true });
+    assert.equal(node.world.probed, from);
+    await node.attach('c2', link);
+    assert.equal(node.world.probed, from);
+  });
+}
 
 test.run();
