@@ -197,6 +197,23 @@ for (const [name, spec, own] of KINDS) {
   }
 }
 
+test('a sandbox of the same container that is not the one', async () => {
+  const { node } = await sceneOf(macvlan());
+  await node.attach('c2', macvlan());
+  const [attached] = node.engine.list();
+  assert.ok(attached);
+  const { containerId, ifname } = attached;
+  const sandbox = node.openSandbox('c2');
+  const expected = { addresses: [], routes: [] };
+  const checked = node.engine.check(
+    { key: { containerId, ifname }, sandbox, link: macvlan(), expected },
+    { requestId: 'check', signal: new AbortController().signal },
+  );
+  const error = toBerthError(await checked.catch((thrown: unknown) => thrown));
+  sandbox.close();
+  assert.match(error.message, /it was made in namespace \S+, and this is namespace /);
+});
+
 const VF_CHANGES: readonly Change[] = [
   ['another VLAN', onSettings({ vlan: 13 }), /vlan is 13, not 12/],
   ['another priority', onSettings({ vlanQos: 1 }), /vlanQos is 1, not 3/],
