@@ -15,15 +15,16 @@ import { readBounded } from './bounded-text.ts';
 const LIMIT_BYTES = 64 * 2 ** 20;
 const RESOURCE = 'k8s.v1.cni.cncf.io/resourceName';
 
-const metadata = z.looseObject({
-  name: z.string().default(''),
-  namespace: z.string().optional(),
-  annotations: z.record(z.string(), z.unknown()).nullish(),
-});
 const definition = z.looseObject({
   kind: z.literal('NetworkAttachmentDefinition'),
-  metadata,
-  spec: z.looseObject({ config: z.string().optional() }).nullish(),
+  metadata: z
+    .looseObject({
+      name: z.string().catch(''),
+      namespace: z.string().optional().catch(undefined),
+      annotations: z.record(z.string(), z.unknown()).nullish().catch(undefined),
+    })
+    .catch({ name: '' }),
+  spec: z.looseObject({ config: z.unknown() }).nullish().catch(undefined),
 });
 const list = z.looseObject({ items: z.array(z.unknown()) });
 const object = z.looseObject({ apiVersion: z.string(), kind: z.string() });
@@ -48,7 +49,7 @@ export async function reviewDefinitions(path: string): Promise<readonly Definiti
 
 function itemsOf(document: unknown): readonly unknown[] {
   const parsed = list.safeParse(document);
-  return parsed.success ? parsed.data.items.flatMap(itemsOf) : [document];
+  return parsed.success ? parsed.data.items : [document];
 }
 
 /** `undefined` for an object of another kind. */
@@ -58,8 +59,8 @@ async function reportOf(document: unknown, path: string): Promise<DefinitionRepo
     const { annotations, name, namespace } = named.data.metadata;
     const resource = annotations?.[RESOURCE];
     return {
-      name: namespace === undefined ? name : `${namespace}/${name}`,
-      ...(await reviewed(named.data.spec?.config ?? '', {
+      name: [namespace, name === '' ? '(no name)' : name].filter(Boolean).join('/'),
+      ...(await reviewed(named.data.spec?.config, {
         name,
         bringsDevice: typeof resource === 'string' && resource !== '',
       })),
@@ -74,16 +75,21 @@ async function reportOf(document: unknown, path: string): Promise<DefinitionRepo
 }
 
 async function reviewed(
-  config: string,
+  config: unknown,
   context: { readonly name?: string; readonly bringsDevice: boolean },
 ): Promise<Omit<DefinitionReport, 'name'>> {
-  if (config.trim() === '') return { plugins: [], isElsewhere: true };
+  if (config === undefined || config === null || config === '') return { plugins: [], isElsewhere: true };
+  if (typeof config !== 'string') return unreadable('spec.config', 'it is no text: the JSON stands there as a string');
   try {
     return { plugins: await reviewDefinition(config, context) };
   } catch (error) {
     if (!(error instanceof BerthError)) throw error;
-    return { plugins: [{ type: '', isServed: false, errors: [{ path: '', message: error.message }], warnings: [] }] };
+    return unreadable('', error.message);
   }
+}
+
+function unreadable(path: string, message: string): Omit<DefinitionReport, 'name'> {
+  return { plugins: [{ type: '', isServed: false, errors: [{ path, message }], warnings: [] }] };
 }
 
 async function textOf(path: string): Promise<string> {

@@ -68,6 +68,9 @@ export async function reviewDefinition(text: string, context: DefinitionContext)
   const name = fields.name === undefined || fields.name === '' ? context.name : fields.name;
   if (!Array.isArray(fields.plugins)) return [await reviewPlugin({ ...fields, name }, context)];
   const reviews: PluginReview[] = [];
+  if (fields.plugins.length === 0) {
+    return [{ type: '', isServed: false, errors: [{ path: 'plugins', message: 'it is empty' }], warnings: [] }];
+  }
   for (const plugin of fields.plugins as readonly unknown[]) {
     // libcni writes both of the list into each plugin's configuration.
     reviews.push(

@@ -72,6 +72,18 @@ test('a definition without a configuration has it in a file of the node', async 
   assert.deepEqual(report, { name: 'prod/elsewhere', plugins: [], isElsewhere: true });
 });
 
+test('a configuration that is no text, and metadata that are none, are told of their definition', async ({
+  folder,
+}) => {
+  const given = { kind: 'NetworkAttachmentDefinition', metadata: { name: 'lan' }, spec: { config: { type: 'vlan' } } };
+  const [report] = await reviewDefinitions(file(folder, JSON.stringify(given)));
+  assert.deepEqual(
+    report?.plugins.flatMap(({ errors }) => errors.map(({ path }) => path)),
+    ['spec.config'],
+  );
+  assert.deepEqual(await broken(file(folder, JSON.stringify({ ...given, metadata: 7 }))), [['(no name)', 1]]);
+});
+
 test('a definition that is no JSON does not hide the others', async ({ folder }) => {
   const items = [definition('broken', '{"type": "macvlan", }'), definition('lan', MACVLAN)];
   const path = file(folder, JSON.stringify({ kind: 'List', items }));
@@ -86,6 +98,7 @@ for (const [what, text] of [
   ['a word', 'hello\n'],
   ['a list of numbers', '[1, 2]'],
   ['cut off', '{"kind":"List","items":[{"kind":'],
+  ['lists in lists', `${'{"items":['.repeat(5000)}${']}'.repeat(5000)}`],
   ['of other objects only', 'apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n'],
   ['full of references', 'a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c, *c]\ne: &e {type: *d}\n'],
 ] as const) {

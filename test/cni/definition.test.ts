@@ -67,6 +67,7 @@ const WRONG: readonly (readonly [string, Readonly<Record<string, unknown>>, bool
   ['a version without links', { type: 'macvlan', master: 'eth7' }, false, [/^: cniVersion 0\.1\.0 cannot describe/]],
   ['a name that is none', { type: 'macvlan', cniVersion: '1.0.0', name: '../x' }, false, [/^: name is "\.\.\/x"/]],
   ['no kind of link', { type: 'berth', cniVersion: '1.0.0' }, false, [/^: type is berth, and neither "link"/]],
+  ['a chain of nothing', { cniVersion: '1.0.0', plugins: [] }, false, [/^plugins: it is empty/]],
   ['no type', { cniVersion: '1.0.0' }, false, [/^type: it is missing/]],
 ];
 
