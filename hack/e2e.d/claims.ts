@@ -49,6 +49,11 @@ export async function checkInventoryObject(
   );
   const appliers = (found.metadata.managedFields ?? []).filter(({ operation }) => operation === 'Apply');
   if (appliers[0]?.manager !== 'berth') throw new Error(`its fields are not Berth's: ${JSON.stringify(appliers)}`);
+  const owner = (await api.get({ apiVersion: 'v1', kind: 'Node', name: node }))?.metadata.uid;
+  const owners = found.metadata.ownerReferences ?? [];
+  if (owner === undefined || !owners.some(({ kind, uid }) => kind === 'Node' && uid === owner)) {
+    throw new Error(`it would stay without its Node ${owner}: ${JSON.stringify(owners)}`);
+  }
   const generation = found.metadata.generation ?? 0;
   const { cluster } = await statusOf(side);
   const writes = cluster?.inventory?.writes ?? 0;

@@ -19,6 +19,7 @@ export interface KubeObject {
     readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
     readonly deletionTimestamp?: string;
+    readonly ownerReferences?: readonly { readonly kind: string; readonly uid: string }[];
     readonly managedFields?: readonly { readonly manager: string; readonly operation: string }[];
   };
   // biome-ignore lint/suspicious/noExplicitAny: the server's objects are looked into by their path

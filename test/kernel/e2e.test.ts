@@ -218,7 +218,7 @@ async function createCluster(withMultus: boolean, forbidden: readonly string[] =
   );
   api.objects.set(`/api/v1/nodes/${NODE}`, {
     kind: 'Node',
-    metadata: { name: NODE, labels: HOSTNAME },
+    metadata: { name: NODE, uid: 'uid-1', labels: HOSTNAME },
     spec: {},
     status: {
       nodeInfo: {

@@ -52,6 +52,7 @@ export interface FrontEndOptions {
   readonly log?: Logger;
   readonly useCdi?: boolean;
   readonly podDevices?: PodDevices;
+  readonly onGiven?: (devices: readonly string[]) => void;
   /** What the node has; all but iommufd unless told otherwise. */
   readonly nodeDevices?: readonly NodeDevice[];
 }
@@ -88,6 +89,7 @@ export async function testNode(
       useCdi = false,
       nodeDevices = NODE_DEVICES,
       podDevices,
+      onGiven,
     } = {}) => {
       const frontEnd = createKubeletFrontEnd({
         pools,
@@ -98,6 +100,7 @@ export async function testNode(
         offeredResourcesFile: join(dir, 'offered-resources.json'),
         nodeDevices: { has: (device) => nodeDevices.includes(device) },
         ...(podDevices === undefined ? {} : { podDevices }),
+        ...(onGiven === undefined ? {} : { onGiven }),
         registration,
         log,
         timings: { ...TIMINGS, ...timings },

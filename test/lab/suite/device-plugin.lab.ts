@@ -3,7 +3,10 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { standingOf } from '../../../src/engine/inventory-view.ts';
 import type { PciAddress } from '../../../src/engine/values.ts';
+import type { InventoryView } from '../../../src/engine/view.ts';
+import { getFromAgent } from '../../../src/http/client.ts';
 import { ip } from '../../kernel/own-namespace.ts';
 import { hasSriov, requireFeature } from '../../runner/features.ts';
 import { type AgentNode, createAgentNode } from '../../standins/agent-node.ts';
@@ -76,6 +79,24 @@ if (requireFeature('SR-IOV', hasSriov())) {
     assert.is(device.name, second);
     assert.ok(paths.includes(info.vfio['dev-mount']));
     for (const path of paths) assert.ok(statSync(path).isCharacterDevice(), path);
+
+    // It is never attached, and yet everybody who looks sees who has it.
+    const isHeldBy = (holder: string | undefined) =>
+      eventually(
+        async () => {
+          const view = await getFromAgent<InventoryView>(join(node.folder, 'run/api.sock'), '/v1/inventory');
+          const { allocation, state } = standingOf(second, view);
+          assert.equal([state, allocation?.pod], [holder === undefined ? 'free' : 'taken', holder]);
+        },
+        LIMIT_MS,
+        () => 'who has the VF',
+      );
+    await isHeldBy('default/dpdk');
+    node.kubelet.remove({ namespace: 'default', name: 'dpdk' });
+    // As with every pod that ends, a link of the node goes.
+    ip('link', 'add', 'berth-pod', 'type', 'bridge');
+    ip('link', 'delete', 'berth-pod');
+    await isHeldBy(undefined);
 
     await node.kubelet.admit(pod('kernel', VF));
     const file = join(node.folder, 'devinfo', 'dp', `berth.dev-vf-${first}-device.json`);
