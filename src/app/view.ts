@@ -65,7 +65,12 @@ export function createAgentView(parts: AgentParts): AgentView {
       const explanation = pools.explain(name);
       if (explanation === undefined) throw unknownDevice(name);
       const owner = ownersOf(attachments.list())[explanation.device];
-      return owner === undefined ? explanation : { ...explanation, owner };
+      const allocation = given.current?.[explanation.device];
+      return {
+        ...explanation,
+        ...(owner === undefined ? {} : { owner }),
+        ...(allocation === undefined ? {} : { allocation }),
+      };
     },
   };
 }

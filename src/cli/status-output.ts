@@ -123,7 +123,7 @@ function podName(pod: PodIdentity | undefined): string {
 }
 
 export function renderExplanation(explanation: Explanation, now: Date): string {
-  const { device, ifname, what, names = [], owner, carriesNode } = explanation;
+  const { allocation, device, ifname, what, names = [], owner, carriesNode } = explanation;
   const name = ifname === undefined || ifname === device ? '' : ` (${printable(ifname)})`;
   const facts = [
     `${device}${name}: ${printable(what)}`,
@@ -131,6 +131,9 @@ export function renderExplanation(explanation: Explanation, now: Date): string {
     ...(owner === undefined
       ? []
       : [`in ${ownerName(owner)} as ${printable(owner.ifname)} for ${age(owner.since, now)}`]),
+    ...(owner !== undefined || allocation === undefined
+      ? []
+      : [`kubelet gave it to pod ${printable(allocation.pod)}, container ${printable(allocation.container)}`]),
     ...(carriesNode === undefined ? [] : [`carries the node: ${printable(carriesNode)}`]),
     ...explanation.offered.map(offerLine),
   ];

@@ -140,6 +140,8 @@ export interface DeviceOwner {
 /** `berth explain` */
 export interface Explanation extends DeviceExplanation {
   readonly owner?: DeviceOwner;
+  /** To whom kubelet gave it, as it said last. */
+  readonly allocation?: PodContainer;
 }
 
 /** A device that kubelet gave to a pod, attached or not: pods on userspace drivers have no attachment. */

@@ -197,6 +197,15 @@ test('explain names the device, and says why', async () => {
   assert.match(out, /berth\.dev\/vf +no +it is up with addresses/);
 });
 
+test('explain names the pod that has the device without an attachment', async () => {
+  const given = { ...explanation, allocation: { pod: 'default/dpdk-0', container: 'fwd' } };
+  const agent: ProgramDeps['agent'] = <T>() => Promise.resolve(given as T);
+  assert.match(
+    (await run(['explain', 'eth0v0'], { agent })).out,
+    /^kubelet gave it to pod default\/dpdk-0, container fwd$/m,
+  );
+});
+
 test('plan without an agent reads the node, and says that pods are unknown', async () => {
   const { exit, out, err } = await run(['plan'], { agent: away });
   assert.equal(exit, 0);
