@@ -266,4 +266,14 @@ for (const [what, change, says] of [['nothing', () => undefined, /^$/] as const,
   });
 }
 
+test('host-device: another driver of a device that is called by its PCI address', async () => {
+  const { address } = createPodNode().device(0);
+  const { node, check } = await sceneOf(hostDevice({ by: 'pci', address }));
+  assert.is(await check(), '');
+  node.device(0).driver = 'vfio-pci';
+  assert.match(await check(), /is on driver vfio-pci, not /);
+  node.device(0).incarnation = 'later';
+  assert.match(await check(), /is gone or was made anew/);
+});
+
 test.run();
