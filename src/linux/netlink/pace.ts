@@ -22,6 +22,10 @@ const ORDER: readonly Pace[] = ['lock-free', 'quick', 'change', 'patient', 'slow
 
 /** What a request sent here takes at most when nobody holds RTNL, with much to spare. */
 const QUICK_MS = 2;
+/** The same as a multiple of what a lock-free request takes, for slow machines: a hop takes longer there too. */
+const QUICK_FACTOR = 10;
+/** The quickest of so many lock-free requests counts: any one may have been interrupted. */
+const MOST_SAMPLES = 8;
 const BACK_OFF_MS = 100;
 
 /** The slowest of them. */
@@ -35,6 +39,7 @@ export class SendPace {
   #operations = 0;
   #slow = 0;
   #busyUntilMs = 0;
+  readonly #lockFreeMs: number[] = [];
 
   constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
@@ -50,14 +55,26 @@ export class SendPace {
 
   /** Calls `here` or `pooled`, which both do the same system call, and answers its result. */
   run(pace: Pace, here: () => number, pooled: () => Promise<number>): number | Promise<number> {
-    if (pace === 'lock-free') return here();
+    if (pace === 'lock-free') return this.#sampled(here);
     if (pace === 'slow') return this.#counted(pooled);
     if (pace === 'patient') return pooled();
     const startMs = this.#nowMs();
     if (this.#slow > 0 || startMs < this.#busyUntilMs || (pace === 'change' && this.#operations > 1)) return pooled();
     const result = here();
     const endMs = this.#nowMs();
-    if (endMs - startMs > QUICK_MS) this.#busyUntilMs = endMs + BACK_OFF_MS;
+    if (endMs - startMs > this.#quickMs()) this.#busyUntilMs = endMs + BACK_OFF_MS;
+    return result;
+  }
+
+  #quickMs(): number {
+    return Math.max(QUICK_MS, this.#lockFreeMs.length === 0 ? 0 : QUICK_FACTOR * Math.min(...this.#lockFreeMs));
+  }
+
+  #sampled(here: () => number): number {
+    const startMs = this.#nowMs();
+    const result = here();
+    this.#lockFreeMs.push(this.#nowMs() - startMs);
+    if (this.#lockFreeMs.length > MOST_SAMPLES) this.#lockFreeMs.shift();
     return result;
   }
 

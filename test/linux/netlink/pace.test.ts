@@ -105,6 +105,21 @@ test('after one that waited for RTNL here, the pool is used for a while', async 
   assert.equal(await send('quick'), 'here');
 });
 
+test('on a slow machine, where lock-free requests take long too, more counts as quick', async () => {
+  const { send } = scene();
+  // The interrupted one does not count.
+  for (const tookMs of [0.7, 40]) await send('lock-free', tookMs);
+  assert.deepEqual([await send('change', 6.9), await send('quick')], ['here', 'here']);
+  assert.deepEqual([await send('change', 7.1), await send('quick')], ['here', 'pool']);
+});
+
+test('only the last lock-free requests count', async () => {
+  const { send } = scene();
+  await send('lock-free', 0.7);
+  for (let i = 0; i < 8; i++) await send('lock-free', 0.05);
+  assert.deepEqual([await send('change', 2.1), await send('quick')], ['here', 'pool']);
+});
+
 test('changes use the pool when more than one operation is under way', async () => {
   const { pace, send } = scene();
   const endFirst = pace.begin();
