@@ -22,8 +22,11 @@ const ORDER: readonly Pace[] = ['lock-free', 'quick', 'change', 'patient', 'slow
 
 /** What a request sent here takes at most when nobody holds RTNL, with much to spare. */
 const QUICK_MS = 2;
-/** The same as a multiple of what a lock-free request takes, for slow machines: a hop takes longer there too. */
-const QUICK_FACTOR = 10;
+/**
+ * The same as a multiple of what a lock-free request takes, for slow machines: a hop takes longer there
+ * too. A new link takes ten to twenty times as long.
+ */
+const QUICK_FACTOR = 50;
 /** The quickest of so many lock-free requests counts: any one may have been interrupted. */
 const MOST_SAMPLES = 8;
 const BACK_OFF_MS = 100;
