@@ -5,11 +5,11 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { TarEntry } from '../../src/linux/tar.ts';
 import { type Arch, librariesFor, PLATFORM, placeOf } from './libraries.ts';
 import { fetchPackage, type LockedPackage, lockedPackages } from './npm-packages.ts';
 import { image } from './oci.ts';
 import { billOfMaterials } from './sbom.ts';
-import type { TarEntry } from './tar.ts';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const HOME = 'usr/lib/berth';

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { type TarEntry, tar } from './tar.ts';
+import { type TarEntry, tar } from '../../src/linux/tar.ts';
 
 export interface ImageSpec {
   /** `berth.dev/berth:0.1.0` */

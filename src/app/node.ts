@@ -1,6 +1,6 @@
 /** Reading a node: live, or from a captured tree. For the agent, and for commands without one. */
 import { inventoryDocument } from '../cli/inventory-document.ts';
-import type { CaptureReport, NodeAccess } from '../cli/port.ts';
+import type { NodeAccess } from '../cli/port.ts';
 import {
   type Config,
   type ConfigOptions,
@@ -17,12 +17,12 @@ import { NO_HOLDS } from '../engine/pools/holds.ts';
 import type { PoolContext } from '../engine/pools/model.ts';
 import { contextOfRunning, reportChange, reportNode, reportRunning } from '../engine/pools/plan-report.ts';
 import { type ConfigProblem, isError, unknownDevice } from '../engine/view.ts';
-import { captureTree } from '../linux/capture.ts';
 import { liveFacts } from '../linux/facts/live.ts';
 import { askMachine } from '../linux/facts/machine.ts';
 import { createHostFacts } from '../linux/netlink/host-facts.ts';
 import { createNodeReader } from '../linux/node-reader.ts';
 import { createPciNames } from '../linux/sysfs/pci-ids.ts';
+import { capture } from './captured.ts';
 import { environmentOptions } from './configuration.ts';
 import { readCounters } from './counters.ts';
 import { reviewDefinitions } from './definitions.ts';
@@ -84,7 +84,7 @@ export const nodeAccess: NodeAccess = {
     (await readConfig(configPath, false, resourcePrefix === undefined ? {} : { resourcePrefix })).problems,
   definitions: reviewDefinitions,
   configSchema: configJsonSchema,
-  capture: (root, directory): Promise<CaptureReport> => captureTree(root, directory, factsOf(root).facts),
+  capture: (root, directory) => capture(root, directory, factsOf(root).facts),
 };
 
 const NOTHING_HELD = { heldDevices: NO_HOLDS.devices, uplinkUse: NO_HOLDS.uplinks };

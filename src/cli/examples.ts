@@ -42,7 +42,13 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   watch: [{ line: 'berth watch', does: '/ filters, s sorts, f shows findings, q quits' }],
   page: [{ line: 'berth page', does: 'open the address that it prints' }],
-  capture: [{ line: 'berth capture node-1', does: 'read it anywhere with berth inventory --root node-1' }],
+  capture: [
+    { line: 'berth capture node-1', does: 'read it anywhere with berth inventory --root node-1' },
+    {
+      line: 'kubectl -n berth-system exec POD -- berth capture - | tar x',
+      does: "from the agent's container, into the folder captured",
+    },
+  ],
   explain: [
     { line: 'berth explain eth0v3', does: 'by interface name' },
     { line: 'berth explain 0000:41:10.6 -f pools.yaml', does: 'by address, with pools that do not run yet' },

@@ -55,10 +55,11 @@ function textOf(view: InventoryView, format: string, output: Output, counted: Co
 /** The report goes to stderr: the capture itself is the folder. */
 export function captureCommand(deps: ProgramDeps) {
   return async (directory: string, { root }: { readonly root: string }): Promise<number> => {
-    const { files, bytes, notes } = await deps.node.capture(root, directory);
+    const { bytes, files, notes, readAs } = await deps.node.capture(root, directory);
     for (const note of notes) deps.output.err(`warning: ${printable(note)}\n`);
+    const where = directory === '-' ? `folder ${readAs} of the archive` : printable(directory);
     deps.output.err(
-      `${files} files, ${bytes} bytes in ${printable(directory)}; read it with: berth inventory --root ${printable(directory)}\n`,
+      `${files} files, ${bytes} bytes in ${where}; read it with: berth inventory --root ${printable(readAs)}\n`,
     );
     return 0;
   };

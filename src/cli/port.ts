@@ -35,6 +35,7 @@ export interface NodeAccess {
   definitions(path: string): Promise<readonly DefinitionReport[]>;
   /** The configuration file's JSON Schema. */
   configSchema(): unknown;
+  /** `-` writes an archive to standard output. */
   capture(root: string, directory: string): Promise<CaptureReport>;
 }
 
@@ -91,6 +92,8 @@ export interface DefinitionProblem {
 }
 
 export interface CaptureReport {
+  /** The folder for --root; of an archive the one inside it. */
+  readonly readAs: string;
   readonly files: number;
   readonly bytes: number;
   readonly notes: readonly string[];

@@ -133,7 +133,7 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
 
   program
     .command('capture')
-    .argument('<directory>', 'where to; new or empty')
+    .argument('<directory>', 'where to, new or empty; - for a tar archive on standard output')
     .description('write what is read of this node as a tree of files, for --root')
     .addOption(rootOption())
     .action(run(captureCommand(deps)));

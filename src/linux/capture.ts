@@ -1,6 +1,6 @@
 /**
- * Writes what the inventory reads of a node as a folder that `--root` reads again: the attributes,
- * links and folders that the reader touched, and the facts that netlink told. Nothing else of the
+ * Writes what the inventory reads of a node as a folder that `--root` reads again, or as an archive of
+ * one: the attributes, links and folders that the reader touched, and the facts that netlink told. Nothing else of the
  * node is in it: no environment, no configuration, no file that the inventory does not need. It does
  * hold hardware and IP addresses, serial numbers and the host's name.
  */
@@ -16,6 +16,7 @@ import { makeFolder } from './files/make-folder.ts';
 import { createNodeReader } from './node-reader.ts';
 import { RecordingTree } from './sysfs/recording.ts';
 import { openNodeTree, reasonOf } from './sysfs/tree.ts';
+import { fitsTar, type TarEntry, tar } from './tar.ts';
 
 /** What was written. */
 export interface CaptureSummary {
@@ -31,6 +32,43 @@ export interface CaptureSummary {
  */
 export async function captureTree(root: string, directory: string, facts?: FactSource): Promise<CaptureSummary> {
   await makeEmpty(directory);
+  const { notes, tree } = await recorded(root, facts);
+  return await write(tree, directory, notes);
+}
+
+/** The folder in the archive. */
+export const ARCHIVED = 'captured';
+
+/** The same as a tar archive of one folder, {@link ARCHIVED}: where nothing can be written, as in a container. */
+export async function captureArchive(
+  root: string,
+  facts?: FactSource,
+): Promise<CaptureSummary & { readonly archive: Buffer }> {
+  const { notes, tree } = await recorded(root, facts);
+  const { links, refused } = linksInside(tree);
+  const all: readonly TarEntry[] = [
+    ...[...tree.folders].map((path): TarEntry => ({ path: inArchive(path), kind: 'folder', mode: 0o755 })),
+    ...[...tree.files].map(([path, bytes]): TarEntry => ({ path: inArchive(path), kind: 'file', mode: 0o644, bytes })),
+    ...links.map(([path, target]): TarEntry => ({ path: inArchive(path), kind: 'link', target })),
+  ];
+  const entries = all.filter(fitsTar);
+  const tooLong = all.filter((entry) => !fitsTar(entry)).map(({ path }) => `${path}: too long for a tar archive`);
+  return {
+    archive: tar(entries),
+    files: entries.filter(({ kind }) => kind !== 'folder').length,
+    bytes: entries.reduce((sum, entry) => sum + (entry.kind === 'file' ? entry.bytes.length : 0), 0),
+    notes: [...notes, ...refused, ...tooLong],
+  };
+}
+
+function inArchive(path: string): string {
+  return `${ARCHIVED}/${path}`;
+}
+
+async function recorded(
+  root: string,
+  facts: FactSource | undefined,
+): Promise<{ readonly tree: RecordingTree; readonly notes: readonly string[] }> {
   const tree = new RecordingTree(openNodeTree(root));
   const recording = facts === undefined ? undefined : new RecordingFacts(facts);
   const reader = createNodeReader({ root, tree, ...(recording === undefined ? {} : { facts: recording }) });
@@ -47,7 +85,7 @@ export async function captureTree(root: string, directory: string, facts?: FactS
   }
   const told = recording?.document();
   if (told !== undefined) tree.files.set(FACTS_PATH, Buffer.from(`${JSON.stringify(told, undefined, 1)}\n`));
-  return await write(tree, directory, notes);
+  return { tree, notes };
 }
 
 /** Asks for what the inventory does not, so that the tree has it. Answers what could not be had. */
@@ -95,7 +133,7 @@ function unwritable(path: string, error: unknown): BerthError {
 }
 
 async function write(tree: RecordingTree, directory: string, notes: readonly string[]): Promise<CaptureSummary> {
-  const refused: string[] = [];
+  const { links, refused } = linksInside(tree);
   let bytes = 0;
   try {
     for (const folder of tree.folders) await mkdir(join(directory, folder), { recursive: true });
@@ -104,19 +142,29 @@ async function write(tree: RecordingTree, directory: string, notes: readonly str
       await writeFile(join(directory, path), content, { flag: 'wx' });
       bytes += content.length;
     }
-    for (const [path, target] of tree.links) {
-      const inside = linkInside(path, target);
-      if (inside === undefined) {
-        refused.push(`${path}: leads out of the tree`);
-        continue;
-      }
+    for (const [path, target] of links) {
       await mkdir(join(directory, dirname(path)), { recursive: true });
-      await symlink(inside, join(directory, path));
+      await symlink(target, join(directory, path));
     }
   } catch (error) {
     throw unwritable(directory, error);
   }
-  return { files: tree.files.size + tree.links.size - refused.length, bytes, notes: [...notes, ...refused] };
+  return { files: tree.files.size + links.length, bytes, notes: [...notes, ...refused] };
+}
+
+/** Links with their relative targets, and a note on each that leads out of the tree and is left out. */
+function linksInside(tree: RecordingTree): {
+  readonly links: readonly (readonly [path: string, target: string])[];
+  readonly refused: readonly string[];
+} {
+  const links: [string, string][] = [];
+  const refused: string[] = [];
+  for (const [path, target] of tree.links) {
+    const inside = linkInside(path, target);
+    if (inside === undefined) refused.push(`${path}: leads out of the tree`);
+    else links.push([path, inside]);
+  }
+  return { links, refused };
 }
 
 /** A relative target that stays below the root; `undefined` when there is none. */

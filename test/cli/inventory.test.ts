@@ -360,7 +360,12 @@ function commands(agent: InventoryView | BerthError): { deps: ProgramDeps; out: 
   const node = {
     inventory: async (root: string) =>
       view({ inventory: inventory({ node: { name: root }, unread }), pools: {}, owners: {} }),
-    capture: async () => ({ files: 3, bytes: 5, notes: ['sys/x: EIO'] }),
+    capture: async (_: string, directory: string) => ({
+      files: 3,
+      bytes: 5,
+      notes: ['sys/x: EIO'],
+      readAs: directory === '-' ? 'captured' : directory,
+    }),
   };
   const deps = {
     version: '0',
@@ -416,6 +421,12 @@ test('capture tells what it wrote on stderr, and nothing on stdout', async () =>
   assert.equal(await captureCommand(deps)('/tmp/tree', { root: '/' }), 0);
   assert.deepEqual(out, []);
   assert.match(err.join(''), /warning: sys\/x: EIO\n3 files, 5 bytes in \/tmp\/tree/);
+});
+
+test('capture of an archive tells which folder is in it', async () => {
+  const { deps, err } = commands(AWAY);
+  assert.equal(await captureCommand(deps)('-', { root: '/' }), 0);
+  assert.match(err.join(''), /in folder captured of the archive; read it with: berth inventory --root captured\n$/);
 });
 
 test.run();

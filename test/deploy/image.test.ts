@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'uvu';
-import { tar } from '../../hack/image.d/tar.ts';
+import { tar } from '../../src/linux/tar.ts';
 import { temporaryFolder } from '../shim/built-shim.ts';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'uvu';
 import { BerthError } from '../../src/engine/errors.ts';
 import { parseMacAddress } from '../../src/engine/values.ts';
-import { captureTree } from '../../src/linux/capture.ts';
+import { captureArchive, captureTree } from '../../src/linux/capture.ts';
 import type { FactSource } from '../../src/linux/facts/source.ts';
 import { noFacts } from '../../src/linux/facts/source.ts';
 import { createNodeReader } from '../../src/linux/node-reader.ts';
@@ -35,6 +36,28 @@ test('a captured tree gives the same inventory, and capturing it again gives the
     assert.deepEqual(await createNodeReader({ root: join(dir, 'one') }).read(), original);
     await captureTree(join(dir, 'one'), join(dir, 'two'));
     assert.deepEqual(contents(join(dir, 'two')), contents(join(dir, 'one')));
+  });
+});
+
+test('an archive, unpacked, is the tree that would have been written', async () => {
+  await withTree(RICH, async ({ dir }) => {
+    await captureTree(dir, join(dir, 'one'));
+    const { archive, files, notes } = await captureArchive(dir);
+    assert.deepEqual(notes, []);
+    const { status, stderr } = spawnSync('tar', ['-x', '-C', dir], { input: archive, encoding: 'utf8' });
+    assert.deepEqual([status, stderr], [0, '']);
+    assert.deepEqual(contents(join(dir, 'captured')), contents(join(dir, 'one')));
+    const kinds = Object.values(contents(join(dir, 'captured')));
+    assert.equal(files, kinds.filter((kind) => kind !== 'folder').length);
+  });
+});
+
+test('what is too long for an archive is left out, and told', async () => {
+  await withTree({ pfs: [{}] }, async ({ dir }) => {
+    symlinkSync('x'.repeat(150), join(dir, 'sys/class/net/long0'));
+    const { archive, notes } = await captureArchive(dir);
+    assert.deepEqual(notes, ['captured/sys/class/net/long0: too long for a tar archive']);
+    assert.equal(archive.includes('long0'), false);
   });
 });
 

@@ -36,7 +36,10 @@ try {
   await write('after.json', await berth('inventory', '-o', 'json'));
   for (const [path, file] of Object.entries(ANSWERS)) await write(file, await answer(path));
   const [, files, bytes] = /^(\d+) files, (\d+) bytes/m.exec(await words('capture', '/tmp/node-1')) ?? [];
-  await write('capture.json', JSON.stringify({ files: Number(files), bytes: Number(bytes), notes: [] }));
+  await write(
+    'capture.json',
+    JSON.stringify({ files: Number(files), bytes: Number(bytes), notes: [], readAs: 'node-1' }),
+  );
 } finally {
   await cluster.close();
 }
