@@ -151,12 +151,12 @@ function kindOf(source: LinkSource): LinkKind | undefined {
   }
 }
 
-/** Fields that nobody reads and that are nearly one that is read. */
+/** Misspelt, of a fork of the plugin, or meant for a reader that Berth does not know. */
 function unreadFields(fields: Fields): readonly ConfigProblem[] {
   return Object.keys(fields).flatMap((path) => {
     if (KNOWN_FIELDS.includes(path)) return [];
     const meant = nearest(path, NETWORK_FIELDS);
-    return meant === undefined ? [] : [{ path, message: `nobody reads it; did you mean ${meant}?` }];
+    return [{ path, message: `Berth does not read it${meant === undefined ? '' : `; did you mean ${meant}?`}` }];
   });
 }
 

@@ -83,12 +83,14 @@ for (const [what, config, bringsDevice, patterns] of WRONG) {
   });
 }
 
-test('a field that is nearly one that is read is no field of anybody', async () => {
-  const { errors, warnings } = await only({ type: 'sriov', cniVersion: '1.0.0', maxTxRate: 5, spoofcheck: 'on', x: 1 });
+test('a field that Berth does not read is worth a word, with the one that may be meant', async () => {
+  const fields = { maxTxRate: 5, spoofcheck: 'on', vlan_trunk: '301-302', VLAN: 5 };
+  const { errors, warnings } = await only({ type: 'sriov', cniVersion: '1.0.0', ...fields });
   assert.deepEqual(errors, []);
   assert.deepEqual(said(warnings), [
-    'maxTxRate: nobody reads it; did you mean max_tx_rate?',
-    'spoofcheck: nobody reads it; did you mean spoofchk?',
+    'maxTxRate: Berth does not read it; did you mean max_tx_rate?',
+    'spoofcheck: Berth does not read it; did you mean spoofchk?',
+    'vlan_trunk: Berth does not read it',
   ]);
 });
 
