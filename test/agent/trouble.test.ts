@@ -1,10 +1,10 @@
 /**
  * The whole program when the node is in trouble: very many ADDs at once, a state folder that cannot be
- * written, an address lock that somebody else holds, and sandboxes that end in the middle of an ADD.
+ * written or has no room, an address lock that somebody else holds, and sandboxes that end in the middle of an ADD.
  */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+import { type ChildProcess, execFileSync } from 'node:child_process';
+import { appendFileSync, closeSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { tryLock } from '../../src/linux/ffi/index.ts';
@@ -14,7 +14,7 @@ import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
 import { eventually } from '../standins/eventually.ts';
 import { type NetworkDefinition, PluginFailure, type Pod } from '../standins/runtime/index.ts';
 
-const test = suite<{ node: AgentNode }>('agent in trouble');
+const test = suite<{ node: AgentNode; agent: ChildProcess }>('agent in trouble');
 const AT_ONCE = 256;
 const LIMIT_MS = 30_000;
 
@@ -52,9 +52,9 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
   leaveMachine();
   test.before.each(async (context) => {
     context.node = await createAgentNode('pools: []\n');
-    // A file system of its own, so that it can be made read-only.
-    mount('-t', 'tmpfs', 'berth-test', stateOf(context.node));
-    await context.node.startAgent();
+    // A file system of its own, so that it can be made read-only, or filled.
+    mount('-t', 'tmpfs', '-o', 'size=8m', 'berth-test', stateOf(context.node));
+    context.agent = await context.node.startAgent();
   });
   test.after.each(async ({ node }) => {
     execFileSync('umount', ['--lazy', stateOf(node)]);
@@ -90,6 +90,30 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     mount('-o', 'remount,rw', stateOf(node));
     await node.runtime.addPod(pod('after'), [{ network }]);
     for (const name of ['before', 'after']) await node.runtime.deletePod(pod(name));
+    assert.deepEqual([await total(node), reserved(node)], [0, []]);
+  });
+
+  test('a full disk refuses ADD and leaves nothing, and a DEL works; with the agent away a DEL does not lie', async ({
+    node,
+    agent,
+  }) => {
+    const network = wide(node);
+    for (const name of ['first', 'second']) await node.runtime.addPod(pod(name), [{ network }]);
+    const filler = fill(stateOf(node));
+    const { answer } = await refusalOf(node.runtime.addPod(pod('refused'), [{ network }]));
+    assert.deepEqual([answer?.code, /ENOSPC/.test(`${answer?.msg}`)], [5, true], answer?.msg);
+    await node.runtime.deletePod(pod('first'));
+    assert.deepEqual([await total(node), reserved(node).length], [1, 1]);
+
+    await node.endAgent(agent, 'SIGTERM');
+    // What the agent removed made room.
+    filler.more();
+    const failed = await refusalOf(node.runtime.deletePod(pod('second')));
+    assert.deepEqual([failed.answer?.code, /ENOSPC/.test(`${failed.answer?.msg}`)], [5, true], failed.answer?.msg);
+    filler.free();
+    await node.runtime.deletePod(pod('second'));
+    assert.equal(reserved(node).length, 1, 'it is written down');
+    await node.startAgent();
     assert.deepEqual([await total(node), reserved(node)], [0, []]);
   });
 
@@ -129,6 +153,18 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
       () => `the attachment to be collected\n${node.agentLog()}`,
     );
   });
+}
+
+/** Takes what room there is, and again what others gave back; `free` gives all of it away. */
+function fill(folder: string): { more(): void; free(): void } {
+  const path = join(folder, 'filler');
+  const more = (): void => {
+    const { bavail, bsize } = statfsSync(folder);
+    appendFileSync(path, Buffer.alloc(bavail * bsize));
+    assert.equal(statfsSync(folder).bavail, 0);
+  };
+  more();
+  return { more, free: () => rmSync(path) };
 }
 
 /** The lock that host-local takes on the network, held as another process holds it. */

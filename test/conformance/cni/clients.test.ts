@@ -14,6 +14,7 @@ import { hasLinkKind, isRoot, requireFeature } from '../../runner/features.ts';
 import { type AgentNode, createAgentNode } from '../../standins/agent-node.ts';
 import { type ClientPlace, createClientPlace } from '../../standins/client-place.ts';
 import { eventually } from '../../standins/eventually.ts';
+import { createPodman, type Podman } from '../../standins/podman.ts';
 
 interface Context {
   node: AgentNode;
@@ -152,38 +153,19 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
   }
 
   if (requireFeature('podman and busybox', existsSync('/usr/bin/podman') && existsSync('/bin/busybox'))) {
-    const preparePodman = (context: Context, cniVersion: string): void => {
-      const { node, place } = context;
-      writeFileSync(join(place.folder, 'lan.conflist'), definition(node, cniVersion));
-      writeFileSync(
-        join(place.folder, 'containers.conf'),
-        [
-          '[containers]\ndefault_sysctls = []',
-          '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\nruntime = "runc"',
-          `[network]\nnetwork_backend = "cni"\ncni_plugin_dirs = ["/opt/cni/bin"]\nnetwork_config_dir = "${place.folder}"`,
-        ].join('\n'),
-      );
+    const preparePodman = ({ node, place }: Context, cniVersion: string): Podman => {
+      const podman = createPodman(place, 'lan', agentEnvironment(node));
+      podman.define(definition(node, cniVersion));
+      return podman;
     };
-    const podman = ({ place, node }: Context, ...words: readonly string[]): Promise<string> =>
-      place.run(
-        [
-          ...['podman', '--root', '/run/podman/root', '--runroot', '/run/podman/runroot'],
-          ...['--tmpdir', '/run/podman/tmp', '--storage-driver', 'vfs', ...words],
-        ],
-        { ...agentEnvironment(node), CONTAINERS_CONF: join(place.folder, 'containers.conf') },
-      );
-    const container = ({ place }: Context, name: string): readonly string[] => [
-      ...['--name', name, '--cgroup-parent', place.cgroup, '--network', 'lan', '--rootfs'],
-    ];
 
     for (const version of ['0.4.0', '1.0.0']) {
       test(`podman at ${version}: the MAC that was asked for, and nothing is left when it ends`, async (context) => {
-        preparePodman(context, version);
+        const podman = preparePodman(context, version);
         const mac = '02:11:22:33:44:55';
-        const shown = await podman(
-          context,
-          ...['run', '--rm', '--mac-address', mac, ...container(context, 'p1')],
-          ...[context.place.rootfs, '/bin/ip', 'address', 'show', 'eth0'],
+        const shown = await podman.run(
+          ...['run', '--rm', '--mac-address', mac, ...podman.container('p1')],
+          ...['/bin/ip', 'address', 'show', 'eth0'],
         );
         assert.match(shown, new RegExp(`link/ether ${mac}`));
         assert.match(shown, /inet 10\.88\.0\.2\/24/);
@@ -192,38 +174,31 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     }
 
     test('podman stops and starts a container: another sandbox, the same container id', async (context) => {
-      preparePodman(context, '1.0.0');
-      const { node, place } = context;
-      await podman(
-        context,
-        'run',
-        '--detach',
-        '--stop-signal',
-        'KILL',
-        ...container(context, 'p2'),
-        place.rootfs,
-        '/bin/sleep',
-        '1000',
+      const podman = preparePodman(context, '1.0.0');
+      const { node } = context;
+      await podman.run(
+        ...['run', '--detach', '--stop-signal', 'KILL', ...podman.container('p2')],
+        ...['/bin/sleep', '1000'],
       );
       const [before] = await attachments(node);
       assert.equal(before?.state, 'attached');
-      await podman(context, 'stop', 'p2');
+      await podman.run('stop', 'p2');
       await assertNothingLeft(node);
-      await podman(context, 'start', 'p2');
+      await podman.run('start', 'p2');
       const [after, ...others] = await attachments(node);
       assert.deepEqual(others, []);
       assert.equal(after?.containerId, before?.containerId);
-      assert.match(await podman(context, 'exec', 'p2', '/bin/ip', 'address', 'show', 'eth0'), /inet 10\.88\.0\./);
-      await podman(context, 'rm', '--force', '--time', '0', 'p2');
+      assert.match(await podman.run('exec', 'p2', '/bin/ip', 'address', 'show', 'eth0'), /inet 10\.88\.0\./);
+      await podman.run('rm', '--force', '--time', '0', 'p2');
       await assertNothingLeft(node);
     });
 
     test('podman says what Berth says when there is no such uplink', async (context) => {
-      preparePodman(context, '1.0.0');
-      const { node, place } = context;
-      writeFileSync(join(place.folder, 'lan.conflist'), definition(node, '1.0.0').replace('up0', 'none0'));
+      const podman = preparePodman(context, '1.0.0');
+      const { node } = context;
+      podman.define(definition(node, '1.0.0').replace('up0', 'none0'));
       await assert.rejects(
-        podman(context, 'run', '--rm', ...container(context, 'p3'), place.rootfs, '/bin/true'),
+        podman.run('run', '--rm', ...podman.container('p3'), '/bin/true'),
         /the node has no network interface named or called none0/,
       );
       await assertNothingLeft(node);

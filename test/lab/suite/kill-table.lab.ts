@@ -1,5 +1,5 @@
-/** Every change of an ADD and of a DEL of a real VF, an ipvlan and a VLAN: failed, killed, cancelled. */
-import { mkdtempSync, rmSync } from 'node:fs';
+/** Every change of an ADD and of a DEL of a real VF, and of links that only the lab has: failed, killed, cancelled. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -9,7 +9,7 @@ import type { MacAddress, PciAddress } from '../../../src/engine/values.ts';
 import { makeNamedNamespace } from '../../kernel/own-namespace.ts';
 import { hasSriov, requireFeature } from '../../runner/features.ts';
 import { liveSubject } from '../../standins/kill-subject.ts';
-import { killTable, renderTable } from '../../standins/kill-table.ts';
+import { killTable, requireDocumented } from '../../standins/kill-table.ts';
 import { createLabNode, type LabNode } from './vf-node.ts';
 
 const PF = 'eth1';
@@ -28,7 +28,15 @@ const KINDS: readonly { readonly kind: string; readonly link: (node: LabNode) =>
     }),
   },
   { kind: 'ipvlan', link: () => ({ kind: 'ipvlan', uplink: PF, mode: 'l2', flag: 'bridge' }) },
-  { kind: 'vlan', link: () => ({ kind: 'vlan', uplink: PF, vlanId: 9 }) },
+  { kind: 'VLAN', link: () => ({ kind: 'vlan', uplink: PF, vlanId: 9 }) },
+  {
+    kind: 'macvlan on a shared VLAN',
+    link: () => ({ kind: 'macvlan', uplink: PF, mode: 'bridge', uplinkVlan: 11 }),
+  },
+  {
+    kind: 'VF as a host device',
+    link: ({ vfs }) => ({ kind: 'host-device', device: { by: 'pci', address: vfs[0] as PciAddress } }),
+  },
 ];
 
 if (requireFeature('SR-IOV', hasSriov())) {
@@ -43,17 +51,17 @@ if (requireFeature('SR-IOV', hasSriov())) {
 
   for (const { kind, link } of KINDS) {
     test(`${kind}: whatever happens at any change of ADD or DEL, everything is as it was`, async ({ node, folder }) => {
-      if (kind === 'VF') {
+      if (kind.startsWith('VF')) {
         // From its first use on igb lists a VF's own MAC: the baseline is that of a used one.
         await node.attach('first', link(node));
         await node.detach('first');
       }
       const { path, remove } = makeNamedNamespace();
       try {
-        const state = (): unknown => node.baseline();
+        const state = (): unknown => [node.baseline(), readdirSync('/sys/class/net')];
         const rows = await killTable(liveSubject({ kernel: node.kernel, folder, path, link: link(node), state }));
         assert.ok(rows.length > 12);
-        process.stdout.write(`\n${renderTable(rows)}\n`);
+        requireDocumented(kind, rows);
       } finally {
         remove();
       }
