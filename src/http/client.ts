@@ -14,7 +14,7 @@ const ACTION_TIMEOUT_MS = 120_000;
  */
 export async function getFromAgent<T>(socketPath: string, path: string, method: 'GET' | 'POST' = 'GET'): Promise<T> {
   const { status, text } = await ask(socketPath, path, method);
-  const body = parse(text, socketPath);
+  const body = parseAnswer(text, socketPath);
   if (status === 200) return body as T;
   throw errorOf(body, status, path);
 }
@@ -30,7 +30,7 @@ function ask(socketPath: string, path: string, method: 'GET' | 'POST'): Promise<
         if (bytes > MAX_ANSWER_BYTES) call.destroy(new Error('the answer is too long'));
         else chunks.push(chunk);
       });
-      response.on('error', reject);
+      response.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(socketPath, cause)));
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }));
     });
     call.on('timeout', () => call.destroy(new Error(`no answer within ${timeout} ms`)));
@@ -71,7 +71,8 @@ function whyAway({ code, message }: NodeJS.ErrnoException): string {
   }
 }
 
-function parse(text: string, socketPath: string): unknown {
+/** Throws `Internal` (reason `agent-answer`). */
+export function parseAnswer(text: string, socketPath: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -97,7 +98,8 @@ const CODES: ReadonlySet<string> = new Set<ErrorCode>([
   'Internal',
 ]);
 
-function errorOf(body: unknown, status: number, path: string): BerthError {
+/** The error that the agent answered with. */
+export function errorOf(body: unknown, status: number, path: string): BerthError {
   const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
   const text = (key: string) => (typeof fields[key] === 'string' ? fields[key] : undefined);
   const code = text('code');

@@ -57,6 +57,8 @@ export async function serveApi(options: ApiServerOptions): Promise<ApiServer> {
     if (!isRoot(socket, options)) socket.destroy();
   });
   await listenRootOnly(server, options.socketPath);
+  // Without a listener a failing accept would end the agent.
+  server.on('error', (error) => options.log.error({ err: error }, 'api: the socket failed'));
   return {
     close: () =>
       new Promise((resolve, reject) => {

@@ -81,6 +81,8 @@ export async function listenTcp(options: TcpListenerOptions): Promise<TcpListene
     server.once('error', (cause: NodeJS.ErrnoException) => reject(unusable(at, cause)));
     server.listen({ host: at.host, port: at.port }, resolve);
   });
+  // Without a listener a failing accept would end the agent.
+  server.on('error', (error) => log.error({ err: error, port: at.port }, 'http: the port failed'));
   return {
     address: server.address() as AddressInfo,
     close: () =>

@@ -13,6 +13,7 @@ import type { AgentView } from '../../src/engine/view.ts';
 import { getFromAgent } from '../../src/http/client.ts';
 import { createNodeStreams } from '../../src/http/node-stream.ts';
 import { type ApiServer, serveApi } from '../../src/http/server.ts';
+import { withFailingAccept } from '../standins/failing-accept.ts';
 
 interface Context {
   folder: string;
@@ -92,6 +93,11 @@ test('cuts off a peer that cannot be identified, and goes on', async (context) =
   assert.equal(error?.reason, 'agent-away');
   context.uid = 0;
   assert.deepEqual(await getFromAgent(context.socketPath, '/v1/status'), { node: 'n1' });
+});
+
+test('goes on when the kernel has no room for a connection', async ({ socketPath }) => {
+  await withFailingAccept(() => getFromAgent(socketPath, '/v1/status'));
+  assert.deepEqual(await getFromAgent(socketPath, '/v1/status'), { node: 'n1' });
 });
 
 test("carries an error's code, reason and remedy to the caller", async ({ socketPath }) => {

@@ -19,6 +19,7 @@ import { answerApi, serveApi } from '../../src/http/server.ts';
 import { followAgent } from '../../src/http/stream-client.ts';
 import { isLoopback, parseListenAddress } from '../../src/http/tcp-listener.ts';
 import { inventory, netdev, nic, vf } from '../engine/inventory/fixtures.ts';
+import { withFailingAccept } from '../standins/failing-accept.ts';
 
 interface Context {
   now: Inventory;
@@ -98,6 +99,11 @@ test('the page is for everybody, under strict headers', async ({ port }) => {
   assert.match(String(headers['content-security-policy']), /default-src 'none'.*frame-ancestors 'none'/);
   assert.equal(headers['x-content-type-options'], 'nosniff');
   assert.equal(headers['cache-control'], 'no-store');
+});
+
+test('the page stays when the kernel has no room for a connection', async ({ port }) => {
+  await withFailingAccept(() => ask(port, '/'));
+  assert.equal((await ask(port, '/')).status, 200);
 });
 
 test('data is for who has the token, and the address holds it where browsers do not send it', async ({
