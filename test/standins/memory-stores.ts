@@ -39,6 +39,10 @@ export class MemoryReservations implements ReservationStore {
   readonly folders = new Map<string, MemoryFolder>();
   readonly #mutex = new KeyedMutex('IPAM network');
 
+  isThere(dataDir: string, network: NetworkName): boolean {
+    return this.folders.has(`${dataDir}/${network}`);
+  }
+
   async locked<T>(
     dataDir: string,
     network: NetworkName,

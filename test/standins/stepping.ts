@@ -36,6 +36,7 @@ export function stepped(parts: Stepped, at: AtStep): Stepped {
       },
     },
     reservations: {
+      isThere: (dataDir, network) => parts.reservations.isThere(dataDir, network),
       locked: async (dataDir, network, signal, work) => {
         await at('addresses');
         return parts.reservations.locked(dataDir, network, signal, work);

@@ -79,7 +79,7 @@ export async function release(
 ): Promise<void> {
   if (place.type === 'delegated') {
     await deleteDelegated(connected, context.ipamPrograms, place, owner, signal);
-  } else {
+  } else if (context.reservations.isThere(place.dataDir, owner.network)) {
     await context.reservations.locked(place.dataDir, owner.network, signal, (folder) =>
       releaseAddresses(folder, owner),
     );

@@ -10,10 +10,12 @@ import type { NetworkName } from '../values.ts';
 import type { AddressPlace, IpamOwner } from './model.ts';
 
 export interface ReservationStore {
+  /** False when nobody ever reserved anything there, so that nothing has to be looked for. */
+  isThere(dataDir: string, network: NetworkName): boolean;
   /**
    * Runs `work` while the network's lock is held: first a mutex in the process, then LOCK_EX|LOCK_NB
    * with back-off until the signal aborts (at its deadline `Busy`, reason `ipam-lock-timeout`, else `Interrupted`). `work` is given the
-   * opened folder and must not keep it.
+   * opened folder, which is made when there is none, and must not keep it.
    */
   locked<T>(
     dataDir: string,

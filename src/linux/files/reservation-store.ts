@@ -47,6 +47,7 @@ export function createReservationStore(clock: Clock): ReservationStore {
   const mutex = new KeyedMutex('IPAM network');
   const seen = new Map<string, Contents>();
   return {
+    isThere: (dataDir, network) => isThere(join(dataDir, network)),
     locked: async (dataDir, network, signal, work) => {
       const folder = openFolder(dataDir, network);
       try {
@@ -210,6 +211,16 @@ function readText(path: string): string | undefined {
     const errno = errnoOf(error);
     if (errno === 'ENOENT' || errno === 'ELOOP' || errno === 'EISDIR') return undefined;
     throw ioError(error, 'reservation-failed', `reading ${path}`, 'Make the file readable.');
+  }
+}
+
+/** Also where that cannot be told: opening it says why. */
+function isThere(folder: string): boolean {
+  try {
+    lstatSync(folder);
+    return true;
+  } catch (error) {
+    return errnoOf(error) !== 'ENOENT';
   }
 }
 

@@ -22,6 +22,8 @@ import {
 } from '../../standins/plugin-chain.ts';
 
 const test = suite<{ node: AgentNode }>('beside the default network');
+/** What a runtime keeps of an ADD. */
+const RESULT: Json = { cniVersion: '1.0.0', interfaces: [{ name: 'net1', sandbox: '/proc/self/ns/net' }], ips: [] };
 const NEEDED = ['bridge', 'ptp'].every((type) => existsSync(peer(type))) && existsSync('/usr/sbin/iptables');
 
 function inside({ path }: ChainSandbox, command: string): string {
@@ -97,6 +99,31 @@ if (requireFeature('root, macvlan, bridge, iptables and the reference plugins', 
       assert.equal((await node.status()).attachments.total, 0);
     });
   }
+
+  test("a pod with the node's own network is refused, its DEL succeeds, and the node is as it was", async ({
+    node,
+  }) => {
+    const shown = (): string => ip('-j', 'address', 'show') + ip('-j', 'route', 'show', 'table', 'all');
+    const before = shown();
+    const pod = { path: '/proc/self/ns/net', container: 'host', ifname: 'net1' };
+    const config = networkOf(node, 'host', '10.86.0.0/24', undefined);
+    for (const command of ['ADD', 'CHECK'] as const) {
+      await assert.rejects(
+        executePlugin(
+          node,
+          node.shimPath,
+          command,
+          command === 'ADD' ? config : { ...config, prevResult: RESULT },
+          pod,
+        ),
+        (error) => error instanceof PluginFailure && /own network namespace/.test(error.message),
+      );
+    }
+    await executePlugin(node, node.shimPath, 'DEL', config, pod);
+    assert.equal(shown(), before);
+    assert.equal((await node.status()).attachments.total, 0);
+    assert.equal(existsSync(join(node.folder, 'networks', 'host')), false);
+  });
 
   test('containers that share a sandbox have their own interfaces, and one ends without the other', async ({
     node,

@@ -79,6 +79,17 @@ test('a record that cannot be written throws and leaves the old one', ({ folder 
   assert.equal(readdirSync(folder), ['c.1@a@b.json']);
 });
 
+test('a folder in which nobody has reserved anything is not there, and asking does not make it', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  assert.is(store.isThere(folder, network), false);
+  assert.equal(readdirSync(folder), []);
+  await store.locked(folder, network, never, () => undefined);
+  assert.is(store.isThere(folder, network), true);
+  // What is wrong with it is said by whoever opens it.
+  writeFileSync(join(folder, 'file'), '');
+  assert.is(store.isThere(join(folder, 'file'), network), true);
+});
+
 test('a reservation is whole from the moment it exists, and exists once', async ({ folder }) => {
   const store = createReservationStore(waitingClock);
   await store.locked(folder, network, never, (open) => {
