@@ -174,7 +174,7 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
     nodeDevices: createNodeDevices('/'),
     podDevices: podResources,
     registration: configuration.current.registration,
-    onGiven: (devices) => given?.given(devices),
+    onGiven: (devices) => givenDevices.given(devices),
     log,
   });
   stops.push(() => kubelet.stop());
@@ -287,7 +287,13 @@ async function start({ options, version, shim, log, signal }: AgentEnvironment, 
   log.info({ version, node, runDir: paths.runDir }, 'serving');
   const registrations = (listener: () => void): (() => void) => kubelet.subscribe(listener);
   const clusterChanges = [...changes, configuration.onLook, registrations];
-  cluster = await startClusterSide(options, { view, log, node, changes: clusterChanges });
+  cluster = await startClusterSide(options, {
+    view,
+    log,
+    node,
+    changes: clusterChanges,
+    kubeletStarts: (listener) => kubelet.onKubeletStart(listener),
+  });
   stops.push(() => cluster?.stop());
   return paths;
 }

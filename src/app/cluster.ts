@@ -19,11 +19,14 @@ export interface ClusterSide {
 /** `undefined` when nothing of the cluster is switched on. Never throws: what cannot start is logged, and in the status. */
 export async function startClusterSide(
   options: AgentOptions,
-  parts: { readonly view: AgentView; readonly log: Logger } & Pick<ClusterOptions, 'node' | 'changes'>,
+  parts: { readonly view: AgentView; readonly log: Logger } & Pick<
+    ClusterOptions,
+    'node' | 'changes' | 'kubeletStarts'
+  >,
 ): Promise<ClusterSide | undefined> {
   const wanted = wantedParts(options);
   if (!Object.values(wanted).includes(true)) return undefined;
-  const { view, log, node, changes } = parts;
+  const { view, log, node, changes, kubeletStarts } = parts;
   try {
     const { startCluster } = await import('../kubernetes/index.ts');
     const cluster = startCluster({
@@ -33,6 +36,7 @@ export async function startClusterSide(
       view: () => view.inventory(),
       status: () => view.status(),
       changes,
+      kubeletStarts,
       log,
     });
     return {

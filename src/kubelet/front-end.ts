@@ -12,6 +12,7 @@ import { CdiFolder } from './cdi-folder.ts';
 import { Delivery } from './delivery.ts';
 import { createDeviceInfoFolder } from './device-info.ts';
 import { type FolderWatch, watchFolder } from './folder-watch.ts';
+import { runningKubelet } from './kubelet-start.ts';
 import { OfferedResources } from './offered-resources.ts';
 import type { KubeletPaths } from './paths.ts';
 import {
@@ -56,6 +57,8 @@ export interface KubeletFrontEnd {
   status(): readonly ResourceRegistration[];
   /** Calls back when a resource is registered, or no longer; answers the function that ends it. */
   subscribe(listener: () => void): () => void;
+  /** Calls back when another kubelet runs than before; answers the function that ends it. */
+  onKubeletStart(listener: () => void): () => void;
 }
 
 export function createKubeletFrontEnd(options: KubeletFrontEndOptions): KubeletFrontEnd {
@@ -71,6 +74,8 @@ class FrontEnd implements KubeletFrontEnd {
   readonly #watches: FolderWatch[] = [];
   readonly #stopping = new Set<Promise<void>>();
   readonly #listeners = new Set<() => void>();
+  readonly #startListeners = new Set<() => void>();
+  #kubelet: string | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: KubeletFrontEndOptions) {
@@ -106,10 +111,12 @@ class FrontEnd implements KubeletFrontEnd {
     for (const folder of [cdiDir, join(deviceInfoDir, 'dp')]) await removeUnfinished(folder);
     this.#unsubscribe = pools.subscribe((change) => this.#onChange(change));
     this.#onChange({ changed: pools.plan().pools, removed: [] });
+    this.#kubelet = runningKubelet(paths);
     for (const folder of folders) {
       this.#watches.push(
         watchFolder(folder, this.#timings.checkMs, log, () => {
           for (const registration of this.#registrations.values()) registration.check();
+          this.#lookForKubelet();
         }),
       );
     }
@@ -131,6 +138,18 @@ class FrontEnd implements KubeletFrontEnd {
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  onKubeletStart(listener: () => void): () => void {
+    this.#startListeners.add(listener);
+    return () => void this.#startListeners.delete(listener);
+  }
+
+  #lookForKubelet(): void {
+    const running = runningKubelet(this.#options.paths);
+    if (running === undefined || running === this.#kubelet) return;
+    this.#kubelet = running;
+    for (const listener of this.#startListeners) listener();
   }
 
   #onChange({ changed, removed }: PoolChange): void {

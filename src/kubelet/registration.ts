@@ -5,15 +5,16 @@
  * we did not end it, register again, with back-off. A resource is never registered both ways at
  * once. To debug: `berth status` shows `status()`; every step is logged with the resource.
  */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { type ClientUnaryCall, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Logger } from '../engine/logger.ts';
 import type { PoolSet } from '../engine/pools/pool-set.ts';
 import { Backoff } from './backoff.ts';
 import type { Delivery } from './delivery.ts';
 import { RegistrationClient } from './gen/deviceplugin/v1beta1/device_plugin.ts';
+import { kubeletSocket, runningKubelet } from './kubelet-start.ts';
 import { type KubeletPaths, pluginSocketPath, type RegistrationMode } from './paths.ts';
 import { API_VERSION, PLUGIN_OPTIONS, PluginService } from './plugin-service.ts';
 import { type ServedSocket, serveSocket } from './served-socket.ts';
@@ -221,7 +222,7 @@ export class Registration {
 
   async #callRegister(): Promise<void> {
     const { paths, resource, timings } = this.#options;
-    this.#calledKubelet = identityOf(kubeletSocket(paths));
+    this.#calledKubelet = runningKubelet(paths);
     const client = new RegistrationClient(`unix:${kubeletSocket(paths)}`, credentials.createInsecure());
     const request = {
       version: API_VERSION,
@@ -248,7 +249,7 @@ export class Registration {
   }
 
   #isNewKubelet(): boolean {
-    const now = identityOf(kubeletSocket(this.#options.paths));
+    const now = runningKubelet(this.#options.paths);
     return now !== undefined && now !== this.#calledKubelet;
   }
 
@@ -312,14 +313,4 @@ export class Registration {
 
 function directoryOf(paths: KubeletPaths, mode: RegistrationMode): string {
   return mode === 'legacy' ? paths.devicePluginsDir : paths.pluginsRegistryDir;
-}
-
-function kubeletSocket(paths: KubeletPaths): string {
-  return join(paths.devicePluginsDir, 'kubelet.sock');
-}
-
-/** Inode numbers are reused at once; with the time of the last change they are not. */
-function identityOf(path: string): string | undefined {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found === undefined ? undefined : `${found.ino}:${found.ctimeMs}`;
 }

@@ -13,14 +13,15 @@ import { INVENTORY_GROUP, INVENTORY_PLURAL, INVENTORY_VERSION } from './inventor
 const NEEDED = `${INVENTORY_GROUP}/${INVENTORY_VERSION}`;
 
 /**
- * `error` itself when it is no 404 of a kind, when there is no definition, and when discovery does not
- * answer; otherwise `api-version-missing`, with what is there and what is needed. Never throws.
+ * `error` itself when it is no 404 of a kind, and when discovery does not answer; otherwise in words that
+ * there is no definition, or as `api-version-missing` what is there and what is needed. Never throws.
  */
 export async function withVersions(error: unknown, config: KubeConfig, signal: AbortSignal): Promise<unknown> {
   if (!(error instanceof ApiError) || error.reason !== 'api-resource-missing' || error.isMissingObject) return error;
   try {
     const served = await servedVersions(config, signal);
-    return served.length === 0 || served.includes(INVENTORY_VERSION) ? error : otherVersion(error, served);
+    if (served.length === 0) return noDefinition(error);
+    return served.includes(INVENTORY_VERSION) ? error : otherVersion(error, served);
   } catch {
     // The 404 is true as well, and the better answer than that discovery failed.
     return error;
@@ -44,6 +45,17 @@ async function servedVersions(config: KubeConfig, signal: AbortSignal): Promise<
   return found;
 }
 
+function noDefinition(cause: ApiError): ApiError {
+  const { code, reason, remedy } = cause;
+  const message = `${whatFailed(cause)}: the cluster has no definition of NodeNetworkInventory`;
+  return new ApiError({ status: 404 }, { code, reason, message, cause, ...(remedy === undefined ? {} : { remedy }) });
+}
+
+/** What was being done, without the server's word, which is only that it found nothing. */
+function whatFailed({ message }: ApiError): string {
+  return message.replace(/: 404.*/s, '');
+}
+
 function otherVersion(cause: ApiError, served: readonly string[]): ApiError {
   const isNewer = served.some((version) => rank(version) > rank(INVENTORY_VERSION));
   const what = served.map((version) => `${INVENTORY_GROUP}/${version}`).join(', ');
@@ -52,7 +64,7 @@ function otherVersion(cause: ApiError, served: readonly string[]): ApiError {
     {
       code: 'NotFound',
       reason: 'api-version-missing',
-      message: `${cause.message.replace(/: 404.*/s, '')}: the cluster defines NodeNetworkInventory as ${what}, and this Berth needs ${NEEDED}`,
+      message: `${whatFailed(cause)}: the cluster defines NodeNetworkInventory as ${what}, and this Berth needs ${NEEDED}`,
       remedy: isNewer
         ? 'The definition is of a newer release: update this Berth to it.'
         : 'The definition is of an older release: apply deploy/components/cluster-inventory/crd.yaml of this one.',

@@ -38,6 +38,8 @@ export interface ClusterOptions {
   readonly status: () => AgentStatus;
   /** Calls back for whatever may change either; answers the functions that end it. */
   readonly changes: readonly ((listener: () => void) => () => void)[];
+  /** Calls back when kubelet has started anew; answers the function that ends it. */
+  readonly kubeletStarts: (listener: () => void) => () => void;
   readonly log: Logger;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -55,7 +57,7 @@ export interface Cluster {
 
 /** Starts what is wanted. Throws `Invalid` (`kubeconfig-unusable`) without credentials; nothing runs then. */
 export function startCluster(options: ClusterOptions): Cluster {
-  const { changes, clock = systemClock, log, node, parts, random = Math.random, status, view } = options;
+  const { changes, clock = systemClock, kubeletStarts, log, node, parts, random = Math.random, status, view } = options;
   const api = options.api ?? createClusterApi(options.kubeconfig);
   const retryOptions: RetryOptions = { clock, log, random };
   const stopped = new AbortController();
@@ -102,6 +104,7 @@ export function startCluster(options: ClusterOptions): Cluster {
       for (const flag of flags) flag.raise();
     }),
   );
+  if (publisher !== undefined) ends.push(kubeletStarts(() => publisher.kubeletStarted()));
 
   return {
     status: () => ({

@@ -37,8 +37,9 @@ export class InventoryPublisher {
   #conditions: readonly Condition[] = [];
   readonly #change = new ChangeFlag(true);
   #writes = 0;
-  /** Kubelet's registrations at the last look at the Node: a node that was made anew has a kubelet that started anew. */
-  #registrations: number | undefined;
+  #kubeletStarts = 0;
+  /** Those before the last look at the Node; `undefined` before the first. */
+  #startsSeen: number | undefined;
   #problem: string | undefined;
 
   constructor(options: PublisherOptions) {
@@ -57,6 +58,12 @@ export class InventoryPublisher {
 
   /** Something may have changed: cheap, and called often. */
   changed(): void {
+    this.#change.raise();
+  }
+
+  /** Perhaps because its Node was made anew: then the object is written for that one. */
+  kubeletStarted(): void {
+    this.#kubeletStarts += 1;
     this.#change.raise();
   }
 
@@ -90,15 +97,15 @@ export class InventoryPublisher {
     const now = status();
     this.#conditions = conditionsOf(now, this.#conditions, clock.now());
     const told = inventoryObject(view(), now, this.#conditions);
-    const registrations = now.resources.reduce((sum, each) => sum + (each.registrations ?? 0), 0);
-    if (registrations === this.#registrations && isDeepStrictEqual(told.status, this.#written?.status)) return;
+    const starts = this.#kubeletStarts;
+    if (starts === this.#startsSeen && isDeepStrictEqual(told.status, this.#written?.status)) return;
     const object = { ...told, metadata: { ...told.metadata, ...ownedBy(await this.#owners(signal)) } };
     if (!isDeepStrictEqual(object, this.#written)) {
       await api.applyInventory(object, signal);
       this.#writes += 1;
       this.#written = object;
     }
-    this.#registrations = registrations;
+    this.#startsSeen = starts;
   }
 
   /** The Node as it is now. An agent without the right to read it goes on: the object then stays when the Node goes. */
