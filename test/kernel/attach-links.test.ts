@@ -220,6 +220,21 @@ if (isThere) {
     ip('link', 'del', 'dev0');
   });
 
+  test('a host device gets a name that it has as another one, and is as promiscuous as it was', async (context) => {
+    const { node } = context;
+    ip('link', 'add', 'dev0', 'type', 'veth', 'peer', 'name', 'dev1');
+    ip('link', 'property', 'add', 'dev', 'dev0', 'altname', 'net1', 'altname', 'storage');
+    ip('link', 'set', 'dev0', 'allmulticast', 'on');
+    const modes = () => onNode('dev0')?.flags.filter((flag) => flag === 'PROMISC' || flag === 'ALLMULTI');
+    await attach(context, 'a', node.addSandbox('a'), { kind: 'host-device', device: { by: 'name', name: 'dev0' } });
+    node.ip(['link', 'property', 'add', 'dev', 'net1', 'altname', 'dev0'], 'a');
+    node.ip(['link', 'set', 'net1', 'promisc', 'on', 'allmulticast', 'off'], 'a');
+    await detach(context, 'a');
+    assert.equal(modes(), ['ALLMULTI']);
+    assert.match(ip('link', 'show', 'dev', 'storage'), /^\d+: dev0@/);
+    ip('link', 'del', 'dev0');
+  });
+
   test('the loopback interface stays where it is, and the reason says so', async (context) => {
     const { node } = context;
     const failure = await failureOf(

@@ -336,7 +336,6 @@ function copy(link: WorldLink): Link {
     addresses: _addresses,
     routes: _routes,
     tapOwner: _tapOwner,
-    promiscuous: _promiscuous,
     ...shown
   } = link;
   return { ...shown, altnames: [...link.altnames] };

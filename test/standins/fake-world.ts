@@ -15,7 +15,6 @@ export interface WorldLink extends Mutable<Link> {
   readonly parent?: WorldLink;
   master?: WorldLink;
   arpNotify: boolean;
-  promiscuous?: boolean;
   /** uid and gid of the character device of a macvtap. */
   tapOwner?: string;
   /** Somebody removed its character device. */
@@ -271,6 +270,12 @@ export class World {
         this.#delete(namespace, link);
         return;
       }
+      case 'altname.delete': {
+        const link = this.#require(namespace, operation.index, 'altname.delete');
+        if (!link.altnames.includes(operation.name)) throw kernelError('altname.delete', 'EINVAL');
+        link.altnames = link.altnames.filter((name) => name !== operation.name);
+        return;
+      }
       case 'vf.set':
         this.#setVf(namespace, operation);
         return;
@@ -425,7 +430,7 @@ export class World {
       const name = operation.name.includes('%d') ? this.#freeName(at, operation.name) : operation.name;
       const holder = this.byName(at, name);
       // The move, if there was one, has happened: that is what the kernel does.
-      if (holder !== undefined && holder !== link) throw kernelError(op, 'EEXIST');
+      if (holder !== undefined && (holder !== link || link.altnames.includes(name))) throw kernelError(op, 'EEXIST');
       if (link.up) throw kernelError(op, 'EBUSY');
       link.name = name;
     }
@@ -437,7 +442,11 @@ export class World {
       if (operation.group === 0) delete link.group;
       else link.group = operation.group;
     }
-    if (operation.promiscuous !== undefined) link.promiscuous = operation.promiscuous;
+    // As the kernel tells them: absent when off.
+    for (const mode of ['promiscuous', 'allMulticast'] as const) {
+      if (operation[mode] === true) link[mode] = true;
+      else if (operation[mode] === false) delete link[mode];
+    }
     if (operation.arpNotify !== undefined) link.arpNotify = operation.arpNotify;
     if (operation.up !== undefined) {
       if (operation.up && link.kind === 'vlan' && link.parent?.up === false) throw kernelError(op, 'ENETDOWN');

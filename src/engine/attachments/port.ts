@@ -77,6 +77,9 @@ export interface Link {
   readonly permanentMac?: MacAddress;
   readonly mtu: number;
   readonly up: boolean;
+  /** IFF_PROMISC and IFF_ALLMULTI, as somebody set them; absent when not. What packet sockets ask for is not among them. */
+  readonly promiscuous?: boolean;
+  readonly allMulticast?: boolean;
   readonly carrier?: boolean;
   /** Index of the link below (IFLA_LINK), in namespace `parentNsid` when that is set. */
   readonly parentIndex?: number;
@@ -186,6 +189,8 @@ export type LinkOperation =
       readonly arpNotify?: boolean;
       /** IFF_PROMISC */
       readonly promiscuous?: boolean;
+      /** IFF_ALLMULTI */
+      readonly allMulticast?: boolean;
       readonly masterIndex?: number;
       /** Move there, under `name` when given; do it only after looking that the name is free. */
       readonly moveTo?: Namespace;
@@ -193,6 +198,8 @@ export type LinkOperation =
       readonly isSoftware?: boolean;
     }
   | { readonly op: 'link.delete'; readonly index: number }
+  /** Takes an alternative name away (IFLA_ALT_IFNAME). */
+  | { readonly op: 'altname.delete'; readonly index: number; readonly name: string }
   /** `op` on the PF's netdev `index`. Each given field is one IFLA_VF_* attribute. */
   | {
       readonly op: 'vf.set';

@@ -26,6 +26,7 @@ import type {
 import { requireUnicast } from './mac.ts';
 import { sendAway } from './netdev-away.ts';
 import { baselineOf, netdevBaseline } from './netdev-restore.ts';
+import { receiveModesOf } from './receive-modes.ts';
 import { isUserspaceDriver } from './userspace-driver.ts';
 
 const DEFAULT_ROUTES = new Set(['0.0.0.0/0', '::/0']);
@@ -204,6 +205,7 @@ async function idleBaseline(context: LinkContext, link: Link, named: string): Pr
   }
   return {
     ...baselineOf(link),
+    ...receiveModesOf(link),
     ifindex: link.index,
     ...(link.kind === undefined ? {} : { kind: link.kind }),
     addresses: addresses.filter((entry) => entry.scope === 'global').map((entry) => entry.address),

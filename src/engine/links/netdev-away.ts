@@ -8,6 +8,7 @@ import { toBerthError } from '../errors.ts';
 import type { IfName } from '../values.ts';
 import { nameTaken } from './endpoint.ts';
 import type { LinkContext } from './link-driver.ts';
+import { freeOwnName } from './own-altname.ts';
 
 export interface Departure {
   /** Marked with it on the way: only where a failure of that does no harm, since the move is tried all the same. */
@@ -24,13 +25,15 @@ export interface Departure {
  */
 export async function sendAway(
   { kernel }: LinkContext,
-  { index }: Link,
+  link: Link,
   { alias, sandbox, ifname, isIt }: Departure,
 ): Promise<Link | undefined> {
+  const { index } = link;
   try {
     return await kernel.host.applyAndFind(
       [
         ...(alias === undefined ? [] : [{ op: 'link.set', index, alias } as const]),
+        ...freeOwnName(link, ifname),
         { op: 'link.set', index, moveTo: sandbox, name: ifname },
       ],
       ifname,

@@ -7,6 +7,7 @@ import type { Link, Namespace } from '../attachments/port.ts';
 import { toBerthError } from '../errors.ts';
 import type { IfName } from '../values.ts';
 import type { LinkContext, OwnershipMarks, SandboxView } from './link-driver.ts';
+import { freeOwnName } from './own-altname.ts';
 
 /** A dying namespace hands its devices back within some milliseconds; on a loaded machine within seconds. */
 const HOME_TRIES = 100;
@@ -83,6 +84,7 @@ async function moveOut(context: LinkContext, moved: MovedNetdev, sandbox: Namesp
   const { index } = link;
   await sandbox.apply([
     ...(link.up ? [{ op: 'link.set', index, up: false } as const] : []),
+    ...(name === undefined ? [] : freeOwnName(link, name)),
     { op: 'link.set', index, moveTo: host, ...(name === undefined ? {} : { name }) },
   ]);
 }

@@ -8,6 +8,8 @@ import type { Link } from '../attachments/port.ts';
 import { toBerthError } from '../errors.ts';
 import type { IfName, MacAddress } from '../values.ts';
 import type { LinkContext } from './link-driver.ts';
+import { freeOwnName } from './own-altname.ts';
+import { receiveModes, setReceiveModes } from './receive-modes.ts';
 
 /** `02:00:00:00:00:01` */
 const ETHERNET_TEXT = 17;
@@ -21,11 +23,12 @@ export const netdevBaseline = z.object({
   mtu: z.number().int(),
   up: z.boolean(),
   alias: z.string().exactOptional(),
+  ...receiveModes.shape,
 });
 
 export type NetdevBaseline = z.output<typeof netdevBaseline>;
 
-/** How the netdev is now. */
+/** How the netdev is now, without its receive modes: a VF is to have none. */
 export function baselineOf(link: Link): NetdevBaseline {
   return {
     ifname: link.name,
@@ -65,7 +68,10 @@ export async function restoreIdentity(context: LinkContext, link: Link, was: Net
   if (link.name !== was.ifname) {
     problems.push(
       ...(await step(`naming ${link.name} ${was.ifname} again`, () =>
-        host.apply([{ op: 'link.set', index: link.index, name: nameIsTaken ? anotherName(was.ifname) : was.ifname }]),
+        host.apply([
+          ...freeOwnName(link, was.ifname),
+          { op: 'link.set', index: link.index, name: nameIsTaken ? anotherName(was.ifname) : was.ifname },
+        ]),
       )),
     );
     if (nameIsTaken)
@@ -101,13 +107,19 @@ export async function restoreState(context: LinkContext, index: number, was: Net
   const problems: string[] = [];
   const now = await host.link({ index });
   if (now === undefined) return [`${was.ifname} vanished while it was restored`];
+  let isTouched = now.up !== was.up;
+  problems.push(
+    ...(await step(`restoring the receive modes of ${was.ifname}`, async () => {
+      isTouched = (await setReceiveModes(context, now, was)) || isTouched;
+    })),
+  );
   if (now.up !== was.up)
     problems.push(
       ...(await step(`restoring the state of ${was.ifname}`, () =>
         host.apply([{ op: 'link.set', index, up: was.up }]),
       )),
     );
-  const after = now.up === was.up ? now : await host.link({ index });
+  const after = isTouched ? await host.link({ index }) : now;
   if (after === undefined) return [...problems, `${was.ifname} vanished while it was restored`];
   const left = [
     ...(after.name === was.ifname || (await isNameTaken(context, after, was.ifname))
@@ -118,6 +130,7 @@ export async function restoreState(context: LinkContext, index: number, was: Net
       : [`hardware address is ${after.mac ?? 'none'}, not ${was.mac}`]),
     ...(after.mtu === was.mtu ? [] : [`MTU is ${after.mtu}, not ${was.mtu}`]),
     ...(after.up === was.up ? [] : [`it is ${after.up ? 'up' : 'down'}, not ${was.up ? 'up' : 'down'}`]),
+    ...(after.promiscuous === true && was.promiscuous !== true ? ['it is promiscuous still'] : []),
   ];
   return problems.length > 0 || left.length === 0 ? problems : [`${was.ifname} is not as it was: ${left.join('; ')}`];
 }

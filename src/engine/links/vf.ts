@@ -23,6 +23,7 @@ import type {
 import { requireUnicast } from './mac.ts';
 import { sendAway } from './netdev-away.ts';
 import { baselineOf } from './netdev-restore.ts';
+import { setReceiveModes } from './receive-modes.ts';
 import { isUserspaceDriver } from './userspace-driver.ts';
 import { guidOf, makeNetdevAnew, requireGuid, requireOwnGuid, restorableGuids } from './vf-guid.ts';
 import { findVf } from './vf-home.ts';
@@ -127,6 +128,8 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
   if (link === undefined)
     return { hasNetdev: false, pci: made.device, ...(spec.mac === undefined ? {} : { mac: spec.mac }) };
 
+  // Left switched on where a pod ended without a DEL that looks at them, sriov-cni's for example.
+  await setReceiveModes(context, link, {});
   checkpoint(signal, `moving VF ${made.device} into the sandbox`);
   if (made.mtu !== undefined) await setMtu(context, link, made);
   const isIt = ({ pci }: Link): boolean => pci === made.device;

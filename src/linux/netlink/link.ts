@@ -12,11 +12,13 @@ import { AttributeIndex, type AttributeWriter, malformed, readAttributes, text }
 
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
+export const RTM_DELLINKPROP = 109;
 export const RTM_GETLINK = 18;
 
 const IFINFOMSG_BYTES = 16;
 const IFF_UP = 0x1;
 const IFF_PROMISC = 0x100;
+const IFF_ALLMULTI = 0x200;
 
 export const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
@@ -74,6 +76,10 @@ export interface LinkMessage {
   /** IFF_* (linux/if.h) */
   readonly flags: number;
   readonly up: boolean;
+  /** IFF_PROMISC; absent when it is not set, as the next. */
+  readonly promiscuous?: boolean;
+  /** IFF_ALLMULTI */
+  readonly allMulticast?: boolean;
   readonly mac?: MacAddress;
   readonly permanentMac?: MacAddress;
   readonly mtuBytes?: number;
@@ -119,6 +125,8 @@ export function readLink(payload: Buffer): LinkMessage {
   const operstate = attributes.u8(IFLA_OPERSTATE);
   const carrier = attributes.u8(IFLA_CARRIER);
   const onPci = attributes.text(IFLA_PARENT_DEV_BUS_NAME) === 'pci';
+  note(link, 'promiscuous', (flags & IFF_PROMISC) !== 0 || undefined);
+  note(link, 'allMulticast', (flags & IFF_ALLMULTI) !== 0 || undefined);
   note(link, 'alias', attributes.text(IFLA_IFALIAS));
   note(link, 'group', attributes.u32(IFLA_GROUP) || undefined);
   note(link, 'mac', maybe(attributes.get(IFLA_ADDRESS), macFromBytes));
@@ -255,9 +263,11 @@ export interface LinkChange {
   readonly alias?: string;
   readonly group?: number;
   readonly arpNotify?: boolean;
-  /** 0 releases it. */
   /** IFF_PROMISC */
   readonly promiscuous?: boolean;
+  /** IFF_ALLMULTI */
+  readonly allMulticast?: boolean;
+  /** 0 releases it. */
   readonly masterIndex?: number;
   readonly namespaceFd?: number;
 }
@@ -267,8 +277,16 @@ export interface LinkChange {
  * MTU, name, alias, flags and master, address family settings; what was done before a failure stays.
  */
 export function writeLinkChange(writer: AttributeWriter, change: LinkChange): void {
-  const flags = (change.up === true ? IFF_UP : 0) | (change.promiscuous === true ? IFF_PROMISC : 0);
-  const mask = (change.up === undefined ? 0 : IFF_UP) | (change.promiscuous === undefined ? 0 : IFF_PROMISC);
+  let flags = 0;
+  let mask = 0;
+  for (const [wanted, flag] of [
+    [change.up, IFF_UP],
+    [change.promiscuous, IFF_PROMISC],
+    [change.allMulticast, IFF_ALLMULTI],
+  ] as const) {
+    if (wanted === true) flags |= flag;
+    if (wanted !== undefined) mask |= flag;
+  }
   writeHeader(writer, change.index, flags, mask);
   if (change.name !== undefined) writer.text(IFLA_IFNAME, change.name);
   if (change.mac !== undefined) writer.put(IFLA_ADDRESS, macToBytes(change.mac));
@@ -292,6 +310,14 @@ export function writeLinkChange(writer: AttributeWriter, change: LinkChange): vo
 /** RTM_DELLINK. */
 export function writeLinkDelete(writer: AttributeWriter, index: number): void {
   writeHeader(writer, index);
+}
+
+/** RTM_DELLINKPROP that takes an alternative name away. */
+export function writeAltnameDelete(writer: AttributeWriter, index: number, altname: string): void {
+  writeHeader(writer, index);
+  writer.nest(IFLA_PROP_LIST, () => {
+    writer.text(IFLA_ALT_IFNAME, altname);
+  });
 }
 
 /** RTM_NEWLINK with settings of VFs for the PF `index`. */

@@ -10,6 +10,8 @@ const SHOWN = [
   'kind',
   'mac',
   'permanentMac',
+  'promiscuous',
+  'allMulticast',
   'carrier',
   'parentIndex',
   'parentNsid',

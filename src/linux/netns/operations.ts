@@ -8,7 +8,9 @@ import {
   type LinkChange,
   type LinkCreation,
   RTM_DELLINK,
+  RTM_DELLINKPROP,
   RTM_NEWLINK,
+  writeAltnameDelete,
   writeLinkChange,
   writeLinkCreate,
   writeLinkDelete,
@@ -35,6 +37,15 @@ export function requestsFor(operation: LinkOperation, descriptorOf: (of: Namespa
           op: 'link.delete',
           target: `link ${operation.index}`,
           fill: (writer) => writeLinkDelete(writer, operation.index),
+        },
+      ];
+    case 'altname.delete':
+      return [
+        {
+          type: RTM_DELLINKPROP,
+          op: 'altname.delete',
+          target: `${operation.name} of link ${operation.index}`,
+          fill: (writer) => writeAltnameDelete(writer, operation.index, operation.name),
         },
       ];
     case 'vf.set':
@@ -99,7 +110,8 @@ function kindOf(operation: Operation<'link.create'>): LinkCreation['kind'] {
  * link is up; up goes behind arp_notify, because the kernel announces when it brings the link up.
  */
 function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namespace) => number): readonly Request[] {
-  const { index, name, mac, mtu, up, alias, group, arpNotify, promiscuous, masterIndex, moveTo } = operation;
+  const { index, name, mac, mtu, up, alias, group, arpNotify, promiscuous, allMulticast, masterIndex, moveTo } =
+    operation;
   // Down waits for RCU, a move for more, and a device's driver perhaps for firmware.
   const pace = operation.isSoftware === true && up !== false && moveTo === undefined ? 'change' : 'slow';
   const rest: LinkChange = {
@@ -111,6 +123,7 @@ function setRequests(operation: Operation<'link.set'>, descriptorOf: (of: Namesp
     ...(group === undefined ? {} : { group }),
     ...(arpNotify === undefined ? {} : { arpNotify }),
     ...(promiscuous === undefined ? {} : { promiscuous }),
+    ...(allMulticast === undefined ? {} : { allMulticast }),
     ...(masterIndex === undefined ? {} : { masterIndex }),
     ...(moveTo === undefined ? {} : { namespaceFd: descriptorOf(moveTo) }),
   };

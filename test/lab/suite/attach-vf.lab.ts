@@ -1,10 +1,12 @@
 /** The attachment engine with real virtual functions (igb, igbvf), read back with iproute2. */
 import { existsSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { VfLinkSpec } from '../../../src/engine/attachments/model.ts';
 import type { MacAddress, PciAddress } from '../../../src/engine/values.ts';
+import { ip } from '../../kernel/own-namespace.ts';
 import { hasSriov, requireFeature } from '../../runner/features.ts';
 import { createLabNode, type LabNode, type ShownVf } from './vf-node.ts';
 
@@ -76,6 +78,56 @@ if (requireFeature('SR-IOV', hasSriov())) {
     }
     // From the first use on igb lists the VF's own MAC where it listed none: the rest is the baseline.
     assert.is(withoutListedMac(node.baseline()), withoutListedMac(before));
+  });
+
+  test('what a pod switched on to hear everything ends with it: by DEL, without one, and for the next pod', async ({
+    node,
+  }) => {
+    const before = node.baseline();
+    const modes = (name: string, ...sandbox: string[]) =>
+      node.link(name, ...sandbox).flags.filter((flag) => flag === 'PROMISC' || flag === 'ALLMULTI');
+    const listen = (...at: string[]) => ip(...at, 'promisc', 'on', 'allmulticast', 'on');
+    await node.attach('a', vf(node, 0));
+    listen('-n', basename(node.sandboxPath('a')), 'link', 'set', 'net1');
+    assert.equal(modes('net1', 'a'), ['ALLMULTI', 'PROMISC']);
+    await node.detach('a');
+    assert.is(node.baseline(), before);
+
+    await node.attach('b', vf(node, 0));
+    listen('-n', basename(node.sandboxPath('b')), 'link', 'set', 'net1');
+    await node.endSandbox('b');
+    const address = node.vfs[0] as PciAddress;
+    while ((await node.kernel.pciFunction(address))?.ifname === undefined) await delay(20);
+    await node.engine.onDeviceHome(address);
+    assert.is(node.baseline(), before);
+
+    const home = (await node.kernel.pciFunction(address))?.ifname ?? '';
+    listen('link', 'set', home);
+    assert.equal(modes(home), ['ALLMULTI', 'PROMISC']);
+    await node.attach('c', vf(node, 0));
+    assert.equal(modes('net1', 'c'), []);
+    await node.detach('c');
+    assert.is(node.baseline(), before);
+  });
+
+  test('a VF whose alternative name is that of its pod, or its own, gets it all the same', async ({ node }) => {
+    const before = node.baseline();
+    const address = node.vfs[0] as PciAddress;
+    const home = (await node.kernel.pciFunction(address))?.ifname ?? '';
+    ip('link', 'property', 'add', 'dev', home, 'altname', 'net1', 'altname', 'enp0s9f7');
+    await node.attach('a', vf(node, 0));
+    assert.equal(node.link('net1', 'a').altnames, ['enp0s9f7']);
+    ip('-n', basename(node.sandboxPath('a')), 'link', 'property', 'add', 'dev', 'net1', 'altname', home);
+    await node.detach('a');
+    assert.is(node.baseline(), before);
+
+    await node.attach('b', vf(node, 0));
+    ip('-n', basename(node.sandboxPath('b')), 'link', 'property', 'add', 'dev', 'net1', 'altname', home);
+    await node.endSandbox('b');
+    while ((await node.kernel.pciFunction(address))?.ifname === undefined) await delay(20);
+    await node.engine.onDeviceHome(address);
+    assert.is(node.baseline(), before);
+    ip('link', 'property', 'del', 'dev', home, 'altname', 'enp0s9f7');
   });
 
   const refused: readonly [string, Partial<VfLinkSpec>][] = [

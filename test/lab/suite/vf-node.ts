@@ -37,6 +37,7 @@ export interface ShownLink {
   readonly mtu: number;
   readonly flags: readonly string[];
   readonly ifalias?: string;
+  readonly altnames?: readonly string[];
   readonly addr_info?: readonly { readonly local: string }[];
   readonly linkinfo?: { readonly info_kind?: string; readonly info_data?: { readonly mode?: string } };
   readonly vfinfo_list?: readonly ShownVf[];
@@ -175,6 +176,7 @@ export async function createLabNode(pf: string, count: number): Promise<LabNode>
           mtu: link.mtu,
           up: link.flags.includes('UP'),
           alias: link.ifalias ?? '',
+          receives: link.flags.filter((flag) => flag === 'PROMISC' || flag === 'ALLMULTI'),
         };
       });
       return JSON.stringify({ settings: node.link(pf).vfinfo_list, homes }, undefined, 1);

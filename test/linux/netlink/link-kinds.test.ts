@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { parseIfName } from '../../../src/engine/values.ts';
-import { readLink, writeLinkChange, writeLinkCreate } from '../../../src/linux/netlink/link.ts';
+import { readLink, writeAltnameDelete, writeLinkChange, writeLinkCreate } from '../../../src/linux/netlink/link.ts';
 import { AttributeWriter } from '../../../src/linux/netlink/wire/attribute.ts';
 import { bytes } from './recorded.ts';
 
@@ -63,5 +63,19 @@ for (const [promiscuous, flags] of [
     assert.equal(made, `00000000${'03000000'}${flags}00010000`);
   });
 }
+
+test('the receive modes of a link are read where somebody set them, and set beside each other', () => {
+  const link = (flags: string) => readLink(bytes(`00000100${'07000000'}${flags}00000000${'0800030074303000'}`));
+  const { promiscuous, allMulticast, up } = link('01030000');
+  assert.deepEqual([promiscuous, allMulticast, up], [true, true, true]);
+  assert.equal('promiscuous' in link('01000000') || 'allMulticast' in link('01000000'), false);
+  const made = written((to) => writeLinkChange(to, { index: 3, promiscuous: false, allMulticast: true }));
+  assert.equal(made, `00000000${'03000000'}${'00020000'}00030000`);
+});
+
+test('an alternative name is taken away by a list of one', () => {
+  const made = written((to) => writeAltnameDelete(to, 7, 'net1'));
+  assert.equal(made, `00000000${'07000000'}${'0000000000000000'}${'10003480' + '09003500' + '6e65743100000000'}`);
+});
 
 test.run();
