@@ -259,6 +259,11 @@ const IPAMS: readonly (readonly [string, Config, unknown])[] = [
       dns: { nameservers: ['1.1.1.1'] },
     },
   ],
+  [
+    'static with fields in any case',
+    { IPAM: { Type: 'static', Addresses: [{ Address: '10.1.0.2/24', GATEWAY: '10.1.0.1' }], Routes: null } },
+    { ...STATIC, addresses: [{ address: '10.1.0.2/24', gateway: '10.1.0.1' }] },
+  ],
   ['static as Multus recorded it', { ipam: { type: 'static' } }, { ...STATIC, addresses: [] }],
   [
     'static with a request',

@@ -129,6 +129,7 @@ const selectors: readonly (readonly [string, object | readonly object[], readonl
   ['pfNames', { pfNames: ['eth0'] }, ALL_INTEL_VFS],
   ['pfNames with a range', { pfNames: ['eth0#0,2-4,6'] }, [0, 2, 3, 4, 6].map(intelVf)],
   ['pfNames of two PFs', { pfNames: ['eth0#1', 'eth1#3-3'] }, [intelVf(1), mlxVf(3)]],
+  ['pfNames of one PF twice', { pfNames: ['eth1#0', 'eth1#3'] }, [mlxVf(0), mlxVf(3)]],
   ['pfNames of a PF whose netdev lies deeper', { pfNames: ['eth5'] }, [VIRTIO_VF]],
   ['pfNames never match the PF or NIC itself', { pfNames: ['eth2', 'eth3'] }, []],
   ['rootDevices', { rootDevices: [MLX_PF] }, ALL_MLX_VFS],

@@ -8,7 +8,7 @@ import type { VfLinkSpec } from '../attachments/model.ts';
 import type { Link, LinkOperation, PciFunction } from '../attachments/port.ts';
 import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
-import type { IfName } from '../values.ts';
+import type { IfName, MacAddress } from '../values.ts';
 import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import type {
   AttachInput,
@@ -20,7 +20,7 @@ import type {
   RestoreInput,
   RestoreOutcome,
 } from './link-driver.ts';
-import { requireUnicast } from './mac.ts';
+import { requireUnicast, ZERO_MAC } from './mac.ts';
 import { sendAway } from './netdev-away.ts';
 import { baselineOf } from './netdev-restore.ts';
 import { setReceiveModes } from './receive-modes.ts';
@@ -125,8 +125,10 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
     link = await makeNetdevAnew(context, made.device, made.driver, signal);
     if (link.up) await host.apply([{ op: 'link.set', index: link.index, up: false }]);
   }
-  if (link === undefined)
-    return { hasNetdev: false, pci: made.device, ...(spec.mac === undefined ? {} : { mac: spec.mac }) };
+  if (link === undefined) {
+    const mac = spec.mac ?? adminMac(made);
+    return { hasNetdev: false, pci: made.device, ...(mac === undefined ? {} : { mac }) };
+  }
 
   // Left switched on where a pod ended without a DEL that looks at them, sriov-cni's for example.
   await setReceiveModes(context, link, {});
@@ -272,6 +274,12 @@ async function homeLink(context: LinkContext, ifname: IfName, made: VfState): Pr
   const isIt = link?.pci === made.device || device?.ifname === ifname;
   if (link === undefined || !isIt) throw vanished(made);
   return link;
+}
+
+/** What a userspace driver reads from its VF, where the PF's driver tells it. */
+function adminMac({ baseline }: VfState): MacAddress | undefined {
+  const mac = baseline.settings?.mac;
+  return mac === ZERO_MAC ? undefined : mac;
 }
 
 function deviceGone({ device }: VfLinkSpec): BerthError {
