@@ -29,6 +29,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   inventory: [
     { line: 'berth inventory', does: 'NICs, VFs, who has them, and findings' },
+    { line: 'berth inventory eth1 eth0#3', does: 'a NIC with its VFs, and one VF' },
     { line: 'berth inventory -o json >before.json', does: 'saves it, for berth inventory diff' },
     { line: 'berth inventory --root node-1', does: 'shows a node that berth capture has written' },
   ],

@@ -15,14 +15,21 @@ import type { Counted } from './inventory-document.ts';
 import { linkState } from './link-words.ts';
 import { printable, renderTable } from './table.ts';
 
-/** NICs with their VFs below them, accelerators likewise, then virtual uplinks. `table` fits 100 columns; `wide` leaves nothing out. */
-export function renderInventory(view: InventoryView, format: 'table' | 'wide', color: boolean, now: Date): string {
+/** NICs with their VFs below them, accelerators likewise, then virtual uplinks. `table` fits 100 columns; `wide` leaves nothing out. Of a part of the node (`isPart`) a missing kind of device is no news. */
+export function renderInventory(
+  view: InventoryView,
+  format: 'table' | 'wide',
+  color: boolean,
+  now: Date,
+  isPart = false,
+): string {
   const { inventory } = view;
   const context = tableContext(view, now);
   const { nics, accelerators = [] } = inventory;
   const links = inventory.virtual.filter((link) => link.kind !== 'loopback');
   return [
-    nics.length === 0 ? 'No PCI network functions.\n' : renderFunctions(nics, 'ADDRESS', context, format, color),
+    ...(nics.length > 0 ? [renderFunctions(nics, 'ADDRESS', context, format, color)] : []),
+    ...(nics.length === 0 && !isPart ? ['No PCI network functions.\n'] : []),
     ...(accelerators.length === 0 ? [] : [renderFunctions(accelerators, 'ACCELERATOR', context, format, color)]),
     ...(links.length === 0 ? [] : [emphasized(renderLinks(links, format), color)]),
     ...(inventory.findings.length === 0 ? [] : [renderFindings(inventory.findings, color)]),

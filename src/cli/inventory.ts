@@ -1,5 +1,6 @@
 /** Bodies of `inventory` and `capture`. Each resolves with its exit status. */
 import type { Inventory } from '../engine/inventory/model.ts';
+import { pickDevices } from '../engine/inventory/pick.ts';
 import type { CountersView, InventoryView } from '../engine/view.ts';
 import { runningInventory } from './commands.ts';
 import { documentText } from './document.ts';
@@ -16,16 +17,20 @@ export interface InventoryQuery {
   readonly counters?: boolean;
 }
 
-/** The running agent is asked first, since it knows the pods; a tree or a node without an agent is read directly. */
-export function inventoryCommand(deps: ProgramDeps) {
+/**
+ * The running agent is asked first, since it knows the pods; a tree or a node without an agent is read
+ * directly. Of `devices` only, when there are any.
+ */
+export function inventoryCommand(deps: ProgramDeps, devices: readonly string[] = []) {
   return async ({ counters, output, root, runDir }: InventoryQuery): Promise<number> => {
     const running = await runningInventory(deps, { runDir, root });
-    const view = running ?? (await deps.node.inventory(root));
+    const whole = running ?? (await deps.node.inventory(root));
+    const view = devices.length === 0 ? whole : { ...whole, inventory: pickDevices(whole.inventory, devices) };
     const counted =
       counters === true
         ? await countedOf(deps, view.inventory, { isAgentRunning: running !== undefined, root, runDir })
         : undefined;
-    deps.output.out(textOf(view, output, deps.output, counted));
+    deps.output.out(textOf(view, output, deps.output, counted, devices.length > 0));
     deps.output.err(renderUnread(view.inventory.unread));
     return 0;
   };
@@ -45,10 +50,16 @@ async function countedOf(
   };
 }
 
-function textOf(view: InventoryView, format: string, output: Output, counted: Counted | undefined): string {
+function textOf(
+  view: InventoryView,
+  format: string,
+  output: Output,
+  counted: Counted | undefined,
+  isPart: boolean,
+): string {
   const document = documentText(inventoryDocument(view, counted), format);
   if (document !== undefined) return document;
-  const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color, output.now());
+  const table = renderInventory(view, format === 'wide' ? 'wide' : 'table', output.color, output.now(), isPart);
   return counted === undefined ? table : `${table}\n${renderCounters(view, counted)}`;
 }
 

@@ -13,13 +13,14 @@ import { explainCommand } from './explain.ts';
 import { gcCommand } from './gc.ts';
 import { addHelp } from './help.ts';
 import { addInstallCommands } from './install.ts';
-import { captureCommand, inventoryCommand } from './inventory.ts';
+import { captureCommand, type InventoryQuery, inventoryCommand } from './inventory.ts';
 import { inventoryDiffCommand } from './inventory-diff.ts';
 import { lintCommand } from './lint.ts';
 import { pageCommand } from './page.ts';
 import { planCommand } from './plan.ts';
 import type { AgentOptions, DashboardOptions, ProgramDeps } from './port.ts';
 import { fromSdpArguments } from './sdp-arguments.ts';
+import { printableLines } from './table.ts';
 import { topologyCommand } from './topology/command.ts';
 import { readVariables } from './variables.ts';
 import { watchCommand } from './watch/command.ts';
@@ -63,7 +64,7 @@ function describe(error: BerthError): string {
   const remedy = error.remedy === undefined ? '' : `\n  ${error.remedy}`;
   const page = `\n  See berth help ${error.reason}, or docs/troubleshooting.md#${error.reason}`;
   const trace = error.code === 'Internal' && error.stack !== undefined ? `\n${error.stack}` : '';
-  return `berth: ${error.message}${kernel} [${error.reason}]${remedy}${page}${trace}\n`;
+  return `${printableLines(`berth: ${error.message}${kernel} [${error.reason}]${remedy}${page}${trace}`)}\n`;
 }
 
 /** The whole command line; `done` is told the exit status of the command that ran. */
@@ -101,7 +102,8 @@ export function buildProgram(deps: ProgramDeps, done: (status: number) => void):
     .option('--counters', 'with what the PFs counted of each VF, and interfaces of themselves; asks the drivers')
     .addOption(rootOption())
     .addOption(runDirOption())
-    .action(run(inventoryCommand(deps)));
+    .argument('[devices...]', 'only these, by any name that they have, with the VFs of a NIC; all without them')
+    .action(run((devices: readonly string[], query: InventoryQuery) => inventoryCommand(deps, devices)(query)));
   inventory
     .command('diff')
     .argument('<before>', 'a file of berth inventory -o json or yaml, or a captured tree')

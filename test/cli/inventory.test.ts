@@ -400,6 +400,25 @@ test('the running agent is asked first', async () => {
   assert.deepEqual(document.nics[0]?.vfs[0]?.allocation, { pod: 'default/web-0', container: 'web' });
 });
 
+test('of some devices only these are printed', async () => {
+  const text = commands(view());
+  await inventoryCommand(text.deps, ['eth1', 'br0'])({ output: 'table', root: '/', runDir: '/run/x' });
+  assert.match(text.out.join(''), /^ADDRESS.*\n0000:11:00\.0 .*\n\nVIRTUAL.*\nbr0 .*\n$/);
+  const link = commands(view());
+  await inventoryCommand(link.deps, ['br0'])({ output: 'table', root: '/', runDir: '/run/x' });
+  assert.match(link.out.join(''), /^VIRTUAL.*\nbr0 .*\n$/);
+  const json = commands(view());
+  await inventoryCommand(json.deps, ['eth0#1'])({ output: 'json', root: '/', runDir: '/run/x' });
+  const document = JSON.parse(json.out.join('')) as InventoryDocument;
+  assert.deepEqual(
+    document.nics.map(({ vfs }) => vfs.map(({ index }) => index)),
+    [[1]],
+  );
+  await assert.rejects(inventoryCommand(json.deps, ['eth9'])({ output: 'json', root: '/', runDir: '/run/x' }), {
+    reason: 'device-unknown',
+  });
+});
+
 test('without an agent the node is read, and what could not be read is a warning on stderr', async () => {
   const { deps, out, err } = commands(AWAY);
   assert.equal(await inventoryCommand(deps)({ output: 'table', root: '/', runDir: '/run/x' }), 0);
