@@ -4,7 +4,7 @@
  * link or for addresses is in link-spec and ipam-spec.ts. Fields of others pass unseen.
  */
 import { z } from 'zod';
-import { MOST_ROUTE_ADVMSS_BYTES, MOST_ROUTE_MTU_BYTES } from '../engine/ipam/model.ts';
+import { MOST_ADDRESSES, MOST_ROUTE_ADVMSS_BYTES, MOST_ROUTE_MTU_BYTES, MOST_ROUTES } from '../engine/ipam/model.ts';
 import { asMacAddress, asNetworkName, asPciAddress, type NetworkName } from '../engine/values.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
 import { withProperNames } from './field-names.ts';
@@ -52,7 +52,7 @@ const range = z.looseObject({
   rangeEnd: text.optional(),
   gateway: text.optional(),
 });
-const rangeSets = z.array(z.array(range).min(1));
+const rangeSets = z.array(z.array(range).min(1).max(256)).max(64);
 
 const ipam = z.looseObject({
   type: text.optional(),
@@ -61,10 +61,13 @@ const ipam = z.looseObject({
   rangeStart: text.optional(),
   rangeEnd: text.optional(),
   gateway: text.optional(),
-  routes: z.array(route).optional(),
+  routes: z.array(route).max(MOST_ROUTES).optional(),
   dataDir: text.optional(),
   resolvConf: text.optional(),
-  addresses: z.array(z.looseObject({ address: text, gateway: text.optional() })).optional(),
+  addresses: z
+    .array(z.looseObject({ address: text, gateway: text.optional() }))
+    .max(MOST_ADDRESSES)
+    .optional(),
   dns: dns.optional(),
 });
 
@@ -72,8 +75,11 @@ const previousResult = z.looseObject({
   interfaces: z
     .array(z.looseObject({ name: text, mac: text.optional(), mtu: z.int().optional(), sandbox: text.optional() }))
     .optional(),
-  ips: z.array(z.looseObject({ address: text, gateway: text.optional(), interface: z.int().optional() })).optional(),
-  routes: z.array(route).optional(),
+  ips: z
+    .array(z.looseObject({ address: text, gateway: text.optional(), interface: z.int().optional() }))
+    .max(MOST_ADDRESSES)
+    .optional(),
+  routes: z.array(route).max(MOST_ROUTES).optional(),
   dns: dns.optional(),
   /** Of 0.1.0 and 0.2.0, handed on as it is. */
   ip4: z.looseObject({}).optional(),

@@ -9,7 +9,14 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import type { Route } from '../engine/attachments/port.ts';
 import { asIp, asPrefix, formatIp, networkOf, sameAddress } from '../engine/ipam/ip.ts';
-import type { DnsSpec, HostLocalSpec, IpamSpec, IpRange, StaticSpec } from '../engine/ipam/model.ts';
+import {
+  type DnsSpec,
+  type HostLocalSpec,
+  type IpamSpec,
+  type IpRange,
+  MOST_ADDRESSES,
+  type StaticSpec,
+} from '../engine/ipam/model.ts';
 import {
   type ConfigProblem,
   type NetworkConfig,
@@ -20,6 +27,8 @@ import {
 import type { CniArgs } from './environment.ts';
 import { CNI_CODES, CniFault } from './errors.ts';
 
+/** Each is compared with every other. */
+const MOST_RANGES = 512;
 /** linux/rtnetlink.h */
 const RT_TABLE_LOCAL = 255;
 /** Where the host-local plugin keeps its reservations. */
@@ -39,7 +48,7 @@ type Requests = readonly Requested[];
 export function parseIpamSpec(config: NetworkConfig, args: CniArgs, problems: ConfigProblem[]): IpamSpec | undefined {
   const ipam = config.ipam ?? undefined;
   const type = ipam?.type ?? '';
-  const requested = requestedOf(config, args);
+  const requested = requestedOf(config, args, problems);
   if (ipam === undefined || type === '') {
     const [first] = requested;
     if (first !== undefined) {
@@ -88,12 +97,17 @@ function parseByType(
   }
 }
 
-function requestedOf(config: NetworkConfig, args: CniArgs): Requests {
+function requestedOf(config: NetworkConfig, args: CniArgs, problems: ConfigProblem[]): Requests {
   const sources: Requests = [
     { path: 'runtimeConfig.ips', ips: config.runtimeConfig?.ips ?? [] },
     { path: 'args.cni.ips', ips: config.args?.cni?.ips ?? [] },
     { path: 'CNI_ARGS IP', ips: args.ips },
   ];
+  for (const { path, ips } of sources) {
+    if (ips.length <= MOST_ADDRESSES) continue;
+    problems.push({ path, message: `${ips.length} addresses, and at most ${MOST_ADDRESSES} can be asked for` });
+    return [];
+  }
   return sources.filter((source) => source.ips.length > 0);
 }
 
@@ -114,6 +128,9 @@ function parseHostLocal(
   add('ipam.ranges', ipam.ranges ?? []);
   if (rangeSets.length === 0)
     problems.push({ path: 'ipam.ranges', message: 'host-local has no range to take addresses from' });
+  const count = rangeSets.reduce((sum, set) => sum + set.length, 0);
+  if (count > MOST_RANGES)
+    problems.push({ path: 'ipam.ranges', message: `${count} ranges, and at most ${MOST_RANGES} are taken` });
   return {
     type: 'host-local',
     rangeSets,
@@ -265,7 +282,7 @@ function refuseHostBits(path: string, text: string, problems: ConfigProblem[]): 
 }
 
 function isCidr(text: string): boolean {
-  return text.includes('/') && ipaddr.isValidCIDR(text);
+  return asPrefix(text) !== undefined;
 }
 
 function familyOf(text: string): 'ipv4' | 'ipv6' {
@@ -277,10 +294,8 @@ function parseCidr(path: string, text: string, problems: ConfigProblem[]): void 
     problems.push({ path, message: `${JSON.stringify(text)} is no address with prefix length, as in 10.0.0.0/24` });
 }
 
-/** Four-part IPv4 only: the library also takes "10.1" and octal, which users do not mean. */
 function parseAddress(path: string, text: string, problems: ConfigProblem[]): string {
-  const valid = text.includes(':') ? ipaddr.IPv6.isValid(text) : ipaddr.IPv4.isValidFourPartDecimal(text);
-  if (!valid) problems.push({ path, message: `${JSON.stringify(text)} is no IP address` });
+  if (asIp(text) === undefined) problems.push({ path, message: `${JSON.stringify(text)} is no IP address` });
   return text;
 }
 

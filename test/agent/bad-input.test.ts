@@ -7,6 +7,7 @@ import * as assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { suite } from 'uvu';
+import { MOST_ROUTES } from '../../src/engine/ipam/model.ts';
 import { ip, leaveMachine, makeNamedNamespace } from '../kernel/own-namespace.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
 import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
@@ -184,6 +185,10 @@ const REFUSED: readonly (readonly [string, Call, number, RegExp])[] = [
   ],
 ];
 
+const everyRoute = Array.from({ length: MOST_ROUTES }, (_none, at) => ({
+  dst: `10.${100 + (at >> 8)}.${at & 255}.0/24`,
+}));
+
 /** Odd, and right all the same. */
 const TAKEN: readonly (readonly [string, Call])[] = [
   ['ten mebibytes around it', { input: { junk: 'x'.repeat(10 * MEBIBYTE) } }],
@@ -203,6 +208,8 @@ const TAKEN: readonly (readonly [string, Call])[] = [
     ranges({}, { routes: [{ dst: '0.0.0.0/0' }, { dst: 'fd99::/64' }] }),
   ],
   ['an address that is written twice', fixed([{ address: '10.1.0.2/24' }, { address: '10.1.0.2/24' }])],
+  ['as many routes as there can be', ranges({}, { routes: everyRoute })],
+  ['a route through the gateway zero, which is none', ranges({}, { routes: [{ dst: '10.9.0.0/16', gw: '0.0.0.0' }] })],
   ['a gateway outside of its subnet that no route needs', ranges({ gateway: '10.9.0.1' })],
 ];
 

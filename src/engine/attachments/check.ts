@@ -80,12 +80,17 @@ async function missingReservations(
     .map((ip) => `${ip} is not reserved for it any more in ${addresses.dataDir}/${record.network}`);
 }
 
+/** A link that lost everything may have lost thousands of routes. */
+const MOST_TOLD = 20;
+
 function requireNone(key: AttachmentKey, differences: readonly string[]): void {
   if (differences.length === 0) return;
+  const told = differences.slice(0, MOST_TOLD).join('; ');
+  const more = differences.length > MOST_TOLD ? `; and ${differences.length - MOST_TOLD} more` : '';
   throw new BerthError({
     code: 'Io',
     reason: 'attachment-changed',
-    message: `the attachment of container ${key.containerId} ${key.ifname} is not what it was made: ${differences.join('; ')}`,
+    message: `the attachment of container ${key.containerId} ${key.ifname} is not what it was made: ${told}${more}`,
     remedy: 'Delete the pod so that it is attached anew.',
   });
 }

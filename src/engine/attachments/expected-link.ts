@@ -3,7 +3,7 @@
  * the runtime kept still says so. Later plugins of a chain may have changed it (another MAC or MTU, a
  * route less), and what others added to the result is theirs to check.
  */
-import { sameAddress, sameNetwork } from '../ipam/ip.ts';
+import { addressKey, networkKey } from '../ipam/ip.ts';
 import type { LinkCheckInput } from '../links/index.ts';
 import type { CheckRequest } from './model.ts';
 import type { Route } from './port.ts';
@@ -16,19 +16,17 @@ export function expectedLink(
 ): LinkCheckInput<unknown>['expected'] {
   if (promised === undefined) return kept;
   const mac = kept.mac ?? promised.mac;
+  const keptAddresses = new Set(kept.addresses.map(({ address }) => addressKey(address)));
+  const keptRoutes = new Set(kept.routes.map(routeKey));
   return {
     ...(mac === undefined ? {} : { mac }),
     ...(kept.mtu === undefined ? {} : { mtu: kept.mtu }),
-    addresses: promised.addresses.filter(({ address }) =>
-      kept.addresses.some((entry) => sameAddress(entry.address, address)),
-    ),
-    routes: promised.routes.filter((route) => kept.routes.some((entry) => sameRoute(entry, route))),
+    addresses: promised.addresses.filter(({ address }) => keptAddresses.has(addressKey(address))),
+    routes: promised.routes.filter((route) => keptRoutes.has(routeKey(route))),
     ...(ndiscNotify === undefined ? {} : { ndiscNotify }),
   };
 }
 
-function sameRoute(a: Route, b: Route): boolean {
-  if (!sameNetwork(a.dst, b.dst)) return false;
-  if (a.gateway === undefined || b.gateway === undefined) return a.gateway === b.gateway;
-  return sameAddress(a.gateway, b.gateway);
+function routeKey({ dst, gateway }: Route): string {
+  return `${networkKey(dst)} ${gateway === undefined ? '' : addressKey(gateway)}`;
 }

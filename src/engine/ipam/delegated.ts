@@ -14,8 +14,10 @@ import {
   type DelegatedSpec,
   type IpamOwner,
   type IpamResult,
+  MOST_ADDRESSES,
   MOST_ROUTE_ADVMSS_BYTES,
   MOST_ROUTE_MTU_BYTES,
+  MOST_ROUTES,
 } from './model.ts';
 import type { IpamCall, IpamOutcome, IpamPrograms } from './port.ts';
 
@@ -28,9 +30,6 @@ const TIME_LIMIT_MS: Readonly<Record<IpamCall['command'], number>> = {
   STATUS: 8_000,
 };
 
-/** No network has so many; a program that says so has gone wrong. */
-const MOST_ADDRESSES = 256;
-const MOST_ROUTES = 4096;
 /** What a record, which is a file in memory, has room for. */
 export const MOST_INPUT_BYTES = 1 << 20;
 /** Codes of the CNI specification: "incompatible CNI version" and "try again later". */

@@ -84,6 +84,18 @@ export function sameNetwork(a: string, b: string): boolean {
   return left.ip.family === right.ip.family && left.length === right.length && networkOf(left) === networkOf(right);
 }
 
+/** One text for each address with prefix length, however it is spelled: {@link sameAddress} for long lists. */
+export function addressKey(text: string): string {
+  const { ip, length } = split(text) ?? {};
+  return ip === undefined ? text : `${ip.family}/${ip.value}/${length ?? ''}`;
+}
+
+/** One text for each network, however it is spelled: {@link sameNetwork} for long lists. */
+export function networkKey(text: string): string {
+  const prefix = asPrefix(text);
+  return prefix === undefined ? text : `${prefix.ip.family}/${networkOf(prefix)}/${prefix.length}`;
+}
+
 function split(text: string): { ip: Ip; length?: number } | undefined {
   const prefix = asPrefix(text);
   if (prefix !== undefined) return prefix;

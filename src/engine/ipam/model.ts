@@ -11,6 +11,10 @@ export interface IpRange {
   readonly gateway?: string;
 }
 
+/** No attachment has so many; what asks for more has gone wrong, or means harm. */
+export const MOST_ADDRESSES = 256;
+export const MOST_ROUTES = 4096;
+
 /** The kernel makes larger ones smaller, in silence (net/ipv4/metrics.c, ip_metrics_convert). */
 export const MOST_ROUTE_MTU_BYTES = 65_520;
 export const MOST_ROUTE_ADVMSS_BYTES = 65_495;

@@ -7,7 +7,7 @@
 import type { AttachResult } from '../attachments/model.ts';
 import type { Link, LinkOperation, Namespace, Route } from '../attachments/port.ts';
 import { BerthError } from '../errors.ts';
-import { addressFamily, sameAddress, sameNetwork } from '../ipam/ip.ts';
+import { addressFamily, addressKey, asIp, networkKey, sameAddress } from '../ipam/ip.ts';
 import type { IpamResult } from '../ipam/model.ts';
 import type { IfName, MacAddress } from '../values.ts';
 import type { LinkCheckInput, LinkContext, LinkOutcome } from './link-driver.ts';
@@ -121,12 +121,15 @@ export async function addAddressing(
 
 /** Routes as the kernel needs them: one without a gateway goes through that of its own family's address. */
 export function endpointRoutes(addressing: IpamResult): readonly Route[] {
+  const gateways = new Map<4 | 6, string>();
+  for (const { gateway } of addressing.routes.length === 0 ? [] : addressing.addresses) {
+    if (gateway === undefined) continue;
+    const family = addressFamily(gateway);
+    if (!gateways.has(family)) gateways.set(family, gateway);
+  }
   return addressing.routes.map((route) => {
     if (route.gateway !== undefined || route.scope === RT_SCOPE_LINK) return route;
-    const family = addressFamily(route.dst);
-    const gateway = addressing.addresses.find(
-      (entry) => entry.gateway !== undefined && addressFamily(entry.gateway) === family,
-    )?.gateway;
+    const gateway = gateways.get(addressFamily(route.dst));
     return gateway === undefined ? route : { ...route, gateway };
   });
 }
@@ -182,29 +185,29 @@ export async function compareResult(
     differences.push(`${name} has MTU ${link.mtu}, not ${expected.mtu}`);
   }
   if (expected.addresses.length > 0) {
-    const present = await sandbox.addresses(link.index);
+    const present = new Map((await sandbox.addresses(link.index)).map((entry) => [addressKey(entry.address), entry]));
     for (const { address } of expected.addresses) {
-      const found = present.find((entry) => sameAddress(entry.address, address));
+      const found = present.get(addressKey(address));
       if (found === undefined) differences.push(`${name} lacks the address ${address}`);
       else if (found.dadFailed)
         differences.push(`${address} on ${name} is also used by a neighbour (duplicate address)`);
     }
   }
   if (expected.routes.length > 0) {
-    const present = await sandbox.routes(link.index);
+    const present = Map.groupBy(await sandbox.routes(link.index), ({ dst }) => networkKey(dst));
     for (const route of endpointRoutes({ addresses: expected.addresses, routes: expected.routes, dns: {} })) {
-      if (!present.some((entry) => keepsRoute(entry, route, link)))
+      if (present.get(networkKey(route.dst))?.some((entry) => keepsRoute(entry, route, link)) !== true)
         differences.push(`${name} lacks the route ${describeRoute(route)}`);
     }
   }
   return differences;
 }
 
-/** Each field that was asked for; the kernel fills the others in by itself. */
+/** Each field that was asked for, of a route to the same network; the kernel fills the others in by itself. */
 function keepsRoute(present: Route, wanted: Route, link: Link): boolean {
-  if (!sameNetwork(present.dst, wanted.dst)) return false;
-  if (wanted.gateway !== undefined && (present.gateway === undefined || !sameAddress(present.gateway, wanted.gateway)))
-    return false;
+  // The gateway zero is none: whoever writes it wants the neighbours to be asked.
+  const gateway = asIp(wanted.gateway ?? '')?.value === 0n ? undefined : wanted.gateway;
+  if (gateway !== undefined && (present.gateway === undefined || !sameAddress(present.gateway, gateway))) return false;
   if ((['mtu', 'advmss', 'priority'] as const).some((field) => (wanted[field] || present[field]) !== present[field]))
     return false;
   // The kernel knows no scope of IPv6 routes.

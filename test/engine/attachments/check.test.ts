@@ -156,9 +156,9 @@ const KINDS: readonly (readonly [string, LinkSpec, readonly Change[]])[] = [
   ],
 ];
 
-async function sceneOf(spec: LinkSpec): Promise<Scene & { check(): Promise<string> }> {
+async function sceneOf(spec: LinkSpec, ipam: IpamSpec = IPAM): Promise<Scene & { check(): Promise<string> }> {
   const node = createPodNode();
-  const result = await node.attach('c1', spec, { ipam: IPAM });
+  const result = await node.attach('c1', spec, { ipam });
   const inside = node.world.paths.get('/run/netns/c1');
   assert.ok(inside);
   const link = node.world.byName(inside, 'net1');
@@ -274,6 +274,16 @@ test('host-device: another driver of a device that is called by its PCI address'
   assert.match(await check(), /is on driver vfio-pci, not /);
   node.device(0).incarnation = 'later';
   assert.match(await check(), /is gone or was made anew/);
+});
+
+test('of very many differences not all are told', async () => {
+  const routes = Array.from({ length: 100 }, (_none, at) => ({ dst: `10.100.${at}.0/24` }));
+  const { link, check } = await sceneOf(macvlan(), { ...IPAM, routes } as IpamSpec);
+  assert.is(await check(), '');
+  link.routes = [];
+  const said = await check();
+  assert.is(said.split('lacks the route').length - 1, 20);
+  assert.match(said, /; and 80 more$/);
 });
 
 test.run();
