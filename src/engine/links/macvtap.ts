@@ -139,6 +139,7 @@ export async function check(context: LinkContext, input: LinkCheckInput<MacvtapS
   if (owner === undefined) differences.push(`${tapPath(link.index)}, the device of ${ifname}, is gone`);
   else if (owner.uid !== uid || owner.gid !== gid)
     differences.push(`${tapPath(link.index)} is owned by ${owner.uid}:${owner.gid}, not ${uid}:${gid}`);
+  if (wanted.promiscuous && link.promiscuous !== true) differences.push(`${ifname} is not promiscuous`);
   if (wanted.origin === 'given') return differences;
   if (link.macvlan !== undefined && link.macvlan.mode !== wanted.mode)
     differences.push(`${ifname} is in mode ${link.macvlan.mode}, not ${wanted.mode}`);

@@ -138,11 +138,12 @@ const KINDS: readonly (readonly [string, LinkSpec, readonly Change[]])[] = [
   ],
   [
     'macvtap',
-    macvtap({ slot: 'eth1-3' }),
+    macvtap({ slot: 'eth1-3', promiscuous: true }),
     [
       ...[kind('macvlan'), uplink],
       ['another mode', onLink({ macvlan: { mode: 'vepa' } }), /in mode vepa, not bridge/],
       ['another owner', onLink({ tapOwner: '0:0' }), /tap\d+ is owned by 0:0, not 107:107/],
+      ['it takes its own packets only', onLink({ promiscuous: false }), /net1 is not promiscuous/],
       ['no device', onLink({ tapGone: true }), /tap\d+, the device of net1, is gone/],
     ],
   ],
