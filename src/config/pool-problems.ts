@@ -2,13 +2,14 @@
  * What no schema sees in `pools`: keys that do not fit the kind, names that meet, groups that are not
  * there. It looks at the raw value, so that problems elsewhere in the file do not hide these.
  */
+
+import { suggest } from '../engine/suggest.ts';
 import type { LocatedDocument } from './document.ts';
 import { infoTarget } from './info-target.ts';
 import { FUNCTION_KINDS, SLOT_KINDS } from './pool-schema.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
 import { valueAt } from './schema-problems.ts';
 import { exclusiveKeys } from './selector-keys.ts';
-import { suggest } from '../engine/suggest.ts';
 
 /** Empty for a document whose `pools` are no list: the schema has told that. */
 export function poolProblems(document: LocatedDocument): readonly ConfigProblem[] {

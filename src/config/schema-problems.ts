@@ -1,8 +1,8 @@
 /** A schema's issues as problems that say where, what and what instead. */
 import { z } from 'zod';
+import { suggest } from '../engine/suggest.ts';
 import type { LocatedDocument } from './document.ts';
 import type { ConfigProblem, DocumentPath } from './problem.ts';
-import { suggest } from '../engine/suggest.ts';
 
 /** All issues of the schema with the document. */
 export function schemaProblems(

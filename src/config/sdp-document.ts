@@ -6,6 +6,7 @@
  */
 import { FOREIGN_CNI_HEALTH } from '../engine/pools/health.ts';
 import type { VfPoolSpec, VfSelector } from '../engine/pools/model.ts';
+import { suggest } from '../engine/suggest.ts';
 import { asPciAddress } from '../engine/values.ts';
 import { isError } from '../engine/view.ts';
 import { compact } from './compact.ts';
@@ -18,7 +19,6 @@ import { schemaProblems, valueAt } from './schema-problems.ts';
 import { type SdpDeviceType, type SdpResource, sdpSchema } from './sdp-schema.ts';
 import { tidySdp } from './sdp-tidy.ts';
 import { exclusiveKeys } from './selector-keys.ts';
-import { suggest } from '../engine/suggest.ts';
 
 /** The plugin's own default of `-resource-prefix`. */
 export const SDP_PREFIX = 'intel.com';
