@@ -86,18 +86,24 @@ const previousResult = z.looseObject({
   ip6: z.looseObject({}).optional(),
 });
 
+/** What may be looked for on a node that has a hundred uplinks. */
+const MOST_WORDS = 256;
+const MOST_SELECTORS = 64;
+const words = texts.min(1).max(MOST_WORDS);
+
 /** As the uplinks of a pool are selected (docs/configuration.md). */
 const uplinkSelector = z
   .strictObject({
-    names: texts.min(1).optional(),
-    altnames: texts.min(1).optional(),
-    drivers: texts.min(1).optional(),
-    pciAddresses: z.array(branded(asPciAddress, 'a PCI address')).min(1).optional(),
-    serials: texts.min(1).optional(),
-    macs: z.array(branded(asMacAddress, 'a hardware address')).min(1).optional(),
+    names: words.optional(),
+    altnames: words.optional(),
+    drivers: words.optional(),
+    pciAddresses: z.array(branded(asPciAddress, 'a PCI address')).min(1).max(MOST_WORDS).optional(),
+    serials: words.optional(),
+    macs: z.array(branded(asMacAddress, 'a hardware address')).min(1).max(MOST_WORDS).optional(),
     subnets: z
       .array(z.union([z.cidrv4(), z.cidrv6()]))
       .min(1)
+      .max(MOST_WORDS)
       .optional(),
   })
   .refine((selector) => Object.keys(selector).length > 0, 'a selector needs a field');
@@ -143,7 +149,7 @@ const network = z.looseObject({
   duplicateAddressDetection: z.boolean().optional(),
   masterSelector: z
     .union(
-      [uplinkSelector, z.array(uplinkSelector).min(1)],
+      [uplinkSelector, z.array(uplinkSelector).min(1).max(MOST_SELECTORS)],
       'neither an object of the fields that docs/cni.md lists nor a list of such',
     )
     .optional(),
@@ -302,8 +308,12 @@ export function parseNetwork(fields: Readonly<Record<string, unknown>>): ParsedN
   }
 }
 
+/** A list of thousands may be wrong in each entry, and the message goes into an event of the pod. */
+const MOST_TOLD = 20;
+
 export function invalidConfig(problems: readonly ConfigProblem[], also = ''): CniFault {
-  const wrong = problems.map((problem) => `${problem.path}: ${problem.message}`);
+  const wrong = problems.slice(0, MOST_TOLD).map(({ path, message }) => `${path}: ${message}`);
+  if (problems.length > MOST_TOLD) wrong.push(`and ${problems.length - MOST_TOLD} more`);
   return new CniFault(CNI_CODES.invalidConfig, {
     reason: 'invalid-network-config',
     message: [...wrong, ...(also === '' ? [] : [also])].join('; '),

@@ -181,6 +181,13 @@ for (const [what, parts, code, says, advises] of CASES) {
   });
 }
 
+test('of very many wrong fields not all are told', async () => {
+  const routes = Array(4000).fill({ dst: 'nowhere' });
+  const { answer } = await bench().send({ config: { ...MACVLAN, ipam: { ...LOCAL, routes } } });
+  assert.equal(String(answer.msg).split('is no address with prefix length').length - 1, 20);
+  assert.match(String(answer.msg), /; and 3980 more$/);
+});
+
 for (const [what, config] of [
   ['nothing', ''],
   ['what is no JSON', '{"cniVersion":'],
