@@ -162,7 +162,10 @@ if (requireFeature('chromium', hasChromium)) {
     await tab.locator('#search').fill('sf-0');
     assert.deepEqual(await shownNodes(tab), ['worker-3']);
     await tab.keyboard.press('Enter');
-    assert.match(await details(tab), /^Scalable function 88 · mlx5_core\.sf\.4.*berth\.dev\/sf.*shop\/sf-0.*on worker-3/);
+    assert.match(
+      await details(tab),
+      /^Scalable function 88 · mlx5_core\.sf\.4.*berth\.dev\/sf.*shop\/sf-0.*on worker-3/,
+    );
     await tab.locator('#search').fill('');
     await open(tab, 'worker-3');
     await tab.locator('#picture .place[data-address="mlx5_core.sf.5"][data-state="free"]').waitFor();
