@@ -93,37 +93,62 @@ export class InventoryPublisher {
 
   /** As the node is at the moment of the attempt: an older state is never written after a newer one. */
   async #write(signal: AbortSignal): Promise<void> {
-    const { api, clock, status, view } = this.#options;
+    const { clock, status, view } = this.#options;
     const now = status();
     this.#conditions = conditionsOf(now, this.#conditions, clock.now());
     const told = inventoryObject(view(), now, this.#conditions);
     const starts = this.#kubeletStarts;
     if (starts === this.#startsSeen && isDeepStrictEqual(told.status, this.#written?.status)) return;
-    const object = { ...told, metadata: { ...told.metadata, ...ownedBy(await this.#owners(signal)) } };
-    if (!isDeepStrictEqual(object, this.#written)) {
-      await api.applyInventory(object, signal);
-      this.#writes += 1;
-      this.#written = object;
-    }
+    const { owners, refusal } = await this.#owners(signal);
+    const object = { ...told, metadata: { ...told.metadata, ...ownedBy(owners) } };
+    const refused = isDeepStrictEqual(object, this.#written) ? undefined : await this.#apply(object, signal);
+    this.#tell(refusal ?? refused);
     this.#startsSeen = starts;
   }
 
-  /** The Node as it is now. An agent without the right to read it goes on: the object then stays when the Node goes. */
-  async #owners(signal: AbortSignal): Promise<readonly NodeOwner[]> {
-    const { api, log, node } = this.#options;
+  /** The Node as it is now. An agent without the right to read it goes on with what is known. */
+  async #owners(signal: AbortSignal): Promise<{ readonly owners: readonly NodeOwner[]; readonly refusal?: ApiError }> {
+    const { api, node } = this.#options;
     try {
-      const uid = await api.readNodeUid(node, signal);
-      this.#problem = undefined;
-      return [nodeOwner(node, uid)];
+      return { owners: [nodeOwner(node, await api.readNodeUid(node, signal))] };
     } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 403) throw error;
-      const problem = `it stays when its node is removed: ${error.message} [${error.reason}]`;
-      if (this.#problem === undefined)
-        log.warn({ problem, remedy: error.remedy }, 'the inventory does not go with its node');
-      this.#problem = problem;
-      return this.#written?.metadata.ownerReferences ?? [];
+      if (!isForbidden(error)) throw error;
+      return { owners: this.#written?.metadata.ownerReferences ?? [], refusal: error };
     }
   }
+
+  /** Answers why the object was written without its owner. */
+  async #apply(object: NodeNetworkInventory, signal: AbortSignal): Promise<ApiError | undefined> {
+    const { api, node } = this.#options;
+    let written = object;
+    let refusal: ApiError | undefined;
+    try {
+      await api.applyInventory(object, signal);
+    } catch (error) {
+      // An admission plugin lets nobody give an object another owner who may not delete it.
+      if (!isForbidden(error) || !error.message.includes('ownerRef')) throw error;
+      refusal = error;
+      written = { ...object, metadata: this.#written?.metadata ?? { name: node } };
+      await api.applyInventory(written, signal);
+    }
+    this.#written = written;
+    this.#writes += 1;
+    return refusal;
+  }
+
+  #tell(refusal: ApiError | undefined): void {
+    const { log, node } = this.#options;
+    if (refusal !== undefined && this.#problem === undefined) {
+      const remedy = `Apply the roles of this release; an object of an older one is removed once: kubectl delete nni ${node}`;
+      log.warn({ problem: refusal.message, remedy }, 'the inventory will stay when its node goes');
+    }
+    this.#problem =
+      refusal === undefined ? undefined : `it stays when its node is removed: ${refusal.message} [${refusal.reason}]`;
+  }
+}
+
+function isForbidden(error: unknown): error is ApiError {
+  return error instanceof ApiError && error.status === 403;
 }
 
 function ownedBy(owners: readonly NodeOwner[]): Pick<NodeNetworkInventory['metadata'], 'ownerReferences'> {

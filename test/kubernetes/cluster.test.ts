@@ -298,7 +298,7 @@ test('without the right to read its Node the agent writes all the same, keeps th
       await eventually(() => server.inventories.has(NODE));
       assert.equal(ownersOf(server.inventories.get(NODE)), undefined);
       await eventually(() => /it stays when its node is removed/.test(cluster.status().inventory?.problem ?? ''));
-      assert.match(warnings.join('\n'), /api-server-refused/);
+      assert.match(warnings.join('\n'), /Apply the roles of this release/);
       server.mayReadNode = true;
       scene.inventory = larger;
       scene.change();
@@ -312,6 +312,32 @@ test('without the right to read its Node the agent writes all the same, keeps th
     },
     (server) => {
       server.mayReadNode = false;
+    },
+  );
+});
+
+test('an object that the agent may give no owner is written without, and who removes it is told so', async () => {
+  await withCluster(
+    { inventory: true },
+    async (scene) => {
+      const { server, cluster, warnings } = scene;
+      await eventually(() => vfsOf(server.inventories.get(NODE)) === 2);
+      assert.equal(ownersOf(server.inventories.get(NODE)), undefined);
+      await eventually(() => /cannot set an ownerRef/.test(cluster.status().inventory?.problem ?? ''));
+      assert.match(warnings.join('\n'), /kubectl delete nni node-1/);
+      scene.inventory = larger;
+      scene.change();
+      await eventually(() => vfsOf(server.inventories.get(NODE)) === 3);
+      assert.equal(warnings.length, 1, 'it is told once');
+      server.inventories.delete(NODE);
+      scene.inventory = small;
+      scene.change();
+      await eventually(() => ownersOf(server.inventories.get(NODE)) !== undefined);
+      await eventually(() => cluster.status().inventory?.problem === undefined);
+    },
+    (server) => {
+      server.guardsOwners = true;
+      server.inventories.set(NODE, { metadata: { name: NODE } });
     },
   );
 });

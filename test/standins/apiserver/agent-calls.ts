@@ -6,6 +6,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { discovery } from './discovery.ts';
 
 /** Instead of the answer: a status with headers and text, the connection closed, or no answer at all. */
@@ -42,6 +43,8 @@ export interface ApiServer {
   nodeUid: string | undefined;
   /** Whether the agent has the right to read its Node. */
   mayReadNode: boolean;
+  /** As the admission plugin OwnerReferencesPermissionEnforcement for who may not delete: an object keeps its owners. */
+  guardsOwners: boolean;
   /** For the next requests, one each. */
   readonly faults: Fault[];
   /** Resolves when so many requests have come. */
@@ -109,6 +112,11 @@ export async function startApiServer(node: string): Promise<ApiServer> {
         : { status: 200, body: found };
     }
     if (!isApply(request, 'berth')) return undefined;
+    const before = api.inventories.get(name);
+    if (api.guardsOwners && before !== undefined && !isDeepStrictEqual(ownersOf(before), ownersOf(request.body))) {
+      const message = `"${name}" is forbidden: cannot set an ownerRef on a resource you can't delete: , <nil>`;
+      return { status: 403, body: statusBody(403, message) };
+    }
     api.inventories.set(name, request.body);
     return { status: 200, body: request.body };
   };
@@ -179,6 +187,7 @@ export async function startApiServer(node: string): Promise<ApiServer> {
     served: [],
     nodeUid: 'uid-1',
     mayReadNode: true,
+    guardsOwners: false,
     faults: [],
     until: (count) =>
       new Promise((resolve) => {
@@ -202,6 +211,10 @@ export async function startApiServer(node: string): Promise<ApiServer> {
 function isApply({ method, contentType, query }: ApiRequest, manager: string): boolean {
   const forced = query.fieldManager === manager && query.force === 'true';
   return method === 'PATCH' && contentType === 'application/apply-patch+yaml' && forced;
+}
+
+function ownersOf(object: unknown): unknown {
+  return (object as { metadata: { ownerReferences?: unknown } }).metadata.ownerReferences;
 }
 
 function statusBody(code: number, message: string, name?: string): object {
