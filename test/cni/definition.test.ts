@@ -2,6 +2,7 @@ import * as assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { type PluginReview, reviewDefinition } from '../../src/cni/definition.ts';
 import { CniFault } from '../../src/cni/errors.ts';
+import { bench } from './calls.ts';
 
 const HOST_LOCAL = { type: 'host-local', ranges: [[{ subnet: '10.60.0.0/24' }]] };
 const WITH_RESOURCE = { name: 'net-a', bringsDevice: true };
@@ -80,6 +81,31 @@ for (const [what, config, bringsDevice, patterns] of WRONG) {
         errors.some((error) => pattern.test(error)),
         `${pattern}\n${errors}`,
       );
+  });
+}
+
+/** What Multus would put into the call for a pod that got a device of the resource. */
+function deviceFor({ type }: Readonly<Record<string, unknown>>): string {
+  return ['macvlan', 'ipvlan', 'macvtap', 'vlan'].includes(String(type)) ? 'eth7-0' : '0000:41:10.1';
+}
+
+/** As the runtime sends it, with the name that Multus adds. */
+async function added(config: Readonly<Record<string, unknown>>, bringsDevice: boolean): Promise<number> {
+  const written = { cniVersion: undefined, ...config, ...(bringsDevice ? { deviceID: deviceFor(config) } : {}) };
+  return (await bench().send({ config: JSON.stringify({ name: 'net-a', ...written }) })).exitCode;
+}
+
+for (const [what, config, bringsDevice] of FINE) {
+  // These two need ib-kubernetes, or the node's file.
+  if (config.ibKubernetesEnabled === true || JSON.stringify(config).includes('resolvConf')) continue;
+  test(`an ADD agrees, and takes ${what}`, async () => {
+    assert.equal(await added(config, bringsDevice), 0);
+  });
+}
+
+for (const [what, config, bringsDevice] of WRONG) {
+  test(`an ADD agrees, and refuses: ${what}`, async () => {
+    assert.equal(await added(config, bringsDevice), 1);
   });
 }
 
