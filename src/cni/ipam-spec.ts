@@ -49,6 +49,10 @@ export function parseIpamSpec(config: NetworkConfig, args: CniArgs, problems: Co
   const ipam = config.ipam ?? undefined;
   const type = ipam?.type ?? '';
   const requested = requestedOf(config, args, problems);
+  if (type !== 'host-local' && (config.runtimeConfig?.ipRanges ?? []).length > 0) {
+    const why = type === '' ? 'the network has no ipam' : `ipam ${type} takes none`;
+    problems.push({ path: 'runtimeConfig.ipRanges', message: `ranges asked for, but ${why}` });
+  }
   if (ipam === undefined || type === '') {
     const [first] = requested;
     if (first !== undefined) {

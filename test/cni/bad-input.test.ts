@@ -39,6 +39,20 @@ const CASES: readonly (readonly [string, CallParts, number, RegExp, RegExp])[] =
     /runtimeConfig\.mac: "zz"/,
     POD,
   ],
+  [
+    'ranges for fixed addresses',
+    { config: { ...MACVLAN, ipam: { type: 'static' }, runtimeConfig: { ipRanges: [[{ subnet: '10.1.0.0/24' }]] } } },
+    7,
+    /runtimeConfig\.ipRanges: ranges asked for, but ipam static takes none/,
+    POD,
+  ],
+  [
+    'ranges without ipam',
+    { config: { ...MACVLAN, runtimeConfig: { ipRanges: [[{ subnet: '10.1.0.0/24' }]] } } },
+    7,
+    /runtimeConfig\.ipRanges: ranges asked for, but the network has no ipam/,
+    POD,
+  ],
   ['a MAC in CNI_ARGS', { env: { CNI_ARGS: 'MAC=zz' }, config: MACVLAN }, 7, /CNI_ARGS MAC: "zz"/, POD],
   ['a MAC of the definition', { config: { ...MACVLAN, mac: 'zz' } }, 7, /mac: "zz"/, NAD],
   [
