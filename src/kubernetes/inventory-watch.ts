@@ -46,6 +46,8 @@ export class InventoryWatch {
   #listing: InventoryListing | undefined;
   #version: string | undefined;
   #failures = 0;
+  /** The newest failure but outages was that the version is too old. */
+  #wasOld = false;
   /** A watch was open when it failed. */
   #isOpen = false;
   #seenAt: Date | undefined;
@@ -115,6 +117,7 @@ export class InventoryWatch {
     );
     if (!heard && !signal.aborted && clock.now().getTime() - begin < SHORTEST_WATCH_MS) throw endedAtOnce();
     this.#failures = 0;
+    this.#wasOld = false;
     this.#isOpen = false;
   }
 
@@ -142,6 +145,7 @@ export class InventoryWatch {
   #take({ object, type, version }: InventoryEvent): void {
     this.#seen();
     this.#failures = 0;
+    this.#wasOld = false;
     if (version !== undefined) this.#version = version;
     if (type === 'BOOKMARK') return;
     const node = readInventoryObject(object);
@@ -164,11 +168,16 @@ export class InventoryWatch {
     this.#listing = undefined;
     const isOld = error.status === 410;
     if (isOld || error.reason === 'api-server-answer') this.#version = undefined;
-    const failures = this.#failures++;
-    // A version that is too old, and a connection that was cut, are no trouble if the next attempt goes well.
-    const isUsual = isOld || (this.#isOpen && error.reason === 'api-server-unreachable');
+    const wasOpen = this.#isOpen;
     this.#isOpen = false;
-    if (isUsual && failures === 0) return Math.round(random() * FIRST_MS);
+    // Also after an outage: a server that starts knows no older versions. A list at once tells a newer one.
+    if (isOld && !this.#wasOld) {
+      this.#wasOld = true;
+      return Math.round(random() * FIRST_MS);
+    }
+    const failures = this.#failures++;
+    // A connection that was cut is no trouble if the next attempt goes well.
+    if (wasOpen && error.reason === 'api-server-unreachable' && failures === 0) return Math.round(random() * FIRST_MS);
     this.#connection = {
       state: 'lost',
       since: this.#connection.state === 'lost' ? this.#connection.since : clock.now().toISOString(),

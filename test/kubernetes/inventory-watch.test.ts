@@ -150,6 +150,38 @@ test('a version that is too old is one new list, and no trouble that people see'
   });
 });
 
+test('a server that comes back and knows no older versions is live after one new list', async () => {
+  await following([small], async (scene) => {
+    const { api, clock, until, watch } = scene;
+    await until(() => isLive(scene));
+    api.faults.watch.push('close', 'close', 'close');
+    api.cutWatches();
+    api.compact();
+    const reasons: (string | undefined)[] = [];
+    watch.subscribe(() => reasons.push(reasonOf(scene)));
+    await until(() => isLive(scene) && api.requests.length === 8);
+    assert.equal(api.requests.at(-2), 'LIST');
+    assert.deepEqual([...new Set(reasons)], ['api-server-unreachable', undefined]);
+    assert.equal(clock.pauses.at(-1), 500, 'the new list does not wait as long as the outage made it');
+  });
+});
+
+test('a server to which every version is too old is asked with growing pauses, and people are told', async () => {
+  await following([small], async (scene) => {
+    const { api, clock, until } = scene;
+    await until(() => isLive(scene));
+    const old = {
+      status: 410,
+      text: JSON.stringify({ kind: 'Status', message: 'too old resource version', code: 410 }),
+    };
+    api.faults.watch.push(old, old, old, old);
+    api.cutWatches();
+    await until(() => reasonOf(scene) === 'api-server-busy');
+    await until(() => isLive(scene));
+    assert.deepEqual(clock.pauses.slice(0, 5), [500, 500, 1500, 3000, 6000]);
+  });
+});
+
 test('a connection that is cut is opened again, and nobody needs to know', async () => {
   await following([small], async (scene) => {
     const { api, clock, until, watch } = scene;
