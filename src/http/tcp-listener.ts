@@ -79,7 +79,8 @@ export async function listenTcp(options: TcpListenerOptions): Promise<TcpListene
   server.on('clientError', (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(unusable(at, cause)));
-    server.listen({ host: at.host, port: at.port }, resolve);
+    // Without a host Node.js takes every address, also those of a kernel that has no IPv6.
+    server.listen(at.host === '::' ? { port: at.port } : { host: at.host, port: at.port }, resolve);
   });
   // Without a listener a failing accept would end the agent.
   server.on('error', (error) => log.error({ err: error, port: at.port }, 'http: the port failed'));
