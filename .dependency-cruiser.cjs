@@ -12,7 +12,7 @@ const FRONT_END_PACKAGES = {
   cni: ['zod', 'ipaddr\\.js'],
   cli: ['commander', 'yaml'],
   http: ['zod'],
-  config: ['yaml', 'zod', 'ipaddr\\.js'],
+  config: ['yaml', 'zod'],
   metrics: ['prom-client'],
   kubernetes: ['@kubernetes/client-node'],
 };

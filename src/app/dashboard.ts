@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { DashboardOptions, Output } from '../cli/port.ts';
+import { printableLines } from '../cli/table.ts';
 import { type ClusterConnection, type ClusterDocument, clusterChange } from '../engine/cluster/document.ts';
 import { BerthError } from '../engine/errors.ts';
 import { createFeed } from '../engine/feed/feed.ts';
@@ -130,6 +131,5 @@ function terminalLog(output: Output): Logger {
 
 /** What others said is shown without what a terminal would obey. */
 function say(output: Output, words: string): void {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is taken out
-  output.err(`berth: ${words.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '?')}\n`);
+  output.err(`berth: ${printableLines(words)}\n`);
 }

@@ -84,7 +84,8 @@ async function install(deps: ProgramDeps, options: InstallOptions): Promise<numb
   const report = await installer.install(options, options.as);
   print(output, options.output, report);
   for (const name of report.alsoHeld) {
-    output.err(`${name}: is Berth's from an earlier installation; \`berth uninstall --as ${name}\` gives it back\n`);
+    const shown = printable(name);
+    output.err(`${shown}: is Berth's from an earlier installation; \`berth uninstall --as ${shown}\` gives it back\n`);
   }
   return 0;
 }

@@ -8,9 +8,9 @@ export function renderStatus(status: AgentStatus, now: Date): string {
   const facts = [
     `node ${status.node}, berth ${status.version}, up ${age(status.startedAt, now)}`,
     `inventory: ${inventory.nics} NICs, ${inventory.vfs} VFs, read ${age(inventory.readAt, now)} ago${note(inventory.problem)}`,
-    `configuration: ${printable(configuration.source)}${note(configurationNote(configuration, now))}`,
-    ...configuration.problems.map((problem) => `  not used${runsInstead(configuration)}: ${printable(problem)}`),
-    ...configuration.warnings.map((warning) => `  ${printable(warning)}`),
+    `configuration: ${configuration.source}${note(configurationNote(configuration, now))}`,
+    ...configuration.problems.map((problem) => `  not used${runsInstead(configuration)}: ${problem}`),
+    ...configuration.warnings.map((warning) => `  ${warning}`),
     `attachments: ${attachments.total}${note(counted(attachments.stuck, 'stuck'))}${note(counted(attachments.unreadable, 'unreadable'))}`,
     `spool: ${spool.entries} waiting${note(counted(spool.unreadable, 'unreadable'))}`,
     ...(status.installation === undefined
@@ -32,7 +32,7 @@ export function renderStatus(status: AgentStatus, now: Date): string {
       ...tenancyNotes(resource, now),
     ].join('; '),
   ]);
-  return `${facts.join('\n')}\n\n${renderTable(['RESOURCE', 'DEVICES', 'HEALTHY', 'REGISTERED', 'NOTE'], rows)}`;
+  return `${lines(facts)}\n${renderTable(['RESOURCE', 'DEVICES', 'HEALTHY', 'REGISTERED', 'NOTE'], rows)}`;
 }
 
 function clusterLines({ cluster }: AgentStatus): readonly string[] {
@@ -124,28 +124,31 @@ function podName(pod: PodIdentity | undefined): string {
 
 export function renderExplanation(explanation: Explanation, now: Date): string {
   const { allocation, device, ifname, what, names = [], owner, carriesNode } = explanation;
-  const name = ifname === undefined || ifname === device ? '' : ` (${printable(ifname)})`;
+  const name = ifname === undefined || ifname === device ? '' : ` (${ifname})`;
   const facts = [
-    `${device}${name}: ${printable(what)}`,
-    ...(names.length === 0 ? [] : [`also ${names.map(printable).join(', ')}`]),
-    ...(owner === undefined
-      ? []
-      : [`in ${ownerName(owner)} as ${printable(owner.ifname)} for ${age(owner.since, now)}`]),
+    `${device}${name}: ${what}`,
+    ...(names.length === 0 ? [] : [`also ${names.join(', ')}`]),
+    ...(owner === undefined ? [] : [`in ${ownerName(owner)} as ${owner.ifname} for ${age(owner.since, now)}`]),
     ...(owner !== undefined || allocation === undefined
       ? []
-      : [`kubelet gave it to pod ${printable(allocation.pod)}, container ${printable(allocation.container)}`]),
-    ...(carriesNode === undefined ? [] : [`carries the node: ${printable(carriesNode)}`]),
+      : [`kubelet gave it to pod ${allocation.pod}, container ${allocation.container}`]),
+    ...(carriesNode === undefined ? [] : [`carries the node: ${carriesNode}`]),
     ...explanation.offered.map(offerLine),
   ];
   const rows = explanation.verdicts.map((verdict) => [verdict.resource, verdict.takes ? 'yes' : 'no', verdict.why]);
-  return `${facts.join('\n')}\n\n${renderTable(['POOL', 'TAKES', 'WHY'], rows)}`;
+  return `${lines(facts)}\n${renderTable(['POOL', 'TAKES', 'WHY'], rows)}`;
+}
+
+/** Everything in them may have come from somewhere else. */
+function lines(facts: readonly string[]): string {
+  return facts.map((fact) => `${printable(fact)}\n`).join('');
 }
 
 function ownerName(owner: DeviceOwner): string {
-  return owner.pod === undefined ? `container ${owner.containerId.slice(0, 12)}` : `pod ${printable(owner.pod)}`;
+  return owner.pod === undefined ? `container ${owner.containerId.slice(0, 12)}` : `pod ${owner.pod}`;
 }
 
 function offerLine({ resource, healthy, reason, slots }: Explanation['offered'][number]): string {
   const share = slots === undefined ? '' : ` (${slots} slots)`;
-  return `offered as ${resource}${share}${healthy ? '' : `, unhealthy: ${printable(reason ?? 'unknown')}`}`;
+  return `offered as ${resource}${share}${healthy ? '' : `, unhealthy: ${reason ?? 'unknown'}`}`;
 }

@@ -1,6 +1,6 @@
 /** Single values of configuration files: what each must look like, and what is said where it does not. */
-import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { asPrefix } from '../engine/ipam/ip.ts';
 import { isGlob } from '../engine/pools/glob.ts';
 import { asIfName, asMacAddress, asPciAddress, type MacAddress, type PciAddress } from '../engine/values.ts';
 import { parseVfRange } from './vf-range.ts';
@@ -96,7 +96,7 @@ export const linkType = text((value) =>
 );
 
 export const subnet = text((value) =>
-  ipaddr.isValidCIDR(value) ? undefined : `${JSON.stringify(value)} is not a subnet, as in 10.0.0.0/16`,
+  asPrefix(value) === undefined ? `${JSON.stringify(value)} is not a subnet, as in 10.0.0.0/16` : undefined,
 );
 
 export const directory = text((value) => {

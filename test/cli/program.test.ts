@@ -184,6 +184,26 @@ test('attachments never hands control characters of a pod name to the terminal',
   assert.doesNotMatch(out, /\u001b/);
 });
 
+for (const [command, path, hostile] of [
+  [['status'], '/v1/status', { ...status, node: 'worker\u001b]0;1' }],
+  [['status'], '/v1/status', { ...status, inventory: { ...status.inventory, problem: '\u009b2J' } }],
+  [['explain', 'eth0v0'], '/v1/explain?device=eth0v0', { ...explanation, device: '\u001b[2J' }],
+] as const) {
+  test(`${command[0]} hands no control character of ${path} to the terminal`, async () => {
+    const agent: ProgramDeps['agent'] = <T>() => Promise.resolve(hostile as T);
+    const node = { explain: () => Promise.resolve(hostile) } as unknown as ProgramDeps['node'];
+    const { exit, out } = await run(command, { agent, node });
+    assert.deepEqual([exit, /[^\n\P{Cc}]/u.exec(out)], [0, null]);
+  });
+}
+
+test('an error hands no control character of its message to the terminal, but keeps its lines', async () => {
+  const message = 'ta\u001b[2Jp0\u202e is gone\nand its twin';
+  const agent = () => Promise.reject(new BerthError({ code: 'Io', reason: 'x', message, extack: 'E\u0007' }));
+  const { err } = await run(['status'], { agent });
+  assert.match(err, /^berth: ta\?\[2Jp0\? is gone\nand its twin \(kernel: E\?\) \[x\]\n/);
+});
+
 test('-o json prints the documents as they are', async () => {
   assert.deepEqual(JSON.parse((await run(['status', '-o', 'json'])).out), status);
   assert.deepEqual(JSON.parse((await run(['attachments', '-o', 'json'])).out), { attachments: [attachment] });

@@ -244,6 +244,14 @@ const broken: readonly (readonly [string, string, readonly string[]])[] = [
     ['5 pools[0].selectors[0].vendors[0]: a text is expected, not 8086'],
   ],
   [
+    'a subnet in short form',
+    pool('kind: macvlan\nuplinks:\n- subnets: [10.1/16, 010.0.0.0/8]'),
+    [
+      '5 pools[0].uplinks[0].subnets[0]: "10.1/16" is not a subnet, as in 10.0.0.0/16',
+      '5 pools[0].uplinks[0].subnets[1]: "010.0.0.0/8" is not a subnet, as in 10.0.0.0/16',
+    ],
+  ],
+  [
     'a subnet that is none',
     pool('kind: macvlan\nuplinks:\n- subnets: [10.0.0.0]'),
     ['5 pools[0].uplinks[0].subnets[0]: "10.0.0.0" is not a subnet, as in 10.0.0.0/16'],

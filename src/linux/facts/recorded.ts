@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { BerthError } from '../../engine/errors.ts';
 import type { VfCountersAnswer, VfSettingsAnswer } from '../../engine/inventory/port.ts';
+import { asPrefix } from '../../engine/ipam/ip.ts';
 import { asMacAddress, asPciAddress } from '../../engine/values.ts';
 import { reasonOf, type Tree } from '../sysfs/tree.ts';
 import type { DriverFacts, FactSource, LinkFacts, QueueFacts } from './source.ts';
@@ -21,6 +22,8 @@ const mac = z.string().transform((value, context) => {
   context.addIssue({ code: 'custom', message: 'not a hardware address' });
   return z.NEVER;
 });
+/** `address/length`, as the kernel's are read. */
+const prefix = text.refine((value) => asPrefix(value) !== undefined, 'not an address with its length');
 const guid = z.string().regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){7}$/);
 const mbps = z.int().min(0).max(0xffffffff);
 
@@ -65,7 +68,7 @@ const link = z.strictObject({
   permanentMac: mac.optional(),
   carrier: z.boolean().optional(),
   kind: text.optional(),
-  addresses: z.array(text).max(4096),
+  addresses: z.array(prefix).max(4096),
   defaultRoute: z.boolean(),
   /** `none`: the driver lists no VFs. */
   vfs: z.union([z.literal('none'), z.record(byIndex, vfSettings)]).optional(),

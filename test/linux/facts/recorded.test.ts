@@ -57,6 +57,16 @@ const bad: readonly (readonly [string, string | object, RegExp])[] = [
   ['an unknown schema', { schema: 2, links: [], functions: {} }, /schema/],
   ['an unknown field', { schema: 1, links: [], functions: {}, more: 1 }, /more/],
   ['a MAC that is none', { schema: 1, links: [{ ...LINK, permanentMac: 'x' }], functions: {} }, /hardware address/],
+  [
+    'an address without its length',
+    { schema: 1, links: [{ ...LINK, addresses: ['192.0.2.1'] }], functions: {} },
+    /its length/,
+  ],
+  [
+    'an address in short form',
+    { schema: 1, links: [{ ...LINK, addresses: ['10.1/16'] }], functions: {} },
+    /its length/,
+  ],
   ['a VLAN out of range', { schema: 1, links: [{ ...LINK, vfs: { 0: { vlan: 4096 } } }], functions: {} }, /vlan/],
   ['a VF index that is no number', { schema: 1, links: [{ ...LINK, vfs: { x: {} } }], functions: {} }, /vfs/],
   ['a function that is no address', { schema: 1, links: [], functions: { '../../etc': {} } }, /functions/],
