@@ -47,7 +47,8 @@ export function parseContainer(environment: ReadonlyMap<string, string>): Contai
 export function parseInterface(environment: ReadonlyMap<string, string>): IfName {
   const text = environment.get('CNI_IFNAME') ?? '';
   const ifname = asIfName(text);
-  if (ifname !== undefined) return ifname;
+  // What stands for bytes that are no UTF-8: the kernel would take it, and the runtime look for another name.
+  if (ifname !== undefined && !ifname.includes('\ufffd')) return ifname;
   throw bad(
     'invalid-interface-name',
     text === ''

@@ -16,6 +16,13 @@ const withStatic = (address: string): CallParts => ({
 
 const CASES: readonly (readonly [string, CallParts, number, RegExp, RegExp])[] = [
   ['an interface name that the kernel would complete', { env: { CNI_IFNAME: 'net%d' } }, 4, /"net%d"/, /without .*"%"/],
+  [
+    'an interface name of bytes that are no text',
+    { env: { CNI_IFNAME: 'net\ufffd' } },
+    4,
+    /CNI_IFNAME is "net/,
+    /Use 1 to 15/,
+  ],
   ['a name of a folder of sysctls', { env: { CNI_IFNAME: 'all' } }, 4, /CNI_IFNAME is "all"/, /not "all" or "default"/],
   ['a sandbox below a file', { netnsErrno: 20, config: MACVLAN }, 4, /by the shim: ENOTDIR$/, /where the path is/],
   [
