@@ -46,9 +46,12 @@ async function servedVersions(config: KubeConfig, signal: AbortSignal): Promise<
 }
 
 function noDefinition(cause: ApiError): ApiError {
-  const { code, reason, remedy } = cause;
+  const { remedy } = cause;
   const message = `${whatFailed(cause)}: the cluster has no definition of NodeNetworkInventory`;
-  return new ApiError({ status: 404 }, { code, reason, message, cause, ...(remedy === undefined ? {} : { remedy }) });
+  return new ApiError(
+    { status: 404 },
+    { code: cause.code, reason: cause.reason, message, cause, ...(remedy === undefined ? {} : { remedy }) },
+  );
 }
 
 /** What was being done, without the server's word, which is only that it found nothing. */
