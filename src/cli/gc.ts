@@ -20,7 +20,7 @@ export function gcCommand(deps: ProgramDeps) {
 }
 
 export function renderGarbage({ dryRun, items, living }: GarbageReport): string {
-  const summary = `${living} ${living === 1 ? 'attachment is' : 'attachments are'} as they should be.\n`;
+  const summary = `${living} ${living === 1 ? 'attachment is as it' : 'attachments are as they'} should be.\n`;
   if (items.length === 0) return `Nothing to collect; ${summary}`;
   const rows = items.map((item) => [
     actionOf(item, dryRun),

@@ -239,6 +239,7 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     );
     assert.ok(refused instanceof PluginFailure);
     assert.match(refused.answer?.msg ?? '', /10\.88\.1/);
+    assert.equal(refused.answer?.code, 11, 'it is worth a try when another pod has ended');
     assert.deepEqual(linksIn(sandbox.netns), ['net1']);
     assert.equal(await attachmentCount(node), 1);
   });

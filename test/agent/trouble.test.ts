@@ -1,14 +1,16 @@
 /**
  * The whole program when the node is in trouble: very many ADDs at once, a state folder that cannot be
- * written or has no room, an address lock that somebody else holds, and sandboxes that end in the middle of an ADD.
+ * written or has no room, an address lock that somebody else holds, and sandboxes and shims that end in the
+ * middle of a call.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { appendFileSync, closeSync, mkdirSync, openSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import { tryLock } from '../../src/linux/ffi/index.ts';
-import { leaveMachine } from '../kernel/own-namespace.ts';
+import { ip, leaveMachine, makeNamedNamespace } from '../kernel/own-namespace.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
 import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
 import { eventually } from '../standins/eventually.ts';
@@ -133,6 +135,66 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     await node.runtime.deletePod(pod('app'));
   });
 
+  test('an agent that was killed looks at its attachments before it serves: sandboxes that died meanwhile leave nothing', async ({
+    node,
+    agent,
+  }) => {
+    const network = wide(node);
+    for (const name of ['dies', 'lives']) await node.runtime.addPod(pod(name), [{ network }]);
+    await node.endAgent(agent, 'SIGKILL');
+    await node.runtime.loseSandbox(pod('dies'));
+    await node.startAgent();
+    assert.deepEqual([await total(node), reserved(node).length], [1, 1]);
+    await node.runtime.checkPod(pod('lives'));
+    await node.runtime.deletePod(pod('lives'));
+    assert.deepEqual([await total(node), reserved(node)], [0, []]);
+  });
+
+  test('a shim that is killed in the middle of an ADD or of a DEL leaves nothing, and nobody has to call again', async ({
+    node,
+  }) => {
+    const { name, path, remove } = makeNamedNamespace();
+    const linkNames = (): readonly string[] =>
+      (JSON.parse(ip('-n', name, '-j', 'link', 'show')) as readonly { ifname: string }[]).map(({ ifname }) => ifname);
+    try {
+      const duringAdd = holdLock(node);
+      const adding = executeShim(node, 'ADD', path);
+      await eventually(
+        async () => assert.equal(await total(node), 1),
+        LIMIT_MS,
+        () => 'the ADD to wait for its address',
+      );
+      await endShim(adding);
+      await eventually(
+        async () => assert.equal(await total(node), 0),
+        LIMIT_MS,
+        () => `the ADD to be undone\n${node.agentLog()}`,
+      );
+      duringAdd.release();
+      assert.deepEqual([linkNames(), reserved(node)], [['lo'], []]);
+
+      const [status] = await once(executeShim(node, 'ADD', path), 'exit');
+      assert.equal(status, 0);
+      const duringDel = holdLock(node);
+      const deleting = executeShim(node, 'DEL', path);
+      await eventually(
+        () => assert.deepEqual(linkNames(), ['lo']),
+        LIMIT_MS,
+        () => 'the DEL to wait for its address',
+      );
+      await endShim(deleting);
+      assert.equal(reserved(node).length, 1);
+      duringDel.release();
+      await eventually(
+        async () => assert.deepEqual([await total(node), reserved(node)], [0, []]),
+        LIMIT_MS,
+        () => `the agent to complete the DEL by itself\n${node.agentLog()}`,
+      );
+    } finally {
+      remove();
+    }
+  });
+
   test('a sandbox that ends in the middle of its ADD leaves nothing, however the ADD ends', async ({ node }) => {
     const network = wide(node);
     const lock = holdLock(node);
@@ -153,6 +215,30 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
       () => `the attachment to be collected\n${node.agentLog()}`,
     );
   });
+}
+
+/** The shim as a process of its own, to be killed. */
+function executeShim(node: AgentNode, command: 'ADD' | 'DEL', path: string): ChildProcess {
+  const shim = spawn(node.shimPath, [], {
+    stdio: ['pipe', 'ignore', 'inherit'],
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: 'c1',
+      CNI_IFNAME: 'net1',
+      CNI_NETNS: path,
+      CNI_PATH: '/opt/cni/bin',
+      BERTH_CNI_SOCKET: join(node.folder, 'run', 'cni.sock'),
+      BERTH_SPOOL_FOLDER: join(stateOf(node), 'spool'),
+    },
+  });
+  shim.stdin?.end(JSON.stringify(wide(node).config));
+  return shim;
+}
+
+async function endShim(shim: ChildProcess): Promise<void> {
+  const ended = once(shim, 'exit');
+  shim.kill('SIGKILL');
+  assert.equal((await ended)[1], 'SIGKILL');
 }
 
 /** Takes what room there is, and again what others gave back; `free` gives all of it away. */
