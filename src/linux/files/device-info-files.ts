@@ -1,7 +1,8 @@
 /** Multus's folder of device-info files, as far as a CNI plugin writes to it. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { errnoOf, ioError } from './io-error.ts';
+import { makeFolder } from './make-folder.ts';
 import { removeFile } from './remove-file.ts';
 
 /** `root` is `/var/run/k8s.cni.cncf.io/devinfo` on a node. Names are of files directly in its folder `cni`. */
@@ -15,7 +16,7 @@ export function createDeviceInfoFiles(root: string): {
     root,
     create: (name, content) => {
       try {
-        mkdirSync(folder, { recursive: true });
+        makeFolder(folder, 0o755);
         // Exclusive: what is there is Multus's copy, and a link is not followed.
         writeFileSync(join(folder, name), content, { flag: 'wx', mode: 0o444 });
         return true;

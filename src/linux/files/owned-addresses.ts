@@ -3,12 +3,13 @@
  * `/var/lib/berth`, which survives a reboot, as the reservations do. Each names its boot. Neither is
  * written with fsync, because host-local's own files are not.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AddressPlace, IpamOwner } from '../../engine/ipam/model.ts';
 import type { OwnedAddress, OwnedAddresses } from '../../engine/ipam/port.ts';
 import { asContainerId, asIfName, asNetworkName } from '../../engine/values.ts';
 import { ioError } from './io-error.ts';
+import { makeFolder } from './make-folder.ts';
 import { removeFile } from './remove-file.ts';
 
 const SCHEMA = 1;
@@ -23,7 +24,7 @@ export function createOwnedAddresses(folder: string): OwnedAddresses {
       throw ioError(error, 'address-note-failed', `${what} ${folder}`, `Make room in ${folder}, or make it writable.`);
     }
   };
-  attempt('preparing', () => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+  attempt('preparing', () => makeFolder(folder, 0o700));
   return {
     note: (owned) =>
       attempt('noting an address in', () => {

@@ -3,12 +3,13 @@
  * Synchronous: the files are some hundred bytes in memory. No fsync: a reboot ends every sandbox
  * anyway, and a killed process loses nothing that it wrote.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AttachmentKey } from '../../engine/attachments/model.ts';
 import type { RecordStore, StoredRecord } from '../../engine/attachments/record-store.ts';
 import { asContainerId, asIfName } from '../../engine/values.ts';
 import { ioError } from './io-error.ts';
+import { makeFolder } from './make-folder.ts';
 import { removeFile } from './remove-file.ts';
 
 const SUFFIX = '.json';
@@ -21,7 +22,7 @@ export function createRecordStore(folder: string): RecordStore {
     throw ioError(error, 'record-write-failed', what, `Make room in ${folder}, or make it writable.`);
   };
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder, 0o700);
     for (const name of readdirSync(folder)) if (name.startsWith(TEMPORARY)) rmSync(join(folder, name));
   } catch (error) {
     failed(error, `preparing ${folder}`);

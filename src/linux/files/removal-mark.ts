@@ -7,12 +7,13 @@
  * the mark. So of an ADD and a removal at the same time at least one sees the other.
  * To debug: `fuser /run/berth/removal`.
  */
-import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, fstatSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { BerthError } from '../../engine/errors.ts';
 import { tryLock } from '../ffi/index.ts';
 import { errnoOf, ioError } from './io-error.ts';
+import { makeFolder } from './make-folder.ts';
 import { removeFile } from './remove-file.ts';
 
 const NAME = 'removal';
@@ -27,7 +28,7 @@ export interface RemovalMark {
 /** Sets the mark. Throws `Io` (`removal-mark`), and `Busy` (`installation-busy`) when another removal keeps it. */
 export async function markRemoval(runDir: string): Promise<RemovalMark> {
   const path = join(runDir, NAME);
-  attempt(path, () => mkdirSync(runDir, { recursive: true, mode: 0o700 }));
+  attempt(path, () => makeFolder(runDir, 0o700));
   for (let tries = 0; tries < TRIES; tries += 1) {
     const fd = attempt(path, () => openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600));
     // Whoever had it before us has removed the file, and nobody looks at the one that we have then.

@@ -9,7 +9,6 @@ import {
   constants,
   ftruncateSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -28,6 +27,7 @@ import type { ReservationFolder, ReservationStore } from '../../engine/ipam/port
 import { asNetworkName, type NetworkName } from '../../engine/values.ts';
 import { tryLock, unlock } from '../ffi/file.ts';
 import { errnoOf, ioError } from './io-error.ts';
+import { makeFolder } from './make-folder.ts';
 import { removeFile } from './remove-file.ts';
 
 const LOCK_FILE = 'lock';
@@ -245,7 +245,7 @@ function openFolder(dataDir: string, network: NetworkName): string {
   try {
     let found = lstatSync(folder, { throwIfNoEntry: false });
     if (found === undefined) {
-      mkdirSync(folder, { recursive: true, mode: 0o755 });
+      makeFolder(folder, 0o755);
       found = lstatSync(folder);
     }
     if (found.isDirectory()) return folder;

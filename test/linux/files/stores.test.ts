@@ -182,6 +182,12 @@ test('a lock that is not free in time is Busy, and a cancelled wait is Interrupt
   closeSync(outside);
 });
 
+test('a dataDir in which nothing can be made is refused at once, and holds up nobody', async () => {
+  const store = createReservationStore(waitingClock);
+  const refused = await store.locked('/proc/x', network, never, () => undefined).catch((error: unknown) => error);
+  assert.is(toBerthError(refused).reason, 'reservation-failed');
+});
+
 test('a dataDir that is not absolute and a network folder that is a link are refused', async ({ folder }) => {
   const store = createReservationStore(waitingClock);
   const failure = async (dataDir: string): Promise<string> =>
