@@ -16,6 +16,7 @@ import type { DeviceInfoFolder } from './device-info.ts';
 import type { GivenDevice } from './environment.ts';
 import type { ContainerAllocateResponse } from './gen/deviceplugin/v1beta1/device_plugin.ts';
 import { grantOf, tapGrant } from './grants.ts';
+import { withRemedy } from './status.ts';
 
 export interface DeliveryOptions {
   readonly pools: PoolSet;
@@ -74,7 +75,7 @@ export class Delivery {
   problems(resource: string): readonly string[] {
     const cdi = this.#options.cdi?.problem(resource);
     const info = this.#infoProblems.get(resource);
-    return [...(cdi === undefined ? [] : [describe(cdi)]), ...(info === undefined ? [] : [info])];
+    return [...(cdi === undefined ? [] : [withRemedy(cdi)]), ...(info === undefined ? [] : [info])];
   }
 
   stop(): void {
@@ -129,7 +130,7 @@ export class Delivery {
       } catch (error) {
         // The pod works without the file; only its network status lacks the device.
         log.warn({ resource, device: id, err: error }, 'device-info file not written');
-        this.#infoProblems.set(resource, `no device-info for Multus: ${describe(error)}`);
+        this.#infoProblems.set(resource, `no device-info for Multus: ${withRemedy(error)}`);
       }
     }
   }
@@ -144,10 +145,4 @@ function ignoreReported(write: () => void): boolean {
     if (error instanceof BerthError && error.reason === 'cdi-not-written') return false;
     throw error;
   }
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const remedy = error instanceof BerthError ? error.remedy : undefined;
-  return remedy === undefined ? error.message : `${error.message}. ${remedy}`;
 }

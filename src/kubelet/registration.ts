@@ -18,7 +18,7 @@ import { kubeletSocket, runningKubelet } from './kubelet-start.ts';
 import { type KubeletPaths, pluginSocketPath, type RegistrationMode } from './paths.ts';
 import { API_VERSION, PLUGIN_OPTIONS, PluginService } from './plugin-service.ts';
 import { type ServedSocket, serveSocket } from './served-socket.ts';
-import { describeFailure } from './status.ts';
+import { describeFailure, withRemedy } from './status.ts';
 
 /** Delays and limits, in milliseconds. */
 export interface RegistrationTimings {
@@ -162,7 +162,7 @@ export class Registration {
   #problems(): readonly string[] {
     const { delivery, resource } = this.#options;
     const refusal = this.#service.refusal;
-    const refused = refusal === undefined ? [] : [`not offered: ${refusal.message}. ${refusal.remedy}`];
+    const refused = refusal === undefined ? [] : [`not offered: ${withRemedy(refusal)}`];
     const waitsS = Math.floor(this.#service.waitsMs / 1000);
     const stuck =
       this.#service.waitsMs < this.#options.timings.stalledMs

@@ -1,6 +1,6 @@
 /** From our errors to gRPC's: one exhaustive switch, at the edge. */
 import { type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
-import { type BerthError, type ErrorCode, toBerthError } from '../engine/errors.ts';
+import { BerthError, type ErrorCode, toBerthError } from '../engine/errors.ts';
 
 /** What a handler answers instead of a message; kubelet shows `details` in the pod's status. */
 export function toStatus(error: unknown): Partial<StatusObject> {
@@ -32,6 +32,13 @@ function statusOf(code: ErrorCode): status {
     default:
       throw new Error(`unknown error code ${code satisfies never}`);
   }
+}
+
+/** What is wrong and what to do about it, in one paragraph. */
+export function withRemedy(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const remedy = error instanceof BerthError ? error.remedy : undefined;
+  return remedy === undefined ? error.message : `${error.message}. ${remedy}`;
 }
 
 /** The text of a failed call to kubelet, as one line. */

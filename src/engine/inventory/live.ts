@@ -303,7 +303,7 @@ export class LiveInventory {
       const answer = await this.#reader.vfSettings?.(netdev);
       await this.#inTurn(async () => this.#publish(withVfSettings(this.#current, address, answer)));
     } catch (error) {
-      this.#log.warn({ address, error }, 'VF settings could not be read');
+      this.#log.warn({ address, err: error }, 'VF settings could not be read');
     }
   }
 
@@ -330,13 +330,13 @@ export class LiveInventory {
     try {
       listener(diff, inventory);
     } catch (error) {
-      this.#log.error({ error }, 'a listener of the inventory failed');
+      this.#log.error({ err: error }, 'a listener of the inventory failed');
     }
   }
 
   #inBackground(work: Promise<void>): void {
     const watched = work
-      .catch((error: unknown) => this.#log.error({ error }, 'watching the inventory failed'))
+      .catch((error: unknown) => this.#log.error({ err: error }, 'watching the inventory failed'))
       .finally(() => this.#background.delete(watched));
     this.#background.add(watched);
   }

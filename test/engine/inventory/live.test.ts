@@ -253,23 +253,25 @@ test('a reader that fails leaves the inventory as it was, says so, and is tried 
 });
 
 test('a listener that throws does not keep the others from being told', async () => {
-  const errors: string[] = [];
+  const errors: unknown[] = [];
   const log = {
     debug: () => undefined,
     info: () => undefined,
     warn: () => undefined,
-    error: (_: object, message: string) => errors.push(message),
+    error: (fields: object, message: string) => errors.push([message, fields]),
   };
+  // Under this key alone the log writes an error with its message and trace.
+  const err = new Error('broken listener');
   await withLive(
     async (live, node) => {
       live.subscribe(() => {
-        throw new Error('broken listener');
+        throw err;
       });
       const changed = nextChange(live);
       node.setMtu(9000);
       node.hint(LINK);
       await changed;
-      assert.deepEqual(errors, ['a listener of the inventory failed']);
+      assert.deepEqual(errors, [['a listener of the inventory failed', { err }]]);
     },
     { log },
   );
