@@ -17,7 +17,7 @@ export interface ProbeReport {
   readonly checks: readonly ProbeCheck[];
 }
 
-/** A slow full scan comes every minute at the latest; ten missed ones are no bad luck. */
+/** A full scan comes every five minutes and a failing one is tried again within a minute (`inventory/live.ts`): two missed scans are no bad luck. */
 const STALE_INVENTORY_MS = 10 * 60_000;
 
 /** What an agent has still to do before it serves. */

@@ -1,6 +1,7 @@
 /**
  * The agent's metrics: what happens is counted when it happens, what is so is read at each scrape.
- * It serves nothing; src/http does. To look: `curl --unix-socket /run/berth/api.sock http://berth/metrics`.
+ * It serves nothing; src/http does. To look: `berth agent --listen 127.0.0.1:9717`, then
+ * `curl http://127.0.0.1:9717/metrics`.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { OperationObserver } from '../engine/attachments/observer.ts';

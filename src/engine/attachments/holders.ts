@@ -1,5 +1,5 @@
 /**
- * A device that a record still holds when it is to be given again (design: same pod, new sandbox).
+ * A device that a record still holds when it is to be given again (docs/architecture.md, Same pod, new sandbox).
  * Kubelet frees devices before their DEL and keeps them over a new sandbox, so an old holder is
  * restored first and then the device given; only a live other holder is refused. Proof is positive.
  */

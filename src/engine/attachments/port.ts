@@ -214,7 +214,8 @@ export type LinkOperation =
   | {
       readonly op: 'address.add' | 'address.delete';
       readonly index: number;
-      readonly address: string /** IFA_F_NODAD */;
+      readonly address: string;
+      /** IFA_F_NODAD */
       readonly noDad?: boolean;
     }
   /** Added beside other routes to the same place; one that is there already, the same in every respect, stays as it is. */

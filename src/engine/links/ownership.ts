@@ -27,7 +27,7 @@ export function bornAs(ifname: IfName, marks: OwnershipMarks): { readonly name: 
   return { name: ifname, group: groupOf(marks) };
 }
 
-/** Whether a link of that kind in a sandbox was made for these marks; by name as releases before 0.2 made them, too. */
+/** Whether a link of that kind in a sandbox was made for these marks; by a temporary name as agents made them before links were born under their own, too. */
 export function isOurs(link: Link, kind: string, marks: OwnershipMarks): boolean {
   if (link.kind !== kind) return false;
   if (link.alias !== undefined) return link.alias === marks.alias;

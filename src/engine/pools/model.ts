@@ -73,7 +73,7 @@ export interface PerPf {
 
 export interface SlotPoolSpec extends PoolBase {
   readonly kind: SlotKind;
-  /** Which uplinks; empty means the default rules (decision 11). */
+  /** Which uplinks; empty means the default rules (`uplinks.ts`). */
   readonly uplinks: readonly UplinkSelector[];
   /** Slots on each uplink. */
   readonly capacity: number;

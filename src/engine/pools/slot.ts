@@ -1,4 +1,4 @@
-/** Device ids of slots: `<uplink>-<n>`, split at the last `-` (design decision 9). */
+/** Device ids of slots: `<uplink>-<n>`, split at the last `-` (docs/architecture.md, Device ids). */
 import type { MacvtapMode, Plan, SlotPoolSpec } from './model.ts';
 
 /** The id of a slot of the pool; of a pool like macvtap-cni's, `<name>Mvp<n>`. */

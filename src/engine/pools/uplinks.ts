@@ -1,6 +1,6 @@
 /**
  * Does a pool of slots take this link as an uplink? What can carry macvlan or ipvlan at all, what
- * may by default (design decision 11), and what a pool asks for by name. Health is not judged here:
+ * may by default (docs/architecture.md, Zero configuration), and what a pool asks for by name. Health is not judged here:
  * an uplink that is down is offered, as unhealthy, so that people see it and the reason.
  */
 

@@ -1,4 +1,4 @@
-/** The pools of a node without a configuration file (design decision 11). */
+/** The pools of a node without a configuration file (docs/architecture.md, Zero configuration). */
 import { DEFAULT_HEALTH } from './health.ts';
 import type { PoolSpec } from './model.ts';
 

@@ -1,6 +1,5 @@
 /**
  * Netlink messages (linux/netlink.h, struct nlmsghdr) and the kernel's answers to them. Pure.
- * To debug: `requestName` names types as `ip monitor` would.
  */
 import { type AttributeWriter, align4, findAttribute, malformed, readAttributes, text, u32 } from './attribute.ts';
 
