@@ -1,7 +1,8 @@
 /** A file that others read is there whole, in its old or its new form, whatever happens meanwhile. */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ioError } from './io-error.ts';
+import { makeFolder } from './make-folder.ts';
 
 /**
  * Writes `bytes` durably and gives them the name `path` by a rename; makes the folder (0755) when it
@@ -11,7 +12,7 @@ export async function placeFile(path: string, bytes: Buffer, mode: number): Prom
   const temporary = `${path}.new-${process.pid}`;
   let isOpened = false;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    makeFolder(dirname(path), 0o755);
     const file = await open(temporary, 'w', 0o600);
     isOpened = true;
     try {
