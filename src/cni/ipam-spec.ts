@@ -10,6 +10,7 @@ import ipaddr from 'ipaddr.js';
 import type { Route } from '../engine/attachments/port.ts';
 import { asIp, asPrefix, formatIp, networkOf, sameAddress } from '../engine/ipam/ip.ts';
 import {
+  DEFAULT_DATA_DIR,
   type DnsSpec,
   type HostLocalSpec,
   type IpamSpec,
@@ -31,8 +32,6 @@ import { CNI_CODES, CniFault } from './errors.ts';
 const MOST_RANGES = 512;
 /** linux/rtnetlink.h */
 const RT_TABLE_LOCAL = 255;
-/** Where the host-local plugin keeps its reservations. */
-const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
 
 type Ipam = NonNullable<NetworkConfig['ipam']>;
 

@@ -5,7 +5,7 @@
  */
 import type { LinkKind } from '../engine/attachments/model.ts';
 import type { Predecessor } from '../engine/attachments/peers/port.ts';
-import type { AddressPlace } from '../engine/ipam/model.ts';
+import { type AddressPlace, DEFAULT_DATA_DIR } from '../engine/ipam/model.ts';
 import { asMacAddress, asNetworkName, type MacAddress } from '../engine/values.ts';
 import { parseDelegatedIpam } from './delegated-ipam.ts';
 import { optional } from './optional.ts';
@@ -19,7 +19,6 @@ const KINDS: ReadonlyMap<unknown, LinkKind> = new Map([
   ['vlan', 'vlan'],
   ['host-device', 'host-device'],
 ]);
-const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
 
 type Fields = Readonly<Record<string, unknown>>;
 

@@ -3,6 +3,7 @@
  * An attachment that a plugin before Berth made is compared with what its result said.
  */
 import { BerthError } from '../errors.ts';
+import { reservationContent } from '../ipam/host-local.ts';
 import { checkDelegatedAddresses } from '../ipam/index.ts';
 import { driverOf } from '../links/index.ts';
 import type { AttachmentContext } from './context.ts';
@@ -67,9 +68,8 @@ async function missingReservations(
     const owner = { network: record.network, ...record.key };
     return checkDelegatedAddresses(context, addresses, owner, request.stdin, signal, ipamPrograms);
   }
-  const content = `${record.key.containerId}\r\n${record.key.ifname}`;
   const reserved = await context.reservations.locked(addresses.dataDir, record.network, signal, (folder) =>
-    folder.find(content),
+    folder.find(reservationContent(record.key)),
   );
   return request.expected.addresses
     .map((entry) => entry.address.split('/')[0] ?? '')

@@ -10,7 +10,7 @@ import type { ReservationFolder } from './port.ts';
 import { parseRangeSets, type Range } from './ranges.ts';
 
 /** What an owner's files hold. */
-export function reservationContent(owner: IpamOwner): string {
+export function reservationContent(owner: Pick<IpamOwner, 'containerId' | 'ifname'>): string {
   return `${owner.containerId}\r\n${owner.ifname}`;
 }
 

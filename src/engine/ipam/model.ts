@@ -19,12 +19,15 @@ export const MOST_ROUTES = 4096;
 export const MOST_ROUTE_MTU_BYTES = 65_520;
 export const MOST_ROUTE_ADVMSS_BYTES = 65_495;
 
+/** Where host-local keeps reservations unless `dataDir` says otherwise. */
+export const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
+
 export interface HostLocalSpec {
   readonly type: 'host-local';
   /** One address is taken from each set; a set is a list of ranges. */
   readonly rangeSets: readonly (readonly IpRange[])[];
   readonly routes: readonly Route[];
-  /** Folder that holds one folder per network; `/var/lib/cni/networks` unless configured. */
+  /** Folder that holds one folder per network; `DEFAULT_DATA_DIR` unless configured. */
   readonly dataDir: string;
   /** Addresses asked for (runtimeConfig.ips, args.cni.ips, CNI_ARGS IP). */
   readonly requested: readonly string[];

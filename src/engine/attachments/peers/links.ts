@@ -4,6 +4,7 @@
  * and without it the link stays and ends with its sandbox. Addresses go by their content.
  */
 import { BerthError, toBerthError } from '../../errors.ts';
+import { reservationContent } from '../../ipam/host-local.ts';
 import { release } from '../../ipam/index.ts';
 import { compareResult } from '../../links/endpoint.ts';
 import { asIfName, type IfName } from '../../values.ts';
@@ -75,7 +76,7 @@ export async function checkPredecessor(
   const { addresses, network } = predecessor;
   if (addresses?.type !== 'host-local') return differences;
   const reserved = await context.reservations.locked(addresses.dataDir, network, operation.signal, (folder) =>
-    folder.find(`${key.containerId}\r\n${key.ifname}`),
+    folder.find(reservationContent(key)),
   );
   const missing = expected.addresses
     .map((entry) => entry.address.split('/')[0] ?? '')

@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 import { toBerthError } from '../../errors.ts';
-import type { AddressPlace } from '../../ipam/model.ts';
+import { type AddressPlace, DEFAULT_DATA_DIR } from '../../ipam/model.ts';
 import { type LinkState, marksOf } from '../../links/index.ts';
 import { isUserspaceDriver } from '../../links/userspace-driver.ts';
 import { asIfName, asMacAddress, asNetworkName, asPciAddress, type PciAddress } from '../../values.ts';
@@ -19,8 +19,6 @@ import { type AttachmentRecord, RECORD_SCHEMA } from '../record.ts';
 import { keyText } from '../record-book.ts';
 import type { Predecessor, SriovCniCache } from './port.ts';
 
-/** Where the reference host-local plugin keeps its reservations. */
-const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
 const LOCK_MS = 30_000;
 
 const number = z.int().min(0).nullish();
