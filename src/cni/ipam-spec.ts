@@ -303,7 +303,8 @@ function parseAddress(path: string, text: string, problems: ConfigProblem[]): st
 }
 
 function absolute(path: string, text: string, problems: ConfigProblem[]): string {
-  if (!text.startsWith('/')) problems.push({ path, message: `${JSON.stringify(text)} is no absolute path` });
+  if (!text.startsWith('/') || text.split('/').includes('..'))
+    problems.push({ path, message: `${JSON.stringify(text)} is no absolute path without ".."` });
   return text;
 }
 

@@ -99,6 +99,7 @@ const REFUSED: readonly (readonly [string, Call, number, RegExp])[] = [
   ['17 MiB', { input: ' '.repeat(17 * MEBIBYTE) }, 5, /larger than 16 MiB/],
   ['an MTU above that of the uplink', { input: { mtu: 9000 } }, 7, /more than the 1500 of up0/],
   ['an MTU that is a word', { input: { mtu: '1500' } }, 7, /mtu: .*"1500"/],
+  ['the MAC of the uplink', { input: { mac: 'MAC' } }, 11, /cannot have the hardware address .* its uplink .* has/],
   ['an uplink that is not there', { input: { master: 'none0' } }, 101, /none0/],
   ['the loopback interface as an uplink', { input: { master: 'lo' } }, 7, /no Ethernet interface/],
   [
@@ -232,12 +233,11 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
   });
 
   /** The call with the test's own folders in it. */
-  const placed = ({ node, dataDir }: Place, each: Call): Call =>
-    JSON.parse(
-      JSON.stringify(each)
-        .replaceAll('"DATA"', JSON.stringify(dataDir))
-        .replaceAll('"PLAIN"', JSON.stringify(join(node.folder, 'plain'))),
-    );
+  const placed = ({ node, dataDir }: Place, each: Call): Call => {
+    const [uplink] = JSON.parse(ip('-j', 'link', 'show', 'up0')) as readonly { address: string }[];
+    const values = { DATA: dataDir, PLAIN: join(node.folder, 'plain'), MAC: uplink?.address };
+    return JSON.parse(JSON.stringify(each), (_key, value: unknown) => Reflect.get(values, String(value)) ?? value);
+  };
 
   for (const [what, each, code, says] of REFUSED) {
     test(`${what}: code ${code}, and nothing is left`, async (place) => {

@@ -186,6 +186,13 @@ const CASES: readonly (readonly [string, CallParts, number, RegExp, RegExp])[] =
     /CNI_ARGS IP: 257 addresses/,
     POD,
   ],
+  [
+    'a folder that climbs',
+    { config: { ...MACVLAN, ipam: { ...LOCAL, dataDir: '/var/lib/cni/../x' } } },
+    7,
+    /ipam\.dataDir: .*without "\.\."/,
+    NAD,
+  ],
   ['the address zero', withStatic('0.0.0.0/0'), 7, /ipam\.addresses\.0: .* is zero/, NAD],
   ['the IPv6 address zero', withStatic('::/64'), 7, /ipam\.addresses\.0: .* is zero/, NAD],
   ['a group address', withStatic('ff02::5/64'), 7, /ipam\.addresses\.0: .* is a group address/, NAD],

@@ -274,12 +274,24 @@ async function setIfWritable(context: LinkContext, sandbox: Namespace, ifname: I
 async function explain(
   error: unknown,
   sandbox: Namespace,
-  plan: Pick<EndpointPlan, 'index' | 'ifname'>,
+  plan: Pick<EndpointPlan, 'index' | 'ifname' | 'mac'>,
 ): Promise<unknown> {
   if (!(error instanceof BerthError)) return error;
   if (error.errno === 'EEXIST' && error.op?.startsWith('link.set') === true) {
     const holder = await sandbox.link({ name: plan.ifname });
     if (holder !== undefined && holder.index !== plan.index) return nameTaken(plan.ifname, holder.kind);
+  }
+  if (error.errno === 'EADDRINUSE' && error.op?.startsWith('link.set') === true) {
+    const mac = plan.mac ?? (await sandbox.link({ index: plan.index }))?.mac;
+    return new BerthError({
+      code: 'Busy',
+      reason: 'mac-in-use',
+      message: `${plan.ifname} cannot have the hardware address ${mac}, which its uplink or another link on it has: ${error.message}`,
+      remedy: 'Ask for another MAC, or for none, and the kernel chooses one.',
+      cause: error,
+      op: error.op,
+      errno: error.errno,
+    });
   }
   if (error.op?.startsWith('address.add') === true && ADDRESS_REFUSALS.has(error.errno ?? '')) {
     return new BerthError({
