@@ -9,6 +9,7 @@ import { type DeviceState, standingOf } from '../engine/inventory-view.ts';
 import type { AgentStatus, InventoryView, ResourceStatus } from '../engine/view.ts';
 import type { Condition } from './conditions.ts';
 import type { NodeOwner } from './node-owner.ts';
+import { present } from './present.ts';
 
 export const INVENTORY_GROUP = 'berth.dev';
 export const INVENTORY_VERSION = 'v1alpha1';
@@ -212,11 +213,4 @@ function standingEntry(id: string, device: Nic | Vf | ScalableFunction, view: In
       reason: problem,
     }),
   };
-}
-
-type Present<T> = { readonly [Key in keyof T]?: Exclude<T[Key], undefined> };
-
-/** Without the keys that have no value: an absent fact has no key. */
-function present<T extends object>(facts: T): Present<T> {
-  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)) as Present<T>;
 }

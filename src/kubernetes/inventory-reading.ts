@@ -18,6 +18,7 @@ import { isScalableName } from '../engine/pools/holds.ts';
 import { asIfName, asMacAddress, asPciAddress, type PciAddress } from '../engine/values.ts';
 import { FieldReader, type Fields } from './field-reader.ts';
 import { INVENTORY_GROUP, INVENTORY_VERSION } from './inventory-object.ts';
+import { present } from './present.ts';
 
 /** A name of an object (RFC 1123 subdomain, "Object Names and IDs"). */
 const OBJECT_NAME = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
@@ -229,10 +230,4 @@ function readWriters({ managedFields }: Fields): Pick<ClusterNodeFacts, 'written
 
 function isTime(value: unknown): value is string {
   return typeof value === 'string' && value.length < 40 && !Number.isNaN(Date.parse(value));
-}
-
-type Present<T> = { readonly [Key in keyof T]?: Exclude<T[Key], undefined> };
-
-function present<T extends object>(facts: T): Present<T> {
-  return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined)) as Present<T>;
 }
