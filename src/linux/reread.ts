@@ -22,6 +22,7 @@ import {
 } from './sysfs/pci.ts';
 import type { Scan } from './sysfs/scan.ts';
 import { SlowReadError } from './sysfs/slow-reads.ts';
+import { Worklist } from './worklist.ts';
 
 /** One re-read; used once. */
 export class Reread {
@@ -33,10 +34,8 @@ export class Reread {
   readonly #virtual: Map<string, VirtualLink>;
   /** VFs of the PFs whose list was read again. */
   readonly #lists = new Map<PciAddress, ReadonlySet<PciAddress>>();
-  readonly #functionsToRead = new Set<PciAddress>();
-  readonly #linksToRead = new Set<string>();
-  readonly #functionsRead = new Set<PciAddress>();
-  readonly #linksRead = new Set<string>();
+  readonly #functionWork = new Worklist<PciAddress>();
+  readonly #linkWork = new Worklist<string>();
   readonly #driversOwed: Set<PciAddress>;
   readonly #driversAsked = new Set<PciAddress>();
   #known: KnownLinks;
@@ -57,10 +56,10 @@ export class Reread {
   async run(hints: readonly ChangeHint[]): Promise<Inventory> {
     for (const hint of hints) this.#take(hint);
     if (hints.some((hint) => this.#mayChangeRoutes(hint))) await this.#readRoutes();
-    while (this.#functionsToRead.size + this.#linksToRead.size > 0) {
+    while (!this.#functionWork.isEmpty || !this.#linkWork.isEmpty) {
       if (this.#scan.pacer.due()) await this.#scan.pacer.pause();
-      for (const name of take(this.#linksToRead)) await this.#readLink(name);
-      for (const address of take(this.#functionsToRead)) await this.#readFunction(address);
+      for (const name of this.#linkWork.take()) await this.#readLink(name);
+      for (const address of this.#functionWork.take()) await this.#readFunction(address);
     }
     return this.#result();
   }
@@ -74,7 +73,7 @@ export class Reread {
         return;
       case 'link':
         this.#wantHolder(hint.ifindex);
-        this.#wantLink(hint.ifname);
+        this.#linkWork.want(hint.ifname);
         return;
       case 'address':
         this.#wantHolder(hint.ifindex);
@@ -92,11 +91,7 @@ export class Reread {
   }
 
   #wantFunction(address: PciAddress | undefined): void {
-    if (address !== undefined && !this.#functionsRead.has(address)) this.#functionsToRead.add(address);
-  }
-
-  #wantLink(name: string): void {
-    if (!this.#linksRead.has(name)) this.#linksToRead.add(name);
+    if (address !== undefined) this.#functionWork.want(address);
   }
 
   /** Who has the interface index until now; its name may be another one since. */
@@ -104,7 +99,7 @@ export class Reread {
     for (const device of this.#functions()) if (device.netdev?.ifindex === ifindex) this.#wantFunction(device.address);
     for (const link of this.#virtual.values()) {
       if (link.ifindex !== ifindex) continue;
-      this.#wantLink(link.ifname);
+      this.#linkWork.want(link.ifname);
       this.#wantParent(link.ifname);
     }
   }
@@ -177,7 +172,7 @@ export class Reread {
   }
 
   async #readLink(name: string): Promise<void> {
-    this.#linksRead.add(name);
+    this.#linkWork.begin(name);
     const before = this.#virtual.get(name);
     const home = netdevHome(this.#scan, name);
     const role = home === undefined ? undefined : this.#role(home);
@@ -185,10 +180,10 @@ export class Reread {
     const isOwn =
       role?.function !== undefined &&
       role.extra === undefined &&
-      (this.#isKnown(role.function) || this.#isNetwork(role.function));
+      (this.#isKnown(role.function) || this.#isThere(role.function));
     const link = role === undefined || isOwn ? undefined : await readVirtualLink(this.#scan, role, this.#known);
     for (const [other, holder] of this.#virtual)
-      if (holder.ifindex === link?.ifindex && other !== name) this.#wantLink(other);
+      if (holder.ifindex === link?.ifindex && other !== name) this.#linkWork.want(other);
     if (link === undefined) this.#virtual.delete(name);
     else this.#virtual.set(name, link);
     if (role?.extra === 'sf') this.#wantFunction(role.function);
@@ -201,8 +196,8 @@ export class Reread {
     return this.#nics.has(address) || this.#vfs.has(address);
   }
 
-  /** A function with a netdev of its own is a NIC, whatever its class. */
-  #isNetwork(address: PciAddress): boolean {
+  /** Enough for the function of a netdev to be a NIC, whatever its class. */
+  #isThere(address: PciAddress): boolean {
     return functionPlace(this.#scan, address) !== undefined;
   }
 
@@ -216,20 +211,20 @@ export class Reread {
     const names = place === undefined ? [] : netdevsBelow(this.#scan, place.home).map((below) => below.ifname);
     const homes = new Map(names.map((name) => [name, netdevHome(this.#scan, name)]));
     if (also !== undefined) homes.set(also.ifname, also);
-    const found = [...homes.values()].filter((home) => home !== undefined && home.function === address);
+    const found = [...homes.values()].filter((home) => home !== undefined);
     return markExtra(
       this.#scan,
-      found.filter((home) => home !== undefined),
+      found.filter((home) => home.function === address),
     );
   }
 
   async #readFunction(address: PciAddress): Promise<void> {
-    this.#functionsRead.add(address);
+    this.#functionWork.begin(address);
     const place = functionPlace(this.#scan, address);
     const before = this.#nics.get(address) ?? this.#vfs.get(address);
     const homes = place === undefined ? [] : this.#homesOf(address);
     const own = homes.find((home) => home.extra === undefined);
-    for (const home of homes) if (home.extra !== undefined) this.#wantLink(home.ifname);
+    for (const home of homes) if (home.extra !== undefined) this.#linkWork.want(home.ifname);
     this.#nics.delete(address);
     this.#vfs.delete(address);
     const netdev = own === undefined ? undefined : await readNetdev(this.#scan, own, this.#known);
@@ -354,7 +349,7 @@ export class Reread {
 
   #wantNamed(name: string): void {
     for (const device of this.#functions()) if (device.ifname === name) this.#wantFunction(device.address);
-    this.#wantLink(name);
+    this.#linkWork.want(name);
   }
 
   #result(): Inventory {
@@ -381,8 +376,8 @@ export class Reread {
   /** Notes of devices that were read again are replaced; the others stand. */
   #unread(): readonly Unread[] {
     const again = [
-      ...[...this.#functionsRead].map((address) => `${PCI_DEVICES}/${address}/`),
-      ...[...this.#linksRead].map((name) => `sys/class/net/${name}/`),
+      ...[...this.#functionWork.begun].map((address) => `${PCI_DEVICES}/${address}/`),
+      ...[...this.#linkWork.begun].map((name) => `sys/class/net/${name}/`),
       ...[...this.#driversAsked].map(driverSource),
     ];
     const fresh = this.#scan.notes.list();
@@ -400,10 +395,4 @@ function driverSource(address: PciAddress): string {
 function neighbours(netdev: Netdev | undefined): ReadonlySet<string> {
   if (netdev === undefined) return new Set();
   return new Set([...netdev.uppers, ...netdev.lowers, ...(netdev.master === undefined ? [] : [netdev.master])]);
-}
-
-function take<T>(set: Set<T>): readonly T[] {
-  const items = [...set];
-  set.clear();
-  return items;
 }
