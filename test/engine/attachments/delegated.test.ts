@@ -108,6 +108,19 @@ test('a program that does not serve the version has given nothing, and is not as
   await node.detach('c1');
 });
 
+test('where the program was found is remembered, also by the next agent', async () => {
+  const node = createPodNode();
+  await node.attach('c1', macvlan(), { ipam: pool() });
+  await node.restart().recover();
+  const lookedAt: unknown[] = [];
+  node.ipam.trouble = ({ foundAt }) => {
+    lookedAt.push(foundAt);
+    return undefined;
+  };
+  await node.detach('c1');
+  assert.equal(lookedAt, ['/opt/cni/bin/pool']);
+});
+
 test('answers of every version of the specification are understood', async () => {
   for (const [answer, addresses, routes] of [
     [
