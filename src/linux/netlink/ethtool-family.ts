@@ -26,6 +26,10 @@ const ETHTOOL_A_HEADER_DEV_INDEX = 1;
 const ETHTOOL_A_FEATURES_ACTIVE = 4;
 const ETHTOOL_A_BITSET_BITS = 3;
 const ETHTOOL_A_BITSET_BIT_NAME = 2;
+/** ETHTOOL_A_CHANNELS_RX_MAX and so on. */
+const CHANNELS = { rxMax: 2, txMax: 3, combinedMax: 5, rx: 6, tx: 7, combined: 9 } as const;
+/** ETHTOOL_A_RINGS_RX_MAX and so on. */
+const RINGS = { rxMax: 2, txMax: 5, rx: 6, tx: 9 } as const;
 /** More than any kernel has features; a list is kept in the inventory for each NIC. */
 const MOST_FEATURES = 128;
 /** What drivers say when there is no limit. */
@@ -57,18 +61,20 @@ export function readEthtoolIndex(payload: Buffer): number {
 /** ETHTOOL_MSG_CHANNELS_GET_REPLY: kinds of channels that the NIC does not have are absent. */
 export function readChannels(payload: Buffer): QueueCounts {
   const number = numbersOf(payload, 'channels');
-  const [rxMax, txMax, combinedMax] = [number(2), number(3), number(5)];
   return {
-    ...kind('combined', number(9), combinedMax),
-    ...kind('rx', number(6), rxMax),
-    ...kind('tx', number(7), txMax),
+    ...kind('combined', number(CHANNELS.combined), number(CHANNELS.combinedMax)),
+    ...kind('rx', number(CHANNELS.rx), number(CHANNELS.rxMax)),
+    ...kind('tx', number(CHANNELS.tx), number(CHANNELS.txMax)),
   };
 }
 
 /** ETHTOOL_MSG_RINGS_GET_REPLY. */
 export function readRings(payload: Buffer): RingSizes {
   const number = numbersOf(payload, 'rings');
-  return { ...kind('rx', number(6), number(2)), ...kind('tx', number(9), number(5)) };
+  return {
+    ...kind('rx', number(RINGS.rx), number(RINGS.rxMax)),
+    ...kind('tx', number(RINGS.tx), number(RINGS.txMax)),
+  };
 }
 
 /** ETHTOOL_MSG_FEATURES_GET_REPLY: names of the active features, in the kernel's order. */
