@@ -10,7 +10,15 @@ import { suite } from 'uvu';
 import { ip } from '../../kernel/own-namespace.ts';
 import { hasLinkKind, hasSriov, requireFeature } from '../../runner/features.ts';
 import { type AgentNode, createAgentNode } from '../../standins/agent-node.ts';
-import { type ChainSandbox, type Json, peer, runChain } from '../../standins/plugin-chain.ts';
+import {
+  type ChainSandbox,
+  executePlugin,
+  inSandbox,
+  type Json,
+  linkNames,
+  peer,
+  runChain,
+} from '../../standins/plugin-chain.ts';
 import { createLabNode, type LabNode } from './vf-node.ts';
 
 const PF = 'eth0';
@@ -90,6 +98,40 @@ if (
       assert.equal(lab.baseline(), before);
     });
   }
+
+  test("an ipvlan without ipam takes what the plugins before it gave, as the Go plugin's does", async ({ node }) => {
+    const gateway = '10.88.0.1';
+    const prevResult = {
+      interfaces: [{ name: UPLINK }],
+      ips: [{ address: '10.88.0.7/24', gateway, interface: 0 }],
+      routes: [{ dst: '10.99.0.0/16' }],
+    };
+    const config = { cniVersion: '1.0.0', name: 'chain', type: 'ipvlan' };
+    const sides: unknown[] = [];
+    for (const program of [peer('ipvlan'), node.shimPath]) {
+      await inSandbox('inherits', async (sandbox) => {
+        const result = await executePlugin(node, program, 'ADD', { ...config, prevResult }, sandbox);
+        // The Go plugin's CHECK does not find its own routes without a gateway.
+        if (program === node.shimPath)
+          await executePlugin(node, program, 'CHECK', { ...config, master: UPLINK, prevResult: result }, sandbox);
+        const [link] = result.interfaces as readonly Json[];
+        sides.push({
+          count: (result.interfaces as readonly Json[]).length,
+          link: [link?.name, link?.mac, link?.sandbox === sandbox.path],
+          ips: result.ips,
+          routes: result.routes,
+          kernel: show(sandbox, 'route', 'show').map(({ dst, gateway: via }) => [dst, via]),
+        });
+        await executePlugin(node, program, 'DEL', { ...config, prevResult }, sandbox);
+        assert.deepEqual(linkNames(sandbox), ['lo']);
+      });
+    }
+    assert.deepEqual(sides[1], sides[0]);
+    assert.deepEqual((sides[1] as Json).kernel, [
+      ['10.88.0.0/24', undefined],
+      ['10.99.0.0/16', gateway],
+    ]);
+  });
 
   // The kernel takes a link that joins a VRF down and up again, and Debian's release does not add them anew.
   test('routes that vrf loses are lost to the pod, and CHECK says so', async ({ lab, node }) => {
