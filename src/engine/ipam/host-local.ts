@@ -51,8 +51,15 @@ export function reserveAddresses(
  * name its container alone are its: early releases of host-local wrote no interface.
  */
 export function releaseAddresses(folder: ReservationFolder, owner: IpamOwner): readonly string[] {
-  for (const content of [reservationContent(owner), owner.containerId]) {
+  const contents = [reservationContent(owner), owner.containerId];
+  for (const content of contents) {
     const released = folder.find(content).filter((ip) => folder.release(ip, content));
+    if (released.length > 0) return released;
+  }
+  // What is remembered is old where the Go plugin gave an address back and took it again for this owner.
+  const now = [...folder.list()];
+  for (const content of contents) {
+    const released = now.flatMap(([ip, held]) => (held === content && folder.release(ip, content) ? [ip] : []));
     if (released.length > 0) return released;
   }
   return [];

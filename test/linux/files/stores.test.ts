@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toBerthError } from '../../../src/engine/errors.ts';
+import { releaseAddresses } from '../../../src/engine/ipam/host-local.ts';
 import { parseContainerId, parseIfName, parseNetworkName } from '../../../src/engine/values.ts';
 import { tryLock } from '../../../src/linux/ffi/file.ts';
 import { createOwnedAddresses } from '../../../src/linux/files/owned-addresses.ts';
@@ -114,6 +115,22 @@ test('only unchanged content is released', async ({ folder }) => {
     assert.ok(open.release('10.0.0.2', 'c2\r\nnet1'));
     assert.not.ok(open.release('10.0.0.2', 'c2\r\nnet1'));
   });
+});
+
+test('what another plugin gave back and took again under the same address is released for its new owner', async ({
+  folder,
+}) => {
+  const store = createReservationStore(waitingClock);
+  await store.locked(folder, network, never, (locked) => {
+    locked.reserve('10.9.0.2', 'c0\r\nnet1');
+    locked.reserve('10.9.0.3', 'c0\r\nnet2');
+  });
+  writeFileSync(join(folder, 'net', '10.9.0.2'), 'c.1\r\na@b');
+  const released = await store.locked(folder, network, never, (locked) =>
+    releaseAddresses(locked, { network, ...key }),
+  );
+  assert.equal(released, ['10.9.0.2']);
+  assert.equal(readdirSync(join(folder, 'net')).sort(), ['10.9.0.3', 'lock']);
 });
 
 test('only an empty regular file can be removed as one', async ({ folder }) => {
