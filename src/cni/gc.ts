@@ -1,5 +1,6 @@
 /** GC, with the list of attachments that the runtime still has (CNI specification 1.1.0, "GC: Clean up any stale resources"). */
 import type { AttachmentKey, OperationContext } from '../engine/attachments/model.ts';
+import { BerthError, toBerthError } from '../engine/errors.ts';
 import { asContainerId, asIfName } from '../engine/values.ts';
 import { type ConfigProblem, invalidConfig, parseName } from './config.ts';
 import { forwardToIpam } from './delegated-ipam.ts';
@@ -29,7 +30,7 @@ function parseValidAttachments(fields: Readonly<Record<string, unknown>>): reado
   return keys;
 }
 
-/** Removes what is not valid and hands GC on; both are done, whatever becomes of the other, and the first failure is thrown. */
+/** Removes what is not valid and hands GC on; both are done, whatever becomes of the other. Of two failures the error tells both, as the first. */
 export async function gc({ call, decoded, options, progress }: Request, context: OperationContext): Promise<string> {
   const network = parseName(decoded.fields);
   const valid = parseValidAttachments(decoded.fields);
@@ -39,6 +40,11 @@ export async function gc({ call, decoded, options, progress }: Request, context:
       forwardToIpam('GC', decoded.fields, call, context.signal),
     ]),
   );
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  return '';
+  const failures = outcomes.flatMap((each) => (each.status === 'rejected' ? [toBerthError(each.reason)] : []));
+  const [first, second] = failures;
+  if (first === undefined) return '';
+  if (second === undefined) throw first;
+  const { code, reason, remedy } = first;
+  const message = `${first.message}; ${second.message}`;
+  throw new BerthError({ code, reason, message, ...(remedy === undefined ? {} : { remedy }), cause: first });
 }

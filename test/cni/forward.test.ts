@@ -67,6 +67,8 @@ test('GC asks the program also when its own part fails, and the other way round'
   const own = await send(failing, 'GC', config);
   assert.equal(own.executed.length, 1);
   assert.match(String(own.answer.msg), /one attachment stayed/);
+  const both = await send(failing, 'GC', config, REFUSED);
+  assert.match(String(both.answer.msg), /one attachment stayed; .*the datastore is away/);
   const other = bench();
   await send(other, 'GC', config, REFUSED);
   assert.equal(other.engine.kept.length, 1);

@@ -28,25 +28,24 @@ export async function setMacs(context: LinkContext, place: VfPlace, goal: MacGoa
   const { own, admin } = goal;
   if (own !== undefined) {
     if (goal.freeFirst) await attempt(() => setAdmin(context, place, ZERO_MAC));
-    let refused = await attempt(() => setOwn(context, place, own));
+    let refused = await attempt(() => setOwn(context, own));
     if (refused !== undefined && admin !== undefined && !goal.freeFirst) {
       await attempt(() => setAdmin(context, place, ZERO_MAC));
-      refused = await attempt(() => setOwn(context, place, own));
+      refused = await attempt(() => setOwn(context, own));
     }
     if (refused !== undefined && admin !== undefined && admin !== ZERO_MAC) {
       await setAdmin(context, place, admin);
-      refused = await attempt(() => setOwn(context, place, own));
+      refused = await attempt(() => setOwn(context, own));
     }
     if (refused !== undefined) throw refusal(refused, place, `the hardware address ${own.mac}`);
   }
   if (admin !== undefined) await setAdmin(context, place, admin);
-  if (own !== undefined) await ensureOwn(context, place, own, signal);
+  if (own !== undefined) await ensureOwn(context, own, signal);
 }
 
 /** Some drivers reset the VF when the PF sets its MAC, and its own MAC follows late. */
 async function ensureOwn(
   context: LinkContext,
-  place: VfPlace,
   own: { index: number; mac: MacAddress },
   signal: AbortSignal,
 ): Promise<void> {
@@ -56,7 +55,7 @@ async function ensureOwn(
     if (signal.aborted) break;
     await context.clock.delay(RETRY_MS, signal);
     // The last word is a refusal's own text, so the error of the final try is not caught.
-    if (tries === TRIES) await setOwn(context, place, own);
+    if (tries === TRIES) await setOwn(context, own);
   }
 }
 
@@ -68,7 +67,7 @@ async function setAdmin(context: LinkContext, place: VfPlace, mac: MacAddress): 
   }
 }
 
-async function setOwn(context: LinkContext, _place: VfPlace, own: { index: number; mac: MacAddress }): Promise<void> {
+async function setOwn(context: LinkContext, own: { index: number; mac: MacAddress }): Promise<void> {
   await context.kernel.host.apply([{ op: 'link.set', index: own.index, mac: own.mac }]);
 }
 
