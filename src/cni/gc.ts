@@ -44,7 +44,11 @@ export async function gc({ call, decoded, options, progress }: Request, context:
   const [first, second] = failures;
   if (first === undefined) return '';
   if (second === undefined) throw first;
-  const { code, reason, remedy } = first;
-  const message = `${first.message}; ${second.message}`;
-  throw new BerthError({ code, reason, message, ...(remedy === undefined ? {} : { remedy }), cause: first });
+  throw new BerthError({
+    code: first.code,
+    reason: first.reason,
+    message: `${first.message}; ${second.message}`,
+    ...(first.remedy === undefined ? {} : { remedy: first.remedy }),
+    cause: first,
+  });
 }

@@ -17,8 +17,11 @@ test('a pod that is given devices has them without any ADD, until it is gone', a
   const node = await testNode();
   const podDevices = createPodResources({ socketPath: node.kubelet.paths.podResourcesSocket, log: silentLogger });
   const given = new GivenDevices({ podDevices, attached: () => new Set(), clock, log: silentLogger });
+  // Kubelet lists a pod's devices in any order.
   const known = () =>
-    Object.entries(given.current ?? {}).map(([id, { pod: name, container }]) => [id, name, container]);
+    Object.entries(given.current ?? {})
+      .map(([id, { pod: name, container }]) => [id, name, container])
+      .sort();
   const soon = (wanted: readonly unknown[]) =>
     eventually(
       () => assert.deepEqual(known(), wanted),
