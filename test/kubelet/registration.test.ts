@@ -39,7 +39,10 @@ function socketOf(node: TestNode, mode: RegistrationMode): string {
 
 /** A socket file that nobody listens on any more, as a killed agent leaves it. */
 function staleSocket(path: string): Server {
-  const server = createServer().listen(`${path}.bound`, () => renameSync(`${path}.bound`, path));
+  // Kubelet may have connected before it is replaced.
+  const server = createServer((connection) => connection.destroy()).listen(`${path}.bound`, () =>
+    renameSync(`${path}.bound`, path),
+  );
   return server;
 }
 
