@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'uvu';
@@ -14,6 +14,9 @@ let folder = '';
 
 test.before(() => {
   folder = mkdtempSync(join(tmpdir(), 'berth-build-'));
+  // In dist/ of a fresh checkout hack/setup has put the shim before.
+  mkdirSync(join(folder, 'second'));
+  writeFileSync(join(folder, 'second/berth-shim'), 'of the setup');
   for (const name of ['first', 'second']) {
     const { status, stderr } = spawnSync(join(CHECKOUT, 'hack/build'), [join(folder, name)], { encoding: 'utf8' });
     assert.equal(status, 0, stderr);
