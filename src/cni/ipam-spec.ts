@@ -8,7 +8,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import ipaddr from 'ipaddr.js';
 import type { Route } from '../engine/attachments/port.ts';
-import { asIp, asPrefix, formatIp, networkOf, sameAddress } from '../engine/ipam/ip.ts';
+import { addressKey, asIp, asPrefix, formatIp, networkOf } from '../engine/ipam/ip.ts';
 import {
   DEFAULT_DATA_DIR,
   type DnsSpec,
@@ -176,16 +176,23 @@ function parseStatic(
   ];
   return {
     type: 'static',
-    // The same address from two places, or twice from one, is one address.
-    addresses: addresses.filter(
-      ({ address }, i) => addresses.findIndex((each) => sameAddress(each.address, address)) === i,
-    ),
+    addresses: distinct(addresses),
     routes: parseOwnRoutes(ipam.routes, problems),
     dns: dnsOf(config, ipam.dns ?? {}),
   };
 }
 
 type StaticAddress = StaticSpec['addresses'][number];
+
+/** The same address from two places, or twice from one, is one address: the first counts. */
+function distinct(addresses: readonly StaticAddress[]): readonly StaticAddress[] {
+  const byKey = new Map<string, StaticAddress>();
+  for (const each of addresses) {
+    const key = addressKey(each.address);
+    if (!byKey.has(key)) byKey.set(key, each);
+  }
+  return [...byKey.values()];
+}
 
 function addressesAt(
   path: string,
