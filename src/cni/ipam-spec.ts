@@ -6,9 +6,8 @@
  * here; whether an address is free or in a range is the engine's.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import ipaddr from 'ipaddr.js';
 import type { Route } from '../engine/attachments/port.ts';
-import { addressKey, asIp, asPrefix, formatIp, networkOf } from '../engine/ipam/ip.ts';
+import { addressKey, asIp, asPrefix, contains, formatIp, type Ip, networkOf } from '../engine/ipam/ip.ts';
 import {
   DEFAULT_DATA_DIR,
   type DnsSpec,
@@ -30,6 +29,8 @@ import { CNI_CODES, CniFault } from './errors.ts';
 
 /** Each is compared with every other. */
 const MOST_RANGES = 512;
+/** Each is looked for in the network of each address. */
+const MOST_GATEWAYS = 64;
 /** linux/rtnetlink.h */
 const RT_TABLE_LOCAL = 255;
 
@@ -158,11 +159,12 @@ function parseStatic(
 ): StaticSpec {
   const [first] = requested;
   const isOfArgs = first?.path === 'CNI_ARGS IP';
+  const gateways = gatewaysOf(args, problems);
   const addresses = [
     ...(first === undefined || isOfArgs
       ? addressesAt(
           'ipam.addresses',
-          (ipam.addresses ?? []).map((given) => ({ ...given, ...withGateway(given.address, args.gateways) })),
+          (ipam.addresses ?? []).map((given) => ({ ...given, ...withGateway(given.address, gateways) })),
           problems,
         )
       : []),
@@ -170,7 +172,7 @@ function parseStatic(
       ? []
       : addressesAt(
           first.path,
-          first.ips.map((address) => withGateway(address, isOfArgs ? args.gateways : [])),
+          first.ips.map((address) => withGateway(address, isOfArgs ? gateways : [])),
           problems,
         )),
   ];
@@ -223,14 +225,22 @@ function refuseUnusable(path: string, text: string, problems: ConfigProblem[]): 
 }
 
 /** CNI_ARGS GATEWAY lists gateways beside IP; one belongs to the addresses whose network it is in. */
-function withGateway(address: string, gateways: readonly string[]): { address: string; gateway?: string } {
-  const gateway = gateways.find((candidate) => {
-    if (!ipaddr.isValid(candidate) || !isCidr(address)) return false;
-    const ip = ipaddr.parse(candidate);
-    const [network, prefix] = ipaddr.parseCIDR(address);
-    return ip.kind() === network.kind() && ip.match(network, prefix);
+function withGateway(address: string, gateways: readonly Ip[]): { address: string; gateway?: string } {
+  const network = asPrefix(address);
+  const gateway = network === undefined ? undefined : gateways.find((candidate) => contains(network, candidate));
+  return gateway === undefined ? { address } : { address, gateway: formatIp(gateway) };
+}
+
+function gatewaysOf(args: CniArgs, problems: ConfigProblem[]): readonly Ip[] {
+  const path = 'CNI_ARGS GATEWAY';
+  if (args.gateways.length > MOST_GATEWAYS) {
+    problems.push({ path, message: `${args.gateways.length} gateways, and at most ${MOST_GATEWAYS} are taken` });
+    return [];
+  }
+  return args.gateways.flatMap((text) => {
+    parseAddress(path, text, problems);
+    return asIp(text) ?? [];
   });
-  return gateway === undefined ? { address } : { address, gateway };
 }
 
 function parseRange(path: string, range: RangeConfig, problems: ConfigProblem[]): IpRange {

@@ -187,6 +187,23 @@ const CASES: readonly (readonly [string, CallParts, number, RegExp, RegExp])[] =
     POD,
   ],
   [
+    'more gateways than anybody has',
+    {
+      env: { CNI_ARGS: `GATEWAY=${Array(65).fill('10.1.0.1').join()}` },
+      config: { ...MACVLAN, ipam: { type: 'static' } },
+    },
+    7,
+    /CNI_ARGS GATEWAY: 65 gateways, and at most 64/,
+    POD,
+  ],
+  [
+    'a gateway that is no address',
+    { env: { CNI_ARGS: 'GATEWAY=10.1.0.300' }, config: { ...MACVLAN, ipam: { type: 'static' } } },
+    7,
+    /CNI_ARGS GATEWAY: "10\.1\.0\.300" is no IP address/,
+    POD,
+  ],
+  [
     'a folder that climbs',
     { config: { ...MACVLAN, ipam: { ...LOCAL, dataDir: '/var/lib/cni/../x' } } },
     7,
