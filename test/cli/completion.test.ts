@@ -13,7 +13,8 @@ const script = completionScript(program, 'bash');
 /** What bash offers for the last of the words. */
 function offered(...words: readonly string[]): readonly string[] {
   const body = `${script}COMP_WORDS=("$@"); COMP_CWORD=$(( $# - 1 )); _berth; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const { status, stderr, stdout } = spawnSync('bash', ['-uc', body, 'bash', ...words], { encoding: 'utf8' });
+  // Without --norc, bash takes a socket as its input for a remote shell's, and reads the machine's own bashrc.
+  const { status, stderr, stdout } = spawnSync('bash', ['--norc', '-uc', body, 'bash', ...words], { encoding: 'utf8' });
   assert.deepEqual([status, stderr], [0, '']);
   return stdout.split('\n').filter((word) => word !== '');
 }
