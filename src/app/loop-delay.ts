@@ -1,42 +1,52 @@
-/** How long the event loop was held: the agent's own promise is that it never waits for the kernel. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+/**
+ * How long the event loop was held: the agent's own promise is that it never waits for the kernel.
+ * Each turn is measured as it ends, from one wait for events to the next. Nothing wakes the loop for
+ * that, which sampling does 50 times a second, and no turn is missed, however short.
+ */
+import { createHistogram, type EventLoopUtilization, performance } from 'node:perf_hooks';
 
-/** Node samples at this interval; a delay is what a sample came later than it. */
-const RESOLUTION_MS = 20;
+const NS_PER_MS = 1e6;
 
 export class LoopDelay {
-  readonly #histogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-
+  readonly #turnsNs = createHistogram();
   #maxMs = 0;
+  #lapMaxMs = 0;
+  #last: EventLoopUtilization = performance.eventLoopUtilization();
+  #immediate: NodeJS.Immediate;
 
   constructor() {
-    this.#histogram.enable();
+    this.#immediate = this.#atEndOfTurn();
   }
 
-  /** The longest delay since this was made, in milliseconds. */
+  /** The longest turn since this was made, in milliseconds. */
   get maxMs(): number {
-    return Math.max(this.#maxMs, delayOf(this.#histogram.max));
+    return this.#maxMs;
   }
 
-  /** Delays since the last call of this, in milliseconds. */
+  /** Turns since the last call of this, in milliseconds. */
   lap(): { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number } {
-    const { max } = this.#histogram;
-    const lap = {
-      p50Ms: delayOf(this.#histogram.percentile(50)),
-      p99Ms: delayOf(this.#histogram.percentile(99)),
-      maxMs: delayOf(max),
-    };
-    this.#maxMs = Math.max(this.#maxMs, lap.maxMs);
-    this.#histogram.reset();
+    const hasTurns = this.#turnsNs.count > 0;
+    const percentile = (percent: number): number => (hasTurns ? this.#turnsNs.percentile(percent) / NS_PER_MS : 0);
+    const lap = { p50Ms: percentile(50), p99Ms: percentile(99), maxMs: this.#lapMaxMs };
+    this.#turnsNs.reset();
+    this.#lapMaxMs = 0;
     return lap;
   }
 
   stop(): void {
-    this.#histogram.disable();
+    clearImmediate(this.#immediate);
   }
-}
 
-/** From the nanoseconds between two samples. */
-function delayOf(sampleNs: number): number {
-  return Math.max(0, sampleNs / 1e6 - RESOLUTION_MS);
+  /** An immediate runs behind the events of a turn; one without a reference does not keep the loop from waiting. */
+  #atEndOfTurn(): NodeJS.Immediate {
+    return setImmediate(() => {
+      const now = performance.eventLoopUtilization();
+      const heldMs = now.active - this.#last.active;
+      this.#last = now;
+      this.#turnsNs.record(Math.max(1, Math.round(heldMs * NS_PER_MS)));
+      this.#lapMaxMs = Math.max(this.#lapMaxMs, heldMs);
+      this.#maxMs = Math.max(this.#maxMs, heldMs);
+      this.#immediate = this.#atEndOfTurn();
+    }).unref();
+  }
 }

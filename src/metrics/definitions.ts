@@ -101,9 +101,15 @@ export const DEFINITIONS = {
     'When the inventory was last found to be right, in seconds since 1970.',
   ),
   inventoryBroken: gauge('berth_inventory_broken', '1 while the node cannot be read.'),
-  loopP50: gauge('berth_event_loop_delay_p50_seconds', 'Median delay of the event loop since the last scrape.'),
+  loopP50: gauge(
+    'berth_event_loop_delay_p50_seconds',
+    'Median time for which one turn held the event loop, since the last scrape.',
+  ),
   loopP99: gauge('berth_event_loop_delay_p99_seconds', '99th percentile of the same.'),
-  loopMax: gauge('berth_event_loop_delay_max_seconds', 'Longest delay of the event loop since the last scrape.'),
+  loopMax: gauge(
+    'berth_event_loop_delay_max_seconds',
+    'Longest time for which one turn held the event loop, since the last scrape.',
+  ),
   vfRxBytes: counter('berth_vf_receive_bytes_total', 'Bytes that the VF received, by its PF.', ...TRAFFIC_LABELS),
   vfTxBytes: counter('berth_vf_transmit_bytes_total', 'Bytes that the VF sent, by its PF.', ...TRAFFIC_LABELS),
   vfRxPackets: counter('berth_vf_receive_packets_total', 'Packets that the VF received, by its PF.', ...TRAFFIC_LABELS),
