@@ -59,6 +59,8 @@ export interface CniCall extends ShimRequest {
 export interface CniReply {
   readonly exitCode: number;
   readonly stdout: string;
+  /** To be called once the reply is on its way: gives the sandbox back and tells of the call, which nobody waits for. */
+  readonly sent?: () => void;
 }
 
 /** What is told about each call when it has ended, for metrics and logs. */
@@ -114,15 +116,18 @@ export function createHandler(options: HandlerOptions): CniHandler {
       engineMs: 0,
     };
     const sandbox = new SandboxHolder(call.sandboxFd, options.adoptSandbox);
+    const replyOf = (exitCode: number, stdout: string, error?: unknown): CniReply => {
+      const totalMs = performance.now() - progress.startedMs;
+      const sent = (): void => {
+        sandbox.close();
+        observe(options, progress, totalMs, error);
+      };
+      return { exitCode, stdout, sent };
+    };
     try {
-      const stdout = await serve(call, signal, options, configs, progress, sandbox);
-      observe(options, progress, undefined);
-      return { exitCode: 0, stdout };
+      return replyOf(0, await serve(call, signal, options, configs, progress, sandbox));
     } catch (error) {
-      observe(options, progress, error);
-      return { exitCode: 1, stdout: print(toCniError(error, progress.version, progress.requestId)) };
-    } finally {
-      sandbox.close();
+      return replyOf(1, print(toCniError(error, progress.version, progress.requestId)), error);
     }
   };
 }
@@ -337,9 +342,8 @@ async function withDeadline(
   }
 }
 
-function observe(options: HandlerOptions, progress: Progress, thrown: unknown): void {
+function observe(options: HandlerOptions, progress: Progress, totalMs: number, thrown: unknown): void {
   const error = thrown === undefined ? undefined : toBerthError(thrown);
-  const total = performance.now() - progress.startedMs;
   const observation: CniObservation = {
     requestId: progress.requestId,
     command: progress.command ?? 'unknown',
@@ -349,7 +353,7 @@ function observe(options: HandlerOptions, progress: Progress, thrown: unknown): 
     ...optional('network', progress.network),
     ...optional('kind', progress.kind),
     ...optional('error', error),
-    durationsMs: { parse: total - progress.engineMs, engine: progress.engineMs, total },
+    durationsMs: { parse: totalMs - progress.engineMs, engine: progress.engineMs, total: totalMs },
   };
   options.observe?.(observation);
   const { fields } = progress;

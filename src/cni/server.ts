@@ -66,6 +66,14 @@ export function createCniServer(options: CniServerOptions): CniServer {
     socket.end(frame.subarray(taken), () => socket.destroy());
   };
 
+  const finish = (socket: Socket, reply: CniReply): void => {
+    try {
+      end(socket, reply);
+    } finally {
+      reply.sent?.();
+    }
+  };
+
   const accept = (socket: Socket): void => {
     // Without a listener a reset connection would end the agent.
     socket.on('error', (error) => log.debug({ error: error.message }, 'shim connection failed'));
@@ -116,8 +124,8 @@ export function createCniServer(options: CniServerOptions): CniServer {
     try {
       const reply = await receiveAndHandle(socket, gone.signal);
       socket.off('close', leave);
-      if (reply !== undefined) end(socket, reply);
-      else socket.destroy();
+      if (reply === undefined) socket.destroy();
+      else finish(socket, reply);
     } catch (error) {
       // Only what precedes the handler, which answers its own errors.
       const answer =

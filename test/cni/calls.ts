@@ -98,6 +98,7 @@ export function bench(overrides: Partial<HandlerOptions> = {}, namespace: FakeNa
     send: async (parts, signal = new AbortController().signal) => {
       const withSandbox = 'sandboxFd' in parts || parts.netnsErrno !== undefined || parts.env?.CNI_NETNS === '';
       const reply = await handle(call(withSandbox ? parts : { ...parts, sandboxFd: sandboxDescriptor() }), signal);
+      reply.sent?.();
       return { exitCode: reply.exitCode, answer: reply.stdout === '' ? {} : JSON.parse(reply.stdout) };
     },
   };

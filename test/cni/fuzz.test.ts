@@ -128,7 +128,8 @@ test('whatever is asked for in whatever order, DEL brings everything back', asyn
         path = `/run/netns/${container}`;
         const env = { CNI_CONTAINERID: container, CNI_IFNAME: ifname, CNI_NETNS: path };
         const asked = call({ command: name, config, env, sandboxFd: sandboxDescriptor() });
-        const { exitCode, stdout } = await handle(asked, new AbortController().signal);
+        const { exitCode, stdout, sent } = await handle(asked, new AbortController().signal);
+        sent?.();
         const code = exitCode === 0 ? 0 : JSON.parse(stdout).code;
         assert.notEqual(code, 100, stdout);
         return code;

@@ -352,7 +352,8 @@ test('every descriptor is closed, used or not', async () => {
   const { call } = await import('./calls.ts');
   for (const parts of [{ command: 'VERSION' }, { config: '{' }, { command: 'STATUS' }, { config: { type: 'sriov' } }]) {
     const sandboxFd = sandboxDescriptor();
-    await handle(call({ ...parts, sandboxFd }), new AbortController().signal);
+    const { sent } = await handle(call({ ...parts, sandboxFd }), new AbortController().signal);
+    sent?.();
     assert.throws(() => readFileSync(sandboxFd), /EBADF/);
   }
   assert.equal(namespace.closed, 0);

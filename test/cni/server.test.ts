@@ -129,6 +129,45 @@ test('requests in flight are bounded, and places become free again', async () =>
   });
 });
 
+test('what is left to do is done behind the reply, also where nobody takes it', async () => {
+  const order: string[] = [];
+  const plain = plainPeers();
+  const peers: CniServerOptions['peers'] = {
+    ...plain,
+    sendNow: (socket, bytes) => {
+      order.push('reply');
+      return plain.sendNow(socket, bytes);
+    },
+  };
+  let started = Promise.withResolvers<void>();
+  let sent = Promise.withResolvers<void>();
+  let waitsForAbort = false;
+  const handle: CniHandler = async (_call, signal) => {
+    started.resolve();
+    if (waitsForAbort) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    return {
+      exitCode: 0,
+      stdout: '{}',
+      sent: () => {
+        order.push('sent');
+        sent.resolve();
+      },
+    };
+  };
+  await withServer({ handle, peers }, async (path) => {
+    await talk(path, REQUEST);
+    assert.deepEqual(order.splice(0), ['reply', 'sent']);
+    waitsForAbort = true;
+    [started, sent] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const caller = connect(path);
+    caller.write(REQUEST);
+    await started.promise;
+    caller.destroy();
+    await sent.promise;
+    assert.deepEqual(order, ['sent']);
+  });
+});
+
 test('closing aborts what is in flight, and its answer still gets through', async () => {
   const started = Promise.withResolvers<void>();
   const handle: CniHandler = (_call, signal) =>

@@ -83,6 +83,7 @@ function scene(type: 'sriov' | 'macvlan'): Scene {
         call({ env, config: JSON.stringify(config), ...(hasSandbox ? { sandboxFd: sandboxDescriptor() } : {}) }),
         new AbortController().signal,
       );
+      reply.sent?.();
       const answer = reply.stdout === '' ? {} : JSON.parse(reply.stdout);
       assert.equal(reply.exitCode, answer.code === undefined ? 0 : 1);
       if (env.CNI_COMMAND === 'ADD') results.set(key, answer);
