@@ -63,6 +63,13 @@ interface Pending {
   ack: Ack | undefined;
 }
 
+/** Requests that wait for the end of the turn. */
+interface Gathered {
+  readonly requests: readonly Request[];
+  readonly resolve: (answers: readonly Answer[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 type DumpResult =
   | { readonly kind: 'complete'; readonly messages: readonly Message[] }
   | { readonly kind: 'interrupted' }
@@ -87,6 +94,7 @@ export class NetlinkClient {
   #open = true;
   #sequence = 0;
   readonly #writers: AttributeWriter[] = [];
+  readonly #gathered: Gathered[] = [];
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -111,9 +119,41 @@ export class NetlinkClient {
     const answers: Answer[] = [];
     for (let from = 0; from < requests.length; from += MOST_PER_SEND) {
       const portion = requests.slice(from, from + MOST_PER_SEND);
-      answers.push(...(await this.#withSocket((socket) => this.#exchange(socket, portion))));
+      const isQuick = portion.every(({ pace }) => pace === 'lock-free' || pace === 'quick');
+      answers.push(...(await (isQuick ? this.#gather(portion) : this.#exchangeOn(portion))));
     }
     return answers;
+  }
+
+  /** Quick requests of one turn go in one `send`, which takes longer than the kernel takes for any of them. */
+  #gather(requests: readonly Request[]): Promise<readonly Answer[]> {
+    return new Promise((resolve, reject) => {
+      const count = this.#gathered.reduce((sum, each) => sum + each.requests.length, requests.length);
+      if (count > MOST_PER_SEND) this.#sendGathered();
+      if (this.#gathered.length === 0) queueMicrotask(() => this.#sendGathered());
+      this.#gathered.push({ requests, resolve, reject });
+    });
+  }
+
+  #sendGathered(): void {
+    const gathered = this.#gathered.splice(0);
+    if (gathered.length === 0) return;
+    this.#exchangeOn(gathered.flatMap(({ requests }) => requests)).then(
+      (answers) => {
+        let from = 0;
+        for (const { requests, resolve } of gathered) {
+          resolve(answers.slice(from, from + requests.length));
+          from += requests.length;
+        }
+      },
+      (error: unknown) => {
+        for (const { reject } of gathered) reject(error);
+      },
+    );
+  }
+
+  #exchangeOn(requests: readonly Request[]): Promise<readonly Answer[]> {
+    return this.#withSocket((socket) => this.#exchange(socket, requests));
   }
 
   /** All messages of a dump, consistent: asked again, for up to 1.6 s, when something changed meanwhile. */
@@ -199,6 +239,7 @@ export class NetlinkClient {
     const flags = NLM_F_REQUEST | NLM_F_DUMP | (request.flags ?? 0);
     writeMessage(writer, { type: request.type, flags, sequence }, (into) => request.fill(into));
     const pace = request.pace ?? 'slow';
+    socket.beStrict();
     await this.#send(socket, writer.bytes(), request.op, pace);
     const messages: Message[] = [];
     let isInterrupted = false;

@@ -32,7 +32,6 @@ export const NETLINK_KOBJECT_UEVENT = 15;
 export const NETLINK_GENERIC = 16;
 
 const SOL_NETLINK = 270;
-const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 /** struct sockaddr_nl: family, pad, pid, groups. */
@@ -61,19 +60,18 @@ function openSocket(protocol: number): number {
 export class NetlinkSocket {
   readonly descriptor: number;
   #open = true;
+  #isStrict = false;
 
   private constructor(descriptor: number) {
     this.descriptor = descriptor;
   }
 
-  /** For requests, with the kernel's own words in answers and strict checks of what is asked. */
+  /** For requests, with the kernel's own words in answers. */
   static open(protocol: number, place?: SocketPlace): NetlinkSocket {
     const open = (): number => openSocket(protocol);
     const fd = place === undefined ? open() : insideNamespace<number>(place.inside, place.home, open);
     try {
       setsockoptInt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
-      setsockoptInt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
-      setsockoptInt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
     } catch (error) {
       close(fd);
       throw error;
@@ -95,6 +93,13 @@ export class NetlinkSocket {
       throw error;
     }
     return new NetlinkSocket(fd);
+  }
+
+  /** From now on the kernel heeds every field of a dump's request, instead of listing what was not asked for. */
+  beStrict(): void {
+    if (this.#isStrict) return;
+    setsockoptInt(this.descriptor, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+    this.#isStrict = true;
   }
 
   /** SO_NETNS_COOKIE of the namespace it is in, as decimal text. */

@@ -44,6 +44,7 @@ class ScriptedSocket {
   readonly sizes: number[] = [];
   sends = 0;
   isClosed = false;
+  isStrict = false;
   readonly #script: (readonly Arrival[])[];
   #arrivals: (Buffer | 'overrun')[] = [];
 
@@ -61,12 +62,17 @@ class ScriptedSocket {
     });
   }
 
+  beStrict(): void {
+    this.isStrict = true;
+  }
+
   receive(): Buffer | 'overrun' | undefined {
     return this.#arrivals.shift();
   }
 
   /** As the kernel does with MSG_TRUNC: the whole size, and as much as fits. */
   async receiveDump(buffer: Buffer): Promise<number> {
+    assert.ok(this.isStrict, 'the kernel would not heed what the dump is restricted to');
     const next = this.#arrivals.shift();
     if (next === undefined || next === 'overrun') throw new Error('the script has no more for this dump');
     this.sizes.push(buffer.length);
@@ -181,6 +187,74 @@ test("answers to somebody else's requests are passed over", async () => {
   ];
   const socket = new ScriptedSocket([stranger, [link('ours'), ack(0)]]);
   assert.deepEqual(names(await clientOn(socket).request(request)), ['ours']);
+});
+
+/** What the kernel answers to messages that were sent together: sequences go up by one. */
+const answers =
+  (...errnos: readonly number[]) =>
+  (first: number): Buffer =>
+    Buffer.concat(
+      errnos.map((errno, at) =>
+        datagram(
+          [
+            { ...link(`link${at}`), seq: first + at },
+            { ...ack(errno), seq: first + at },
+          ],
+          0,
+        ),
+      ),
+    );
+
+test('quick requests of one turn go in one send, and each has its own answer', async () => {
+  const socket = new ScriptedSocket([answers(0, 0, 0)]);
+  const client = clientOn(socket);
+  const lockFree = { ...request, pace: 'lock-free' } as const;
+  const [one, both] = await Promise.all([client.request(request), client.batch([lockFree, request])]);
+  assert.deepEqual([names(one), both.map(({ messages }) => names(messages))], [['link0'], [['link1'], ['link2']]]);
+  assert.equal(socket.sends, 1);
+  await client.request(request);
+  assert.equal(socket.sends, 2);
+});
+
+test('one of them that fails fails alone, and with its own name', async () => {
+  const client = clientOn(new ScriptedSocket([answers(0, EBUSY, 0)]));
+  const [first, failure, last] = await Promise.all([
+    client.request(request),
+    failureOf(client.request({ ...request, op: 'link.get', target: 'eth7' })),
+    client.request(request),
+  ]);
+  assert.deepEqual([names(first), names(last)], [['link0'], ['link2']]);
+  assert.deepEqual([failure.errno, failure.op], ['EBUSY', 'link.get']);
+  assert.match(failure.message, /eth7/);
+});
+
+test('an answer that is lost is lost to all of them', async () => {
+  const client = clientOn(new ScriptedSocket(['overrun']));
+  const failures = await Promise.all([failureOf(client.request(request)), failureOf(client.request(request))]);
+  assert.deepEqual(
+    failures.map(({ reason }) => reason),
+    ['netlink-answer-lost', 'netlink-answer-lost'],
+  );
+});
+
+test('what may take long is sent by itself', async () => {
+  const socket = new ScriptedSocket([answers(0)]);
+  const client = new NetlinkClient({ protocol: 0, first: socket as unknown as NetlinkSocket, mostIdle: 2 });
+  await client.request({ ...request, pace: 'slow' });
+  await client.request({ ...request, pace: 'change' });
+  assert.equal(socket.sends, 2);
+  const quick = client.request(request);
+  await Promise.resolve();
+  assert.equal(socket.sends, 3);
+  await quick;
+});
+
+test('as many are sent together as their answers have room', async () => {
+  const socket = new ScriptedSocket([answers(...Array(64).fill(0))]);
+  const client = clientOn(socket);
+  const batches = [client.batch(Array(40).fill(request)), client.batch(Array(24).fill(request))];
+  assert.equal((await Promise.all(batches)).flat().length, 64);
+  assert.equal(socket.sends, 1);
 });
 
 test.run();
