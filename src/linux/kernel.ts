@@ -72,16 +72,19 @@ export function createKernel(options: KernelOptions): LinuxKernel {
     ownTap: (index, owner) => ownTap(index, owner),
 
     async adopt(fd) {
-      if (!isNetworkNamespace(fd)) {
-        close(fd);
+      try {
+        return wrap(fd);
+      } catch (cause) {
+        // setns(2) says so of whatever else the descriptor is.
+        if (!(cause instanceof BerthError) || cause.op !== 'namespace.enter' || cause.errno !== 'EINVAL') throw cause;
         throw new BerthError({
           code: 'Invalid',
           reason: 'sandbox-not-a-namespace',
           message: 'the descriptor that was passed is not a network namespace',
           remedy: 'CNI_NETNS has to be the path of a network namespace that is mounted.',
+          cause,
         });
       }
-      return wrap(fd);
     },
 
     async open(path) {

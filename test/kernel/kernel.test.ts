@@ -2,7 +2,7 @@
 import * as assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { fstatSync, openSync, readdirSync } from 'node:fs';
 import { test } from 'uvu';
 import { BerthError } from '../../src/engine/errors.ts';
 import { parseIfName } from '../../src/engine/values.ts';
@@ -77,8 +77,15 @@ if (
   test('a FIFO, a folder and a plain file are no namespaces', async () => {
     const fixture = await liveFixture();
     try {
-      for (const path of ['/etc/passwd', '/', '/dev/null', '/proc/self/ns/uts']) {
+      for (const path of ['/etc/passwd', '/', '/dev/null', '/proc/self/ns/uts', '/proc/self/ns/user']) {
         assert.equal(await fixture.kernel.open(path), undefined, path);
+        const descriptor = openSync(path, 'r');
+        await assert.rejects(
+          fixture.kernel.adopt(descriptor),
+          (error) => error instanceof BerthError && error.reason === 'sandbox-not-a-namespace',
+          path,
+        );
+        assert.throws(() => fstatSync(descriptor), /EBADF/, path);
       }
     } finally {
       await fixture.end();
