@@ -63,7 +63,9 @@ export function createCniServer(options: CniServerOptions): CniServer {
     if (socket.destroyed) return;
     const frame = encodeReply(reply.exitCode, reply.stdout);
     const taken = options.peers.sendNow(socket, frame);
-    socket.end(frame.subarray(taken), () => socket.destroy());
+    // An empty write to a shim that has ended meanwhile would be an error, whose stack is dear.
+    if (taken === frame.length) socket.destroy();
+    else socket.end(frame.subarray(taken), () => socket.destroy());
   };
 
   const finish = (socket: Socket, reply: CniReply): void => {
