@@ -159,7 +159,12 @@ for (const mode of ['legacy', 'watcher'] as const) {
     await node.kubelet.until(() => registrations() >= 2, 'the second agent');
     await node.allocatable(4);
     // Each of them keeps its place while the other one looks at the folder: pods are admitted, and nobody registers again.
-    await node.kubelet.admit(pod('p1', 1));
+    // One that comes just as the second takes the first one's place is rejected, by kubelet itself.
+    await eventually(
+      () => node.kubelet.admit(pod('p1', 1)),
+      5_000,
+      () => 'a pod to be admitted',
+    );
     const settled = registrations();
     assert.ok(settled <= 6, `${settled} registrations`);
     await second.stop();
