@@ -3,8 +3,9 @@
  * takes RTNL, the kernel's one lock for links, addresses and routes. A hop to a thread and back
  * costs more than a quick request takes, and waiting for RTNL on the event loop holds up everything.
  * So quick requests are sent where they are, as long as RTNL has been free: no slow request of ours
- * is under way, and the last one sent here did not take long. When one did, whoever held it, all go
- * to the pool for a while: the loop is held at most once in that time.
+ * is under way, and the last one sent here did not wait long. When one did, whoever held it, all go
+ * to the pool for a while: the loop is held at most once in that time. Waiting is what the clock says
+ * less what the processor did: work of this thread, however slow the machine, is no wait.
  *
  * To debug: `strace -f -e trace=sendto -p PID` shows the thread of each request.
  */
@@ -20,15 +21,10 @@ export type Pace = 'lock-free' | 'quick' | 'change' | 'patient' | 'slow';
 
 const ORDER: readonly Pace[] = ['lock-free', 'quick', 'change', 'patient', 'slow'];
 
-/** What a request sent here takes at most when nobody holds RTNL, with much to spare. */
-const QUICK_MS = 2;
-/**
- * The same as a multiple of what a lock-free request takes, for slow machines: a hop takes longer there
- * too. A new link takes ten to twenty times as long.
- */
-const QUICK_FACTOR = 50;
-/** The quickest of so many lock-free requests counts: any one may have been interrupted. */
-const MOST_SAMPLES = 8;
+/** No request sent here waits so long when nobody holds RTNL, with much to spare. */
+const MOST_WAIT_MS = 2;
+/** Nor takes so long, on a slow machine either: the kernel waits for a holder that runs by running itself. */
+const MOST_MS = 10;
 const BACK_OFF_MS = 100;
 
 /** The slowest of them. */
@@ -36,16 +32,30 @@ export function slowest(paces: readonly Pace[]): Pace {
   return ORDER[Math.max(0, ...paces.map((pace) => ORDER.indexOf(pace)))] ?? 'slow';
 }
 
+/** Of the thread that asks, in milliseconds. */
+export interface ThreadClocks {
+  nowMs(): number;
+  /** For how long a processor has worked for it. */
+  processorMs(): number;
+}
+
+const systemClocks: ThreadClocks = {
+  nowMs: () => performance.now(),
+  processorMs: () => {
+    const { system, user } = process.threadCpuUsage();
+    return (system + user) / 1000;
+  },
+};
+
 /** One for all sockets, because RTNL is one for the whole kernel. */
 export class SendPace {
-  readonly #nowMs: () => number;
+  readonly #clocks: ThreadClocks;
   #operations = 0;
   #slow = 0;
   #busyUntilMs = 0;
-  readonly #lockFreeMs: number[] = [];
 
-  constructor(nowMs: () => number = () => performance.now()) {
-    this.#nowMs = nowMs;
+  constructor(clocks: ThreadClocks = systemClocks) {
+    this.#clocks = clocks;
   }
 
   /** Says that an operation begins, such as an ADD. The answer's function says that it has ended. */
@@ -58,26 +68,18 @@ export class SendPace {
 
   /** Calls `here` or `pooled`, which both do the same system call, and answers its result. */
   run(pace: Pace, here: () => number, pooled: () => Promise<number>): number | Promise<number> {
-    if (pace === 'lock-free') return this.#sampled(here);
+    if (pace === 'lock-free') return here();
     if (pace === 'slow') return this.#counted(pooled);
     if (pace === 'patient') return pooled();
-    const startMs = this.#nowMs();
+    const { nowMs, processorMs } = this.#clocks;
+    const startMs = nowMs();
     if (this.#slow > 0 || startMs < this.#busyUntilMs || (pace === 'change' && this.#operations > 1)) return pooled();
+    const startProcessorMs = processorMs();
     const result = here();
-    const endMs = this.#nowMs();
-    if (endMs - startMs > this.#quickMs()) this.#busyUntilMs = endMs + BACK_OFF_MS;
-    return result;
-  }
-
-  #quickMs(): number {
-    return Math.max(QUICK_MS, this.#lockFreeMs.length === 0 ? 0 : QUICK_FACTOR * Math.min(...this.#lockFreeMs));
-  }
-
-  #sampled(here: () => number): number {
-    const startMs = this.#nowMs();
-    const result = here();
-    this.#lockFreeMs.push(this.#nowMs() - startMs);
-    if (this.#lockFreeMs.length > MOST_SAMPLES) this.#lockFreeMs.shift();
+    const endMs = nowMs();
+    const tookMs = endMs - startMs;
+    const hasWaited = tookMs > MOST_WAIT_MS && tookMs - (processorMs() - startProcessorMs) > MOST_WAIT_MS;
+    if (hasWaited || tookMs > MOST_MS) this.#busyUntilMs = endMs + BACK_OFF_MS;
     return result;
   }
 
