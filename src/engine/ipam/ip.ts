@@ -4,6 +4,10 @@
  */
 import ipaddr from 'ipaddr.js';
 
+const DOT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+
 export interface Ip {
   readonly family: 4 | 6;
   readonly value: bigint;
@@ -16,11 +20,34 @@ export interface Prefix {
 
 /** The address, or `undefined` when the text is none. An IPv4-mapped IPv6 address is IPv4, as in Go. Prefix, zone and short forms are refused. */
 export function asIp(text: string): Ip | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text)) return fromBytes(4, ipaddr.IPv4.parse(text).toByteArray());
+  const number = ipv4Number(text);
+  if (number !== undefined) return { family: 4, value: BigInt(number) };
   if (text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
   const parsed = ipaddr.IPv6.parse(text);
   if (parsed.isIPv4MappedAddress()) return fromBytes(4, parsed.toIPv4Address().toByteArray());
   return fromBytes(6, parsed.toByteArray());
+}
+
+/**
+ * The 32 bits of four decimal parts without leading zeros, or `undefined`. By hand: an ADD reads some
+ * thirty addresses, and an expression takes ten times as long.
+ */
+export function ipv4Number(text: string): number | undefined {
+  let number = 0;
+  let dots = 0;
+  let part = -1;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === DOT && part >= 0 && dots < 3) {
+      number = number * 256 + part;
+      dots += 1;
+      part = -1;
+    } else if (code >= ZERO && code <= NINE && part !== 0) {
+      part = Math.max(part, 0) * 10 + code - ZERO;
+      if (part > 255) return undefined;
+    } else return undefined;
+  }
+  return dots === 3 && part >= 0 ? number * 256 + part : undefined;
 }
 
 /** `address/length`, or `undefined`. */
@@ -36,10 +63,15 @@ export function asPrefix(text: string): Prefix | undefined {
 
 /** The canonical text. */
 export function formatIp(ip: Ip): string {
+  if (ip.family === 4) return formatIpv4(Number(ip.value));
   const bytes: number[] = [];
-  for (let shift = width(ip.family) - 8; shift >= 0; shift -= 8)
-    bytes.push(Number((ip.value >> BigInt(shift)) & 0xffn));
-  return ip.family === 4 ? new ipaddr.IPv4(bytes).toString() : new ipaddr.IPv6(bytes).toRFC5952String();
+  for (let shift = 120; shift >= 0; shift -= 8) bytes.push(Number((ip.value >> BigInt(shift)) & 0xffn));
+  return new ipaddr.IPv6(bytes).toRFC5952String();
+}
+
+/** The text of 32 bits. */
+export function formatIpv4(number: number): string {
+  return `${number >>> 24}.${(number >>> 16) & 0xff}.${(number >>> 8) & 0xff}.${number & 0xff}`;
 }
 
 /** Number of bits of an address. */

@@ -4,6 +4,7 @@
  */
 import ipaddr from 'ipaddr.js';
 import { BerthError } from '../../engine/errors.ts';
+import { formatIpv4, ipv4Number } from '../../engine/ipam/ip.ts';
 import { AF_INET, AF_INET6 } from '../ffi/index.ts';
 
 export interface IpBytes {
@@ -27,8 +28,11 @@ function invalid(what: string, given: string): BerthError {
 
 /** Parses `10.0.0.1` or `fd00::1`. Throws `Invalid`. */
 export function ipToBytes(given: string): IpBytes {
-  if (ipaddr.IPv4.isValidFourPartDecimal(given)) {
-    return { family: AF_INET, bytes: Buffer.from(ipaddr.IPv4.parse(given).toByteArray()) };
+  const number = ipv4Number(given);
+  if (number !== undefined) {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32BE(number);
+    return { family: AF_INET, bytes };
   }
   if (ipaddr.IPv6.isValid(given) && !given.includes('%')) {
     return { family: AF_INET6, bytes: Buffer.from(ipaddr.IPv6.parse(given).toByteArray()) };
@@ -48,7 +52,6 @@ export function prefixToBytes(given: string): PrefixBytes {
 
 /** The text of 4 or 16 bytes; `undefined` for another length. */
 export function ipFromBytes(bytes: Buffer): string | undefined {
-  if (bytes.length !== 4 && bytes.length !== 16) return undefined;
-  const address = ipaddr.fromByteArray([...bytes]);
-  return address.kind() === 'ipv6' ? (address as ipaddr.IPv6).toRFC5952String() : address.toString();
+  if (bytes.length === 4) return formatIpv4(bytes.readUInt32BE());
+  return bytes.length === 16 ? new ipaddr.IPv6([...bytes]).toRFC5952String() : undefined;
 }

@@ -190,7 +190,9 @@ export class KernelNamespace implements Namespace {
       others.add(of);
       return of.descriptor;
     };
-    const complete = await Promise.all(operations.map((operation) => this.#withUpperRate(operation)));
+    const complete = operations.some(({ op }) => op === 'vf.set')
+      ? await Promise.all(operations.map((operation) => this.#withUpperRate(operation)))
+      : operations;
     const requests = complete.flatMap((operation) => requestsFor(operation, descriptorOf));
     if (requests.length === 0) return [];
     const leave = [...others].map((other) => other.hold());

@@ -1,8 +1,17 @@
 /** Addresses as text and number. */
 import * as fc from 'fast-check';
+import ipaddr from 'ipaddr.js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { asIp, asPrefix, formatIp, sameAddress, sameNetwork } from '../../../src/engine/ipam/ip.ts';
+import {
+  asIp,
+  asPrefix,
+  formatIp,
+  formatIpv4,
+  ipv4Number,
+  sameAddress,
+  sameNetwork,
+} from '../../../src/engine/ipam/ip.ts';
 
 const test = suite('ip');
 
@@ -18,6 +27,16 @@ test('text that is no address is refused', () => {
     ':::',
     '1::2::3',
     '..',
+    '...',
+    '10.0.0.1.',
+    '.10.0.0.1',
+    '10..0.1',
+    '10.0.0.1.2',
+    '10.0.0.00',
+    '1000.0.0.1',
+    '10.0.0.1 ',
+    '-1.0.0.1',
+    '10.0.0.\u0661',
   ]) {
     assert.is(asIp(text), undefined, text);
   }
@@ -50,6 +69,27 @@ test('every address survives being written and read', () => {
     fc.property(fc.bigInt({ min: 0n, max: 2n ** 32n - 1n }), (value) =>
       assert.equal(asIp(formatIp({ family: 4, value })), { family: 4, value }),
     ),
+  );
+});
+
+test('what is an IPv4 address and what it says is as a library has it', () => {
+  const part = fc.oneof(
+    fc.nat(300).map(String),
+    fc.constantFrom('', '0', '00', '01', '255', '256', 'a', '1e1', ' 1', '+1'),
+  );
+  const text = fc.oneof(
+    fc.array(part, { minLength: 3, maxLength: 5 }).map((parts) => parts.join('.')),
+    fc.tuple(part, part, part, part).map((parts) => parts.join('.')),
+  );
+  fc.assert(
+    fc.property(text, (given) => {
+      const known = ipaddr.IPv4.isValidFourPartDecimal(given) ? ipaddr.IPv4.parse(given) : undefined;
+      const number = ipv4Number(given);
+      assert.is(number === undefined, known === undefined, given);
+      if (number === undefined) return;
+      assert.is(formatIpv4(number), known?.toString());
+    }),
+    { numRuns: 2000 },
   );
 });
 
