@@ -115,12 +115,38 @@ function requestedOf(config: NetworkConfig, args: CniArgs, problems: ConfigProbl
   return sources.filter((source) => source.ips.length > 0);
 }
 
+type WrittenHostLocal = Pick<HostLocalSpec, 'rangeSets' | 'routes' | 'dataDir'>;
+
+/** Of definitions that every pod of a network brings again (recent-configs.ts). */
+const writtenBefore = new WeakMap<NetworkConfig, WrittenHostLocal>();
+
 function parseHostLocal(
   config: NetworkConfig,
   ipam: Ipam,
   requested: Requests,
   problems: ConfigProblem[],
 ): HostLocalSpec {
+  return {
+    type: 'host-local',
+    ...writtenHostLocal(config, ipam, problems),
+    requested: requested.flatMap(({ path, ips }) =>
+      ips.map((text) => parseAddress(path, text.split('/')[0] ?? text, problems)),
+    ),
+    dns: dnsOf(config, ipam.resolvConf === undefined || ipam.resolvConf === '' ? {} : readResolvConf(ipam.resolvConf)),
+  };
+}
+
+/** What the definition alone says. */
+function writtenHostLocal(config: NetworkConfig, ipam: Ipam, problems: ConfigProblem[]): WrittenHostLocal {
+  const before = writtenBefore.get(config);
+  if (before !== undefined) return before;
+  const count = problems.length;
+  const written = readHostLocal(config, ipam, problems);
+  if (problems.length === count && Object.isFrozen(config)) writtenBefore.set(config, written);
+  return written;
+}
+
+function readHostLocal(config: NetworkConfig, ipam: Ipam, problems: ConfigProblem[]): WrittenHostLocal {
   const rangeSets: (readonly IpRange[])[] = [];
   const add = (path: string, sets: readonly (readonly RangeConfig[])[]): void => {
     for (const [s, set] of sets.entries())
@@ -136,17 +162,12 @@ function parseHostLocal(
   if (count > MOST_RANGES)
     problems.push({ path: 'ipam.ranges', message: `${count} ranges, and at most ${MOST_RANGES} are taken` });
   return {
-    type: 'host-local',
     rangeSets,
     routes: parseOwnRoutes(ipam.routes, problems),
     dataDir:
       ipam.dataDir === undefined || ipam.dataDir === ''
         ? DEFAULT_DATA_DIR
         : absolute('ipam.dataDir', ipam.dataDir, problems),
-    requested: requested.flatMap(({ path, ips }) =>
-      ips.map((text) => parseAddress(path, text.split('/')[0] ?? text, problems)),
-    ),
-    dns: dnsOf(config, ipam.resolvConf === undefined || ipam.resolvConf === '' ? {} : readResolvConf(ipam.resolvConf)),
   };
 }
 

@@ -1,7 +1,12 @@
 import * as assert from 'node:assert/strict';
 import { test } from 'uvu';
+import type { ConfigProblem } from '../../src/cni/config.ts';
+import { parseArgs } from '../../src/cni/environment.ts';
+import { parseIpamSpec } from '../../src/cni/ipam-spec.ts';
 import { RecentConfigs } from '../../src/cni/recent-configs.ts';
 import { BerthError } from '../../src/engine/errors.ts';
+import type { HostLocalSpec } from '../../src/engine/ipam/model.ts';
+import { parseRangeSets } from '../../src/engine/ipam/ranges.ts';
 
 function config(more: object = {}): Buffer {
   return Buffer.from(
@@ -75,6 +80,37 @@ test('sixty-four are remembered, those that were used last', () => {
   configs.decode(config({ number: 64 }));
   assert.equal(configs.decode(config({ number: 0 })), first);
   assert.notEqual(configs.decode(config({ number: 1 })), second);
+});
+
+const LOCAL = { type: 'host-local', subnet: '10.1.0.0/24', routes: [{ dst: '0.0.0.0/0' }] };
+
+function addressingOf(configs: RecentConfigs, cniArgs: string, ipam: object = LOCAL) {
+  const problems: ConfigProblem[] = [];
+  const { config: parsed } = configs.parse(configs.decode(config({ ipam })));
+  return { spec: parseIpamSpec(parsed, parseArgs(cniArgs), problems) as HostLocalSpec, problems };
+}
+
+test('the ranges of a definition are read once, what a pod asks for each time', () => {
+  const configs = new RecentConfigs();
+  const first = addressingOf(configs, 'IP=10.1.0.7');
+  const second = addressingOf(configs, '');
+  assert.deepEqual([first.spec.requested, second.spec.requested], [['10.1.0.7'], []]);
+  assert.equal(second.spec.rangeSets, first.spec.rangeSets);
+  assert.equal(parseRangeSets(second.spec.rangeSets), parseRangeSets(first.spec.rangeSets));
+  assert.deepEqual(addressingOf(new RecentConfigs(), '').spec, second.spec);
+});
+
+test('wrong ranges are told to every call', () => {
+  const configs = new RecentConfigs();
+  for (let times = 0; times < 2; times += 1) {
+    const { problems } = addressingOf(configs, '', { ...LOCAL, dataDir: 'relative' });
+    assert.deepEqual(
+      problems.map(({ path }) => path),
+      ['ipam.dataDir'],
+    );
+    const { spec } = addressingOf(configs, '', { type: 'host-local', subnet: '10.1.0.0/31' });
+    assert.throws(() => parseRangeSets(spec.rangeSets), /too small/);
+  }
 });
 
 test.run();

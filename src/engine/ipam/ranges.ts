@@ -21,10 +21,18 @@ export function rangeProblems(sets: readonly (readonly IpRange[])[]): readonly R
   return read(sets).problems;
 }
 
+/** Those of a network are asked for by each of its pods. */
+const parsedBefore = new WeakMap<readonly (readonly IpRange[])[], readonly (readonly Range[])[]>();
+
 /** The sets with defaults filled in. Throws `Invalid` (`ranges-invalid`) with every problem. */
 export function parseRangeSets(sets: readonly (readonly IpRange[])[]): readonly (readonly Range[])[] {
+  const before = parsedBefore.get(sets);
+  if (before !== undefined) return before;
   const { ranges, problems } = read(sets);
-  if (problems.length === 0) return ranges;
+  if (problems.length === 0) {
+    parsedBefore.set(sets, ranges);
+    return ranges;
+  }
   throw new BerthError({
     code: 'Invalid',
     reason: 'ranges-invalid',
