@@ -195,14 +195,29 @@ export function createCniServer(options: CniServerOptions): CniServer {
 }
 
 /**
- * The payload of the one frame that follows the version byte; `begun` is what came with that. The stream stays open and flowing
- * afterwards, so that its end is noticed.
+ * The payload of the one frame that follows the version byte; `begun` is what came with that, mostly
+ * all of it. The stream stays open and flowing afterwards, so that its end is noticed.
  */
-function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<Buffer> {
+function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal): Buffer | Promise<Buffer> {
+  const whole = payloadOf(begun);
+  if (whole === undefined) return readRest(socket, begun, signal);
+  socket.resume();
+  return whole;
+}
+
+/** `undefined` until it is whole. */
+function payloadOf(received: Buffer): Buffer | undefined {
+  const header = decodeRequestHeader(received);
+  if (header === undefined) return undefined;
+  const end = FRAME_HEADER_BYTES + header.lengthBytes;
+  return received.length < end ? undefined : received.subarray(FRAME_HEADER_BYTES, end);
+}
+
+function readRest(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let received = 0;
-    let wanted: number | undefined;
+    const chunks: Buffer[] = [begun];
+    let received = begun.length;
+    let wanted = FRAME_HEADER_BYTES;
     const finish = (settle: () => void): void => {
       socket.off('data', onData);
       signal.removeEventListener('abort', onAbort);
@@ -213,18 +228,16 @@ function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk);
       received += chunk.length;
+      if (received < wanted) return;
+      // Put together twice: when it says how long it is, and when it is all there.
+      const all = Buffer.concat(chunks, received);
       try {
-        if (wanted === undefined && received >= FRAME_HEADER_BYTES) {
-          const header = decodeRequestHeader(Buffer.concat(chunks));
-          if (header !== undefined) wanted = FRAME_HEADER_BYTES + header.lengthBytes;
-        }
+        const payload = payloadOf(all);
+        wanted = FRAME_HEADER_BYTES + (decodeRequestHeader(all)?.lengthBytes ?? 0);
+        if (payload !== undefined) finish(() => resolve(payload));
       } catch (error) {
         finish(() => reject(error));
-        return;
       }
-      if (wanted === undefined || received < wanted) return;
-      const end = wanted;
-      finish(() => resolve(Buffer.concat(chunks, received).subarray(FRAME_HEADER_BYTES, end)));
     };
     if (signal.aborted) {
       onAbort();
@@ -232,7 +245,6 @@ function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<
     }
     signal.addEventListener('abort', onAbort, { once: true });
     socket.on('data', onData);
-    onData(begun);
     socket.resume();
   });
 }

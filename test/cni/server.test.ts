@@ -108,6 +108,28 @@ test('a request that does not arrive whole is given up', async () => {
   });
 });
 
+test('a request is read whole, in whatever pieces it comes', async () => {
+  const stdin = JSON.stringify({ filler: 'x'.repeat(200_000) });
+  const request = Buffer.concat([REQUEST.subarray(0, 1), encodeRequestFrame({ environment: {}, stdin })]);
+  const handle: CniHandler = async (call) => ({ exitCode: 0, stdout: JSON.stringify({ bytes: call.stdin.length }) });
+  await withServer({ handle }, async (path) => {
+    for (const cuts of [[], [1], [3], [6], [7, 100, 150_000], [100_000], [request.length - 1]]) {
+      const reply = await new Promise<Buffer>((resolve, reject) => {
+        const socket = connect(path);
+        const chunks: Buffer[] = [];
+        socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+        socket.on('error', reject);
+        socket.on('close', () => resolve(Buffer.concat(chunks)));
+        const writeFrom = (start: number, [end, ...rest]: readonly number[]): void => {
+          socket.write(request.subarray(start, end), () => end !== undefined && setTimeout(writeFrom, 2, end, rest));
+        };
+        writeFrom(0, cuts);
+      });
+      assert.deepEqual(JSON.parse(reply.toString('utf8', 6)), { bytes: stdin.length }, `cut at ${cuts}`);
+    }
+  });
+});
+
 test('requests in flight are bounded, and places become free again', async () => {
   const started = Promise.withResolvers<void>();
   const finish = Promise.withResolvers<void>();

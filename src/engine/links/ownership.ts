@@ -4,7 +4,7 @@
  * known before; the group ends when the alias is set. What is moved, a VF or a device of the node, has its
  * alias before it moves. The temporary name is for one that comes home while somebody has its own.
  */
-import { createHash } from 'node:crypto';
+import { hash as digest } from 'node:crypto';
 import type { AttachmentKey } from '../attachments/model.ts';
 import type { Link } from '../attachments/port.ts';
 import type { IfName } from '../values.ts';
@@ -15,7 +15,7 @@ const TEMP_PREFIX = 'bth';
 
 /** The marks of an attachment: `bth` and 48 bits of a hash as name, container id and interface as alias. */
 export function marksOf(key: AttachmentKey): OwnershipMarks {
-  const hash = createHash('sha256').update(`${key.containerId}\0${key.ifname}`).digest('hex').slice(0, 12);
+  const hash = digest('sha256', `${key.containerId}\0${key.ifname}`).slice(0, 12);
   return {
     tempName: `${TEMP_PREFIX}${hash}` as IfName,
     alias: `berth:${key.containerId.slice(0, ALIAS_ID_LENGTH)}/${key.ifname}:${hash}`,
