@@ -10,6 +10,7 @@ import { suite } from 'uvu';
 import { MOST_ROUTES } from '../../src/engine/ipam/model.ts';
 import { ip, leaveMachine, makeNamedNamespace } from '../kernel/own-namespace.ts';
 import { hasLinkKind, isRoot, requireFeature } from '../runner/features.ts';
+import { notesIn } from '../standins/address-notes.ts';
 import { type AgentNode, createAgentNode } from '../standins/agent-node.ts';
 import { linkNames } from '../standins/plugin-chain.ts';
 import { executeProcess } from '../standins/runtime/execute.ts';
@@ -63,7 +64,7 @@ function left({ node, path, dataDir }: Place): readonly string[] {
   return [
     ...linkNames({ path, container: '' }).filter((name) => name !== 'lo'),
     ...filesOf(node.folder, 'run', 'attachments'),
-    ...filesOf(node.folder, 'state', 'addresses'),
+    ...notesIn(join(node.folder, 'state', 'addresses')),
     ...filesOf(dataDir).flatMap((network) => filesOf(dataDir, network).filter((name) => /^[0-9a-f]+[.:]/.test(name))),
   ];
 }

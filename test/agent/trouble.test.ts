@@ -22,15 +22,17 @@ const LIMIT_MS = 30_000;
 
 const pod = (name: string): Pod => ({ namespace: 'default', name, uid: `uid-${name}` });
 
+const networksOf = ({ folder }: AgentNode): string => join(folder, 'networks');
+
 /** A network with room for more than 256 pods. */
-function wide(node: AgentNode): NetworkDefinition {
+function wide(node: AgentNode, dataDir = networksOf(node)): NetworkDefinition {
   const { config, ...rest } = node.network('wide');
-  const ipam = { type: 'host-local', dataDir: join(node.folder, 'networks'), ranges: [[{ subnet: '10.90.0.0/16' }]] };
+  const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet: '10.90.0.0/16' }]] };
   return { ...rest, config: { ...config, ipam } };
 }
 
-function reserved(node: AgentNode, network = 'wide'): readonly string[] {
-  return readdirSync(join(node.folder, 'networks', network)).filter((name) => name.startsWith('10.'));
+function reserved(node: AgentNode, dataDir = networksOf(node)): readonly string[] {
+  return readdirSync(join(dataDir, 'wide')).filter((name) => name.startsWith('10.'));
 }
 
 const stateOf = ({ folder }: AgentNode): string => join(folder, 'state');
@@ -99,13 +101,15 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     node,
     agent,
   }) => {
-    const network = wide(node);
+    // Its addresses are below the same folder, as all of this is below /var/lib on a node.
+    const dataDir = join(stateOf(node), 'networks');
+    const network = wide(node, dataDir);
     for (const name of ['first', 'second']) await node.runtime.addPod(pod(name), [{ network }]);
     const filler = fill(stateOf(node));
     const { answer } = await refusalOf(node.runtime.addPod(pod('refused'), [{ network }]));
     assert.deepEqual([answer?.code, /ENOSPC/.test(`${answer?.msg}`)], [5, true], answer?.msg);
     await node.runtime.deletePod(pod('first'));
-    assert.deepEqual([await total(node), reserved(node).length], [1, 1]);
+    assert.deepEqual([await total(node), reserved(node, dataDir).length], [1, 1]);
 
     await node.endAgent(agent, 'SIGTERM');
     // What the agent removed made room.
@@ -114,9 +118,9 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     assert.deepEqual([failed.answer?.code, /ENOSPC/.test(`${failed.answer?.msg}`)], [5, true], failed.answer?.msg);
     filler.free();
     await node.runtime.deletePod(pod('second'));
-    assert.equal(reserved(node).length, 1, 'it is written down');
+    assert.equal(reserved(node, dataDir).length, 1, 'it is written down');
     await node.startAgent();
-    assert.deepEqual([await total(node), reserved(node)], [0, []]);
+    assert.deepEqual([await total(node), reserved(node, dataDir)], [0, []]);
   });
 
   test('an address lock that another process holds is waited for', async ({ node }) => {
@@ -255,7 +259,7 @@ function fill(folder: string): { more(): void; free(): void } {
 
 /** The lock that host-local takes on the network, held as another process holds it. */
 function holdLock(node: AgentNode): { release(): void } {
-  const folder = join(node.folder, 'networks', 'wide');
+  const folder = join(networksOf(node), 'wide');
   mkdirSync(folder, { recursive: true });
   const fd = openSync(join(folder, 'lock'), 'a');
   assert.ok(tryLock(fd));

@@ -9,14 +9,16 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
+import type { OwnedAddress } from '../../src/engine/ipam/port.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
 import { createPoolSet } from '../../src/engine/pools/pool-set.ts';
-import { parseContainerId, parseIfName } from '../../src/engine/values.ts';
+import { parseContainerId, parseIfName, parseNetworkName } from '../../src/engine/values.ts';
 import { CdiFolder } from '../../src/kubelet/cdi-folder.ts';
 import { Delivery } from '../../src/kubelet/delivery.ts';
 import { createDeviceInfoFolder } from '../../src/kubelet/device-info.ts';
 import { OfferedResources } from '../../src/kubelet/offered-resources.ts';
 import { declare } from '../../src/linux/ffi/libc.ts';
+import { createOwnedAddresses } from '../../src/linux/files/owned-addresses.ts';
 import { createRecordStore } from '../../src/linux/files/record-store.ts';
 import { inventory, nic, vfio, vfSpec } from '../engine/pools/build.ts';
 import { requireFeature } from '../runner/features.ts';
@@ -153,6 +155,37 @@ if (requireFeature('a mount namespace of its own', owner)) {
       assert.deepEqual(offered.list(), [RESOURCE]);
       assert.equal(descriptors(), before);
       filler.free();
+    } finally {
+      disks.end();
+    }
+  });
+
+  test('a full disk: an address that cannot be noted is a named error, and one that was noted can be forgotten', () => {
+    const disks = smallDisks();
+    try {
+      const folder = join(disks.full, 'addresses');
+      const notes = createOwnedAddresses(folder);
+      const noteOf = (container: string, bytes: number): OwnedAddress => ({
+        bootId: 'b',
+        place: { type: 'host-local', dataDir: `/${'x'.repeat(bytes)}` },
+        network: parseNetworkName('net'),
+        containerId: parseContainerId(container),
+        ifname: parseIfName('net1'),
+      });
+      notes.note(noteOf('c1', 10));
+      const filler = fill(disks.full);
+      const before = descriptors();
+      // A part of it has room in the page that is begun.
+      for (const bytes of [5000, 50_000])
+        assert.throws(() => notes.note(noteOf('c2', bytes)), { reason: 'address-note-failed', errno: 'ENOSPC' });
+      assert.deepEqual(createOwnedAddresses(folder).list(), { notes: [noteOf('c1', 10)], unreadable: [] });
+      notes.forget(noteOf('c1', 10));
+      assert.deepEqual(createOwnedAddresses(folder).list(), { notes: [], unreadable: [] });
+      assert.deepEqual(readdirSync(folder), ['notes']);
+      assert.equal(descriptors(), before);
+      filler.free();
+      notes.note(noteOf('c2', 5000));
+      assert.deepEqual(createOwnedAddresses(folder).list().notes, [noteOf('c2', 5000)]);
     } finally {
       disks.end();
     }

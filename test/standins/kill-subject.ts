@@ -10,12 +10,13 @@ import { createOwnedAddresses } from '../../src/linux/files/owned-addresses.ts';
 import { createRecordStore } from '../../src/linux/files/record-store.ts';
 import { createReservationStore } from '../../src/linux/files/reservation-store.ts';
 import type { LinuxKernel } from '../../src/linux/kernel.ts';
+import { notesIn } from './address-notes.ts';
 import type { Subject } from './kill-table.ts';
 import { stepped, steppedNamespace } from './stepping.ts';
 import { waitingClock } from './waiting-clock.ts';
 
 const KEY = { containerId: parseContainerId('c1'), ifname: parseIfName('net1') };
-const FOLDERS = ['attachments', 'addresses', 'networks/net-a'];
+const FOLDERS = ['attachments', 'networks/net-a'];
 
 /** The waits of an operation keep the test alive. The pauses between the retries of an engine that was killed do not. */
 const LONGEST_WAIT_MS = 400;
@@ -73,7 +74,12 @@ export function liveSubject(place: {
     },
     detach: (engine, signal = new AbortController().signal) =>
       engine.detach(KEY, undefined, { requestId: 'r', signal }),
-    state: () => JSON.stringify([place.state(), FOLDERS.flatMap((each) => filesIn(folder, each))]),
+    state: () =>
+      JSON.stringify([
+        place.state(),
+        FOLDERS.flatMap((each) => filesIn(folder, each)),
+        notesIn(join(folder, 'addresses')),
+      ]),
   };
 }
 

@@ -1,6 +1,5 @@
-/** Records, reservations and notes as real files. */
+/** Records and reservations as real files. */
 import {
-  chmodSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -21,7 +20,6 @@ import { toBerthError } from '../../../src/engine/errors.ts';
 import { releaseAddresses } from '../../../src/engine/ipam/host-local.ts';
 import { parseContainerId, parseIfName, parseNetworkName } from '../../../src/engine/values.ts';
 import { tryLock } from '../../../src/linux/ffi/file.ts';
-import { createOwnedAddresses } from '../../../src/linux/files/owned-addresses.ts';
 import { createRecordStore } from '../../../src/linux/files/record-store.ts';
 import { createReservationStore } from '../../../src/linux/files/reservation-store.ts';
 import { waitingClock } from '../../standins/waiting-clock.ts';
@@ -223,23 +221,6 @@ test('names that are no canonical address cannot be reserved', async ({ folder }
     );
     assert.is(failure.reason, 'reservation-name-invalid', name);
   }
-});
-
-test('notes of own addresses survive, are forgotten once, and what is none is named', ({ folder }) => {
-  const notes = createOwnedAddresses(folder);
-  const note = {
-    bootId: 'b',
-    place: { type: 'host-local', dataDir: '/var/lib/cni/networks' },
-    network,
-    ...key,
-  } as const;
-  notes.note(note);
-  writeFileSync(join(folder, 'torn@net1.json'), '{"schema":1');
-  chmodSync(folder, 0o700);
-  assert.equal(createOwnedAddresses(folder).list(), { notes: [note], unreadable: [join(folder, 'torn@net1.json')] });
-  notes.forget({ network, ...key });
-  notes.forget({ network, ...key });
-  assert.equal(notes.list().notes, []);
 });
 
 test.run();
