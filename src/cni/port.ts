@@ -24,10 +24,11 @@ export interface FirstBytes {
 export interface PeerSocket {
   credentials(socket: Socket): PeerCredentials;
   /**
-   * Takes what has arrived off a connection that is paused since `pauseOnConnect`, waiting for the
-   * first byte; the rest stays for Node's stream. `undefined` when the peer closed without sending.
-   * Rejects when the signal aborts.
+   * Takes what has arrived off a connection that is paused since `pauseOnConnect`; the rest stays for
+   * Node's stream. `undefined` when nothing has.
    */
+  receiveNow(socket: Socket): FirstBytes | undefined;
+  /** The same, waiting for the first byte. `undefined` when the peer closed without sending. Rejects when the signal aborts. */
   receive(socket: Socket, signal: AbortSignal): Promise<FirstBytes | undefined>;
   /** Sends without waiting for the stream, and answers how many bytes were taken; the stream sends the rest. */
   sendNow(socket: Socket, bytes: Buffer): number;

@@ -8,7 +8,7 @@
 import { chmodSync, closeSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { limitTime } from '../engine/cancellation.ts';
+import { limitTime, type TimeLimit } from '../engine/cancellation.ts';
 import { BerthError } from '../engine/errors.ts';
 import type { Logger } from '../engine/logger.ts';
 import { REQUEST_TIMEOUT_MS } from './deadlines.ts';
@@ -140,24 +140,39 @@ export function createCniServer(options: CniServerOptions): CniServer {
   };
 
   const receiveAndHandle = async (socket: Socket, gone: AbortSignal): Promise<CniReply | undefined> => {
-    const arrival = limitTime(gone, options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS, slow);
+    const limitMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    let arrival: TimeLimit | undefined;
     let sandboxFd: number | undefined;
     try {
-      const first = await options.peers.receive(socket, arrival.signal).catch((error: unknown) => {
-        throw arrival.signal.aborted ? arrival.signal.reason : error;
-      });
+      // Mostly all has arrived before the connection is seen, and nothing has to be waited for.
+      let first = options.peers.receiveNow(socket);
+      if (first === undefined) {
+        const waiting = limitTime(gone, limitMs, slow);
+        arrival = waiting;
+        first = await options.peers.receive(socket, waiting.signal).catch((error: unknown) => {
+          throw waiting.signal.aborted ? waiting.signal.reason : error;
+        });
+      }
       if (first === undefined) return undefined;
       sandboxFd = first.fd;
       const version = first.bytes.readUInt8(0);
       if (!SERVED_PROTOCOLS.includes(version)) throw unknownProtocol(version);
-      const request = decodeRequest(await readFrame(socket, first.bytes.subarray(1), arrival.signal));
-      arrival.end();
+      const begun = first.bytes.subarray(1);
+      let payload = payloadOf(begun);
+      if (payload === undefined) {
+        arrival ??= limitTime(gone, limitMs, slow);
+        payload = await readRest(socket, begun, arrival.signal);
+      }
+      arrival?.end();
+      // Flowing, so that its end is noticed.
+      socket.resume();
+      const request = decodeRequest(payload);
       const ipamPrograms = version >= EXECUTING_PROTOCOL ? new ShimPrograms(socket) : oldShimPrograms;
       const call = { ...request, ipamPrograms, ...(sandboxFd === undefined ? {} : { sandboxFd }) };
       sandboxFd = undefined;
       return await options.handle(call, gone);
     } finally {
-      arrival.end();
+      arrival?.end();
       if (sandboxFd !== undefined) closeSync(sandboxFd);
     }
   };
@@ -194,18 +209,7 @@ export function createCniServer(options: CniServerOptions): CniServer {
   };
 }
 
-/**
- * The payload of the one frame that follows the version byte; `begun` is what came with that, mostly
- * all of it. The stream stays open and flowing afterwards, so that its end is noticed.
- */
-function readFrame(socket: Socket, begun: Buffer, signal: AbortSignal): Buffer | Promise<Buffer> {
-  const whole = payloadOf(begun);
-  if (whole === undefined) return readRest(socket, begun, signal);
-  socket.resume();
-  return whole;
-}
-
-/** `undefined` until it is whole. */
+/** The payload of the one frame that follows the version byte; `undefined` until it is whole. */
 function payloadOf(received: Buffer): Buffer | undefined {
   const header = decodeRequestHeader(received);
   if (header === undefined) return undefined;
@@ -213,6 +217,7 @@ function payloadOf(received: Buffer): Buffer | undefined {
   return received.length < end ? undefined : received.subarray(FRAME_HEADER_BYTES, end);
 }
 
+/** The same, of which `begun` has arrived. */
 function readRest(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [begun];
@@ -221,7 +226,6 @@ function readRest(socket: Socket, begun: Buffer, signal: AbortSignal): Promise<B
     const finish = (settle: () => void): void => {
       socket.off('data', onData);
       signal.removeEventListener('abort', onAbort);
-      socket.resume();
       settle();
     };
     const onAbort = (): void => finish(() => reject(signal.reason));

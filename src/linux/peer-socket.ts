@@ -73,6 +73,15 @@ export function peerCredentials(socket: Socket): PeerCredentials {
   return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
 }
 
+/** What has arrived, as {@link receiveWithDescriptors} answers it; `undefined` when nothing has. No bytes mean that the peer has closed. */
+export function receiveNow(
+  socket: Socket,
+  { mostBytes = 64 * 1024, mostDescriptors = 1 }: Pick<ReceiveOptions, 'mostBytes' | 'mostDescriptors'> = {},
+): FirstMessage | undefined {
+  const message = receiveMessage(descriptorOf(socket), mostBytes);
+  return message === undefined ? undefined : withinLimits(message, mostDescriptors);
+}
+
 /**
  * The first bytes of a paused connection and the descriptors sent with them (SCM_RIGHTS, unix(7)).
  * Waits on timers, never on a thread, so peers that send nothing cost nothing. The rest of the
@@ -81,11 +90,11 @@ export function peerCredentials(socket: Socket): PeerCredentials {
  * descriptors did not fit; nothing stays open then.
  */
 export async function receiveWithDescriptors(socket: Socket, options: ReceiveOptions = {}): Promise<FirstMessage> {
-  const { timeoutMs = 2000, mostDescriptors = 1, mostBytes = 64 * 1024, signal } = options;
+  const { timeoutMs = 2000, signal } = options;
   const deadline = performance.now() + timeoutMs;
   for (let attempt = 0; ; attempt++) {
-    const message = receiveMessage(descriptorOf(socket), mostBytes);
-    if (message !== undefined) return withinLimits(message, mostDescriptors);
+    const message = receiveNow(socket, options);
+    if (message !== undefined) return message;
     const left = deadline - performance.now();
     if (left <= 0) {
       throw new BerthError({

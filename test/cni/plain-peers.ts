@@ -15,6 +15,7 @@ export function plainPeers(): PlainPeers {
     },
     // Everything through the stream.
     sendNow: () => 0,
+    receiveNow: () => undefined,
     receive: (socket, signal) =>
       new Promise<FirstBytes | undefined>((resolve, reject) => {
         const settle = (finish: () => void): void => {

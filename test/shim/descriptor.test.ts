@@ -3,25 +3,14 @@ import * as assert from 'node:assert/strict';
 import { closeSync, fstatSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
+import { peerSocket } from '../../src/app/peers.ts';
 import type { CniCall } from '../../src/cni/handler.ts';
-import { createCniServer, type PeerSocket } from '../../src/cni/index.ts';
+import { createCniServer } from '../../src/cni/index.ts';
 import { silentLogger } from '../../src/engine/logger.ts';
-import { peerCredentials, receiveWithDescriptors, sendNow } from '../../src/linux/peer-socket.ts';
 import { buildShim, runShim, temporaryFolder } from './built-shim.ts';
 
 const folder = temporaryFolder();
 const shim = buildShim(folder);
-
-const peers: PeerSocket = {
-  credentials: peerCredentials,
-  sendNow,
-  receive: async (socket, signal) => {
-    const { bytes, descriptors } = await receiveWithDescriptors(socket, { signal });
-    const [fd] = descriptors;
-    if (bytes.length === 0) return undefined;
-    return fd === undefined ? { bytes } : { bytes, fd };
-  },
-};
 
 const env = {
   CNI_COMMAND: 'ADD',
@@ -42,7 +31,7 @@ test('the namespace that the shim opened is the one that the handler gets, with 
     if (call.sandboxFd !== undefined) closeSync(call.sandboxFd);
     return { exitCode: 0, stdout: '' };
   };
-  const server = createCniServer({ socketPath: env.BERTH_CNI_SOCKET, peers, handle, log: silentLogger });
+  const server = createCniServer({ socketPath: env.BERTH_CNI_SOCKET, peers: peerSocket, handle, log: silentLogger });
   await server.listen();
   try {
     for (const bytes of [2, 100_000, 5 << 20])
@@ -63,7 +52,7 @@ test('the namespace that the shim opened is the one that the handler gets, with 
 test('no descriptor is left behind by calls that are refused', async () => {
   const server = createCniServer({
     socketPath: env.BERTH_CNI_SOCKET,
-    peers: { ...peers, credentials: () => ({ pid: 1, uid: 4711, gid: 0 }) },
+    peers: { ...peerSocket, credentials: () => ({ pid: 1, uid: 4711, gid: 0 }) },
     handle: async () => ({ exitCode: 0, stdout: '' }),
     log: silentLogger,
   });

@@ -3,10 +3,10 @@ import * as assert from 'node:assert/strict';
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
+import { peerSocket } from '../../../src/app/peers.ts';
 import { createCniServer, createHandler } from '../../../src/cni/index.ts';
 import type { Namespace } from '../../../src/engine/attachments/port.ts';
 import { silentLogger } from '../../../src/engine/logger.ts';
-import { peerCredentials, receiveWithDescriptors, sendNow } from '../../../src/linux/peer-socket.ts';
 import { fakeNamespace } from '../../cni/calls.ts';
 import { fakeAttachments } from '../../cni/fake-attachments.ts';
 import { buildShim, temporaryFolder } from '../../shim/built-shim.ts';
@@ -30,15 +30,7 @@ test('a pod gets its devices, its sandbox is made anew, and stale DELs name only
   const server = createCniServer({
     socketPath,
     log: silentLogger,
-    peers: {
-      credentials: peerCredentials,
-      sendNow,
-      receive: async (socket, signal) => {
-        const { bytes, descriptors } = await receiveWithDescriptors(socket, { signal });
-        const [fd] = descriptors;
-        return fd === undefined ? { bytes } : { bytes, fd };
-      },
-    },
+    peers: peerSocket,
     handle: createHandler({
       attachments: engine,
       adoptSandbox: async (fd) => {
