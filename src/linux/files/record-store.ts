@@ -2,19 +2,35 @@
  * Attachment records as files: `<folder>/<containerid>@<ifname>.json`, the folder on tmpfs and 0700.
  * Synchronous: the files are some hundred bytes in memory. No fsync: a reboot ends every sandbox
  * anyway, and a killed process loses nothing that it wrote.
+ *
+ * A record that stays within its one page is changed in place, which the kernel does whole or not at
+ * all: it looks for a kill between pages only (generic_perform_write, mm/filemap.c). Any other, and the
+ * first of each, is written beside it and renamed.
  */
-import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { AttachmentKey } from '../../engine/attachments/model.ts';
 import type { RecordStore, StoredRecord } from '../../engine/attachments/record-store.ts';
 import { asContainerId, asIfName } from '../../engine/values.ts';
-import { ioError } from './io-error.ts';
+import { errnoOf, ioError } from './io-error.ts';
 import { makeFolder } from './make-folder.ts';
 import { removeFile } from './remove-file.ts';
 
 const SUFFIX = '.json';
 /** Begins with a dot, which no container id does: an unfinished write is never taken for a record. */
 const TEMPORARY = '.new-';
+/** The smallest page there is. */
+const PAGE_BYTES = 4096;
 
 /** Creates the folder when it is missing. Throws `Io` (`record-write-failed`). */
 export function createRecordStore(folder: string): RecordStore {
@@ -27,6 +43,19 @@ export function createRecordStore(folder: string): RecordStore {
   } catch (error) {
     failed(error, `preparing ${folder}`);
   }
+  /** Bytes of what this store wrote and has not removed, by file name. */
+  const written = new Map<string, number>();
+  const writeWhole = (name: string, bytes: Buffer): void => {
+    const temporary = join(folder, `${TEMPORARY}${name}`);
+    try {
+      writeFileSync(temporary, bytes, { mode: 0o600 });
+      renameSync(temporary, join(folder, name));
+    } catch (error) {
+      removeFile(temporary);
+      throw error;
+    }
+    written.set(name, bytes.length);
+  };
   return {
     list: () => {
       try {
@@ -39,23 +68,45 @@ export function createRecordStore(folder: string): RecordStore {
     },
     write: (key, text) => {
       const name = fileName(key);
-      const temporary = join(folder, `${TEMPORARY}${name}`);
       try {
-        writeFileSync(temporary, text, { encoding: 'utf8', mode: 0o600 });
-        renameSync(temporary, join(folder, name));
+        const before = written.get(name);
+        const bytes = Buffer.from(text);
+        const isInPlace = before !== undefined && Math.max(before, bytes.length) <= PAGE_BYTES;
+        if (!isInPlace || !writeInPlace(join(folder, name), bytes, before)) writeWhole(name, bytes);
+        else written.set(name, Math.max(before, bytes.length));
       } catch (error) {
-        removeFile(temporary);
         failed(error, `writing ${join(folder, name)}`);
       }
     },
     remove: (key) => {
       try {
+        written.delete(fileName(key));
         removeFile(join(folder, fileName(key)));
       } catch (error) {
         failed(error, `removing ${join(folder, fileName(key))}`);
       }
     },
   };
+}
+
+/** False when the file is gone. A shorter text is filled up with white space, because cutting the file off would be a second step. */
+function writeInPlace(path: string, bytes: Buffer, beforeBytes: number): boolean {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+  try {
+    const filler = Buffer.alloc(Math.max(0, beforeBytes - bytes.length), ' ');
+    const whole = Buffer.concat([bytes, filler]);
+    if (writeSync(descriptor, whole, 0, whole.length, 0) < whole.length)
+      throw Object.assign(new Error('ENOSPC: no room for all of it'), { code: 'ENOSPC' });
+    return true;
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 function fileName(key: AttachmentKey): string {

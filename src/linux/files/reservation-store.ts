@@ -74,6 +74,8 @@ export function createReservationStore(clock: Clock): ReservationStore {
 class LockedFolder implements ReservationFolder {
   readonly #folder: string;
   readonly #contents: Contents;
+  /** Of what was read, by set. */
+  readonly #lastReservedLengths = new Map<number, number>();
   #names: Set<string> | undefined;
 
   constructor(folder: string, contents: Contents) {
@@ -114,7 +116,8 @@ class LockedFolder implements ReservationFolder {
 
   reserve(ip: string, content: string): boolean {
     const path = this.#path(ip);
-    if (this.names().has(ip) || lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
+    // The names are those of this turn of the lock.
+    if (this.names().has(ip)) return false;
     const temporary = join(this.#folder, `${TEMPORARY}${process.pid}`);
     try {
       writeFileSync(temporary, content, { encoding: 'utf8', flag: 'wx', mode: 0o600 });
@@ -151,7 +154,9 @@ class LockedFolder implements ReservationFolder {
   }
 
   lastReserved(set: number): string | undefined {
-    return readText(join(this.#folder, `${LAST_RESERVED}${set}`));
+    const text = readFile(join(this.#folder, `${LAST_RESERVED}${set}`)) ?? '';
+    this.#lastReservedLengths.set(set, Buffer.byteLength(text));
+    return trimmed(text);
   }
 
   setLastReserved(set: number, ip: string): void {
@@ -164,7 +169,10 @@ class LockedFolder implements ReservationFolder {
       try {
         // Not emptied first: ext4 writes a file that was emptied to disk when it is closed (auto_da_alloc), half a
         // millisecond. Torn by a crash it only moves where the next search begins.
-        ftruncateSync(fd, writeSync(fd, ip, 0));
+        const lengthBytes = writeSync(fd, ip, 0);
+        if (lengthBytes < (this.#lastReservedLengths.get(set) ?? Number.POSITIVE_INFINITY))
+          ftruncateSync(fd, lengthBytes);
+        this.#lastReservedLengths.set(set, lengthBytes);
       } finally {
         closeSync(fd);
       }
@@ -204,9 +212,18 @@ class LockedFolder implements ReservationFolder {
 
 /** The text of a regular file, without the white space around it as Go reads it; `undefined` when missing, empty or something else. */
 function readText(path: string): string | undefined {
+  return trimmed(readFile(path) ?? '');
+}
+
+function trimmed(text: string): string | undefined {
+  const rest = text.trim();
+  return rest === '' ? undefined : rest;
+}
+
+/** `undefined` when missing or no regular file. */
+function readFile(path: string): string | undefined {
   try {
-    const text = readFileSync(path, { encoding: 'utf8', flag: READ_ONLY }).trim();
-    return text === '' ? undefined : text;
+    return readFileSync(path, { encoding: 'utf8', flag: READ_ONLY });
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'ENOENT' || errno === 'ELOOP' || errno === 'EISDIR') return undefined;

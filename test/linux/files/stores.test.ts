@@ -48,6 +48,43 @@ test('a record is written, listed with its key, replaced and removed', ({ folder
   assert.equal(store.list(), []);
 });
 
+test('a record that fits a page is changed in place, longer or shorter, and reads as it was written', ({ folder }) => {
+  const path = join(folder, 'c.1@a@b.json');
+  const store = createRecordStore(folder);
+  const texts = ['{"phase":"adding"}', `{"phase":"${'x'.repeat(3000)}"}`, '{}', '{"phase":"ä"}'];
+  const inodes = texts.map((text) => {
+    store.write(key, text);
+    assert.equal(JSON.parse(readFileSync(path, 'utf8')), JSON.parse(text));
+    assert.is.not(statSync(path).size > 4096, true);
+    return statSync(path).ino;
+  });
+  assert.is(new Set(inodes).size, 1);
+});
+
+test('a record that does not fit a page is replaced by a whole one, and one that was removed is there again', ({
+  folder,
+}) => {
+  const path = join(folder, 'c.1@a@b.json');
+  const store = createRecordStore(folder);
+  const long = `"${'x'.repeat(5000)}"`;
+  for (const text of ['"a"', long, '"b"', '"c"']) {
+    const before = existsSync(path) ? openSync(path, 'r') : undefined;
+    store.write(key, text);
+    assert.is(readFileSync(path, 'utf8').trim(), text);
+    if (before === undefined) continue;
+    // Whoever had it open has the old one, where it was replaced.
+    assert.is(readFileSync(before, 'utf8').trim() === text, text === '"c"');
+    closeSync(before);
+  }
+  rmSync(path);
+  store.write(key, '"d"');
+  assert.is(readFileSync(path, 'utf8'), '"d"');
+  store.remove(key);
+  store.write(key, '"e"');
+  assert.equal(createRecordStore(folder).list(), [{ name: 'c.1@a@b.json', key, text: '"e"' }]);
+  assert.equal(readdirSync(folder), ['c.1@a@b.json']);
+});
+
 test('the folder of records is for root only', ({ folder }) => {
   createRecordStore(join(folder, 'attachments')).write(key, 'x');
   assert.is(statSync(join(folder, 'attachments')).mode & 0o777, 0o700);
@@ -211,6 +248,25 @@ test('a dataDir that is not absolute and a network folder that is a link are ref
   mkdirSync(join(folder, 'elsewhere'));
   symlinkSync(join(folder, 'elsewhere'), join(folder, 'net'));
   assert.is(await failure(folder), 'data-dir-is-link');
+});
+
+test('the last address is all that its file holds, whatever was there and whether it was read', async ({ folder }) => {
+  const store = createReservationStore(waitingClock);
+  const path = join(folder, 'net', 'last_reserved_ip.0');
+  for (const isRead of [true, false]) {
+    for (const before of ['10.0.0.100', '10.0.0.100\n', 'ä'.repeat(9), '', undefined]) {
+      mkdirSync(join(folder, 'net'), { recursive: true });
+      if (before === undefined) rmSync(path, { force: true });
+      else writeFileSync(path, before);
+      await store.locked(folder, network, never, (open) => {
+        if (isRead) open.lastReserved(0);
+        open.setLastReserved(0, '10.0.0.20');
+        assert.is(readFileSync(path, 'utf8'), '10.0.0.20');
+        open.setLastReserved(0, '10.0.0.3');
+      });
+      assert.is(readFileSync(path, 'utf8'), '10.0.0.3');
+    }
+  }
 });
 
 test('names that are no canonical address cannot be reserved', async ({ folder }) => {
