@@ -18,7 +18,6 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
 import type { AttachmentKey } from '../../engine/attachments/model.ts';
 import type { RecordStore, StoredRecord } from '../../engine/attachments/record-store.ts';
 import { asContainerId, asIfName } from '../../engine/values.ts';
@@ -39,17 +38,17 @@ export function createRecordStore(folder: string): RecordStore {
   };
   try {
     makeFolder(folder, 0o700);
-    for (const name of readdirSync(folder)) if (name.startsWith(TEMPORARY)) rmSync(join(folder, name));
+    for (const name of readdirSync(folder)) if (name.startsWith(TEMPORARY)) rmSync(`${folder}/${name}`);
   } catch (error) {
     failed(error, `preparing ${folder}`);
   }
   /** Bytes of what this store wrote and has not removed, by file name. */
   const written = new Map<string, number>();
   const writeWhole = (name: string, bytes: Buffer): void => {
-    const temporary = join(folder, `${TEMPORARY}${name}`);
+    const temporary = `${folder}/${TEMPORARY}${name}`;
     try {
       writeFileSync(temporary, bytes, { mode: 0o600 });
-      renameSync(temporary, join(folder, name));
+      renameSync(temporary, `${folder}/${name}`);
     } catch (error) {
       removeFile(temporary);
       throw error;
@@ -72,18 +71,18 @@ export function createRecordStore(folder: string): RecordStore {
         const before = written.get(name);
         const bytes = Buffer.from(text);
         const isInPlace = before !== undefined && Math.max(before, bytes.length) <= PAGE_BYTES;
-        if (!isInPlace || !writeInPlace(join(folder, name), bytes, before)) writeWhole(name, bytes);
+        if (!isInPlace || !writeInPlace(`${folder}/${name}`, bytes, before)) writeWhole(name, bytes);
         else written.set(name, Math.max(before, bytes.length));
       } catch (error) {
-        failed(error, `writing ${join(folder, name)}`);
+        failed(error, `writing ${folder}/${name}`);
       }
     },
     remove: (key) => {
       try {
         written.delete(fileName(key));
-        removeFile(join(folder, fileName(key)));
+        removeFile(`${folder}/${fileName(key)}`);
       } catch (error) {
-        failed(error, `removing ${join(folder, fileName(key))}`);
+        failed(error, `removing ${folder}/${fileName(key)}`);
       }
     },
   };
@@ -127,7 +126,7 @@ function readStored(folder: string, name: string): StoredRecord {
   const base = { name, ...(key === undefined ? {} : { key }) };
   if (key === undefined) return { ...base, problem: 'its name is not <containerid>@<interface>.json' };
   try {
-    return { ...base, text: readFileSync(join(folder, name), 'utf8') };
+    return { ...base, text: readFileSync(`${folder}/${name}`, 'utf8') };
   } catch (error) {
     return { ...base, problem: `it cannot be read: ${error instanceof Error ? error.message : String(error)}` };
   }

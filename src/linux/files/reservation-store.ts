@@ -17,7 +17,6 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { isAbsolute, join, normalize } from 'node:path';
 import { KeyedMutex } from '../../engine/attachments/locks.ts';
 import { interrupted } from '../../engine/cancellation.ts';
 import type { Clock } from '../../engine/clock.ts';
@@ -47,7 +46,7 @@ export function createReservationStore(clock: Clock): ReservationStore {
   const mutex = new KeyedMutex('IPAM network');
   const seen = new Map<string, Contents>();
   return {
-    isThere: (dataDir, network) => isThere(join(dataDir, network)),
+    isThere: (dataDir, network) => isThere(`${dataDir}/${network}`),
     locked: async (dataDir, network, signal, work) => {
       const folder = openFolder(dataDir, network);
       try {
@@ -87,7 +86,7 @@ class LockedFolder implements ReservationFolder {
     if (this.#names !== undefined) return this.#names;
     const names = new Set<string>();
     for (const name of this.#attempt('listing', () => readdirSync(this.#folder))) {
-      if (name.startsWith(TEMPORARY)) removeFile(join(this.#folder, name));
+      if (name.startsWith(TEMPORARY)) removeFile(`${this.#folder}/${name}`);
       else if (this.#contents.has(name)) names.add(name);
       // Asked last: parsing what is no address, or hundreds that are, would be most of an ADD.
       else if (name !== LOCK_FILE && !name.startsWith(LAST_RESERVED) && asIp(name) !== undefined) names.add(name);
@@ -118,7 +117,7 @@ class LockedFolder implements ReservationFolder {
     const path = this.#path(ip);
     // The names are those of this turn of the lock.
     if (this.names().has(ip)) return false;
-    const temporary = join(this.#folder, `${TEMPORARY}${process.pid}`);
+    const temporary = `${this.#folder}/${TEMPORARY}${process.pid}`;
     try {
       writeFileSync(temporary, content, { encoding: 'utf8', flag: 'wx', mode: 0o600 });
       renameSync(temporary, path);
@@ -154,7 +153,7 @@ class LockedFolder implements ReservationFolder {
   }
 
   lastReserved(set: number): string | undefined {
-    const text = readFile(join(this.#folder, `${LAST_RESERVED}${set}`)) ?? '';
+    const text = readFile(`${this.#folder}/${LAST_RESERVED}${set}`) ?? '';
     this.#lastReservedLengths.set(set, Buffer.byteLength(text));
     return trimmed(text);
   }
@@ -162,7 +161,7 @@ class LockedFolder implements ReservationFolder {
   setLastReserved(set: number, ip: string): void {
     this.#attempt(`writing ${LAST_RESERVED}${set} in`, () => {
       const fd = openSync(
-        join(this.#folder, `${LAST_RESERVED}${set}`),
+        `${this.#folder}/${LAST_RESERVED}${set}`,
         constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW,
         0o600,
       );
@@ -193,7 +192,7 @@ class LockedFolder implements ReservationFolder {
         message: `${JSON.stringify(ip)} is no canonical IP address`,
       });
     }
-    return join(this.#folder, ip);
+    return `${this.#folder}/${ip}`;
   }
 
   #attempt<T>(what: string, work: () => T): T {
@@ -243,7 +242,7 @@ function isThere(folder: string): boolean {
 
 /** `<dataDir>/<network>`, created when missing; a symbolic link in the network's place is refused. */
 function openFolder(dataDir: string, network: NetworkName): string {
-  if (!isAbsolute(dataDir) || normalize(dataDir).split('/').includes('..')) {
+  if (!dataDir.startsWith('/')) {
     throw new BerthError({
       code: 'Invalid',
       reason: 'data-dir-invalid',
@@ -258,7 +257,7 @@ function openFolder(dataDir: string, network: NetworkName): string {
       message: `${JSON.stringify(network)} is not a valid network name`,
     });
   }
-  const folder = join(dataDir, network);
+  const folder = `${dataDir}/${network}`;
   try {
     let found = lstatSync(folder, { throwIfNoEntry: false });
     if (found === undefined) {
@@ -279,9 +278,9 @@ function openFolder(dataDir: string, network: NetworkName): string {
 
 function openLock(folder: string): number {
   try {
-    return openSync(join(folder, LOCK_FILE), constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    return openSync(`${folder}/${LOCK_FILE}`, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   } catch (error) {
-    throw ioError(error, 'reservation-failed', `opening ${join(folder, LOCK_FILE)}`, 'Make the folder writable.');
+    throw ioError(error, 'reservation-failed', `opening ${folder}/${LOCK_FILE}`, 'Make the folder writable.');
   }
 }
 

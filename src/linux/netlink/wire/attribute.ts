@@ -48,7 +48,7 @@ export function readAttributeAt(bytes: Buffer, at: number): AttributeView {
 /** With its header. Throws `netlink-malformed` when the attribute leaves the bounds of `bytes`. */
 function attributeLengthAt(bytes: Buffer, at: number): number {
   if (at + HEADER_BYTES > bytes.length) throw malformed(`${bytes.length - at} bytes left, an attribute needs 4`);
-  const length = bytes.readUInt16LE(at);
+  const length = u16At(bytes, at);
   if (length < HEADER_BYTES) throw malformed(`attribute of ${length} bytes, shorter than its header`);
   if (at + length > bytes.length) throw malformed(`attribute of ${length} bytes where ${bytes.length - at} are left`);
   return length;
@@ -79,7 +79,12 @@ class AttributeView implements Attribute {
 
 /** The type of the attribute at `at`, whatever its length says; the header must be within `bytes`. */
 export function attributeTypeAt(bytes: Buffer, at: number): number {
-  return bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK;
+  return u16At(bytes, at + 2) & NLA_TYPE_MASK;
+}
+
+/** Within `bytes`. By hand: a link has forty attributes, and `readUInt16LE` checks what is checked already. */
+function u16At(bytes: Buffer, at: number): number {
+  return (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
 }
 
 /** The value of the last attribute of that type, as the kernel's own parser takes it. */
