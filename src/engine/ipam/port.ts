@@ -33,7 +33,7 @@ export interface ReservationFolder {
   names(): ReadonlySet<string>;
   /** Addresses whose file holds exactly `content`. Cheap after the first time: contents seen before are remembered, and hits are read again. */
   find(content: string): readonly string[];
-  /** Creates the address's file with its content atomically (written under a temporary name, then linked). False when it exists. */
+  /** Creates the address's file with its content atomically (written under a temporary name, then renamed). False when it exists. */
   reserve(ip: string, content: string): boolean;
   /** Removes the file if its content is still `content`. False when it is not. */
   release(ip: string, content: string): boolean;
