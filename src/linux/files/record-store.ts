@@ -88,7 +88,7 @@ export function createRecordStore(folder: string): RecordStore {
   };
 }
 
-/** False when the file is gone. A shorter text is filled up with white space, because cutting the file off would be a second step. */
+/** False when the file is gone or took only a part, so that it has to be written whole. A shorter text is filled up with white space, because cutting the file off would be a second step. */
 function writeInPlace(path: string, bytes: Buffer, beforeBytes: number): boolean {
   let descriptor: number;
   try {
@@ -100,9 +100,7 @@ function writeInPlace(path: string, bytes: Buffer, beforeBytes: number): boolean
   try {
     const filler = Buffer.alloc(Math.max(0, beforeBytes - bytes.length), ' ');
     const whole = Buffer.concat([bytes, filler]);
-    if (writeSync(descriptor, whole, 0, whole.length, 0) < whole.length)
-      throw Object.assign(new Error('ENOSPC: no room for all of it'), { code: 'ENOSPC' });
-    return true;
+    return writeSync(descriptor, whole, 0, whole.length, 0) === whole.length;
   } finally {
     closeSync(descriptor);
   }
