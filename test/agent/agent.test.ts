@@ -54,6 +54,10 @@ if (requireFeature('root and macvlan', isRoot() && hasLinkKind('macvlan'))) {
     assert.equal(await attachmentCount(node), 0);
     assert.deepEqual(reservations(node, 'lan'), []);
     assert.equal(await node.endAgent(agent, 'SIGTERM'), 0);
+    // Both are written when the runtime has its answer already.
+    const lines = node.agentLog().split('\n');
+    for (const words of [/"kind":"macvlan".*"attached"/, /"command":"ADD".*"code":0.*"CNI call"/])
+      assert.equal(lines.filter((line) => words.test(line)).length, 1, `${words}`);
   });
 
   test('the capabilities that the systemd unit names are enough', async (context) => {
