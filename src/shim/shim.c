@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -53,10 +54,15 @@ static const struct command {
 	{"", 35000, CNI_TRY_AGAIN},
 };
 
+/* Of all architectures, the largest page. */
+#define PAGE_LIMIT 65536
+
 /* Untouched pages of these cost nothing. */
-static char stdin_bytes[MAX_STDIN + 1];
+static struct {
+	char stdin[MAX_STDIN + 1];
+	char reply[FRAME_HEADER + MAX_REPLY];
+} large __attribute__((aligned(PAGE_LIMIT)));
 static char head[FRAME_HEADER + 4 * SECTION_HEADER + MAX_ENV + 512];
-static char reply[FRAME_HEADER + MAX_REPLY];
 
 static char cni_version[16] = LATEST_VERSION;
 static struct iovec frame[2];
@@ -121,8 +127,13 @@ static size_t read_stdin(void)
 {
 	size_t used = 0;
 
+	/*
+	 * Where huge pages are given to everybody, the first byte would have 2 MiB zeroed for it, which
+	 * takes longer than all the rest. Kernels without huge pages refuse.
+	 */
+	SYSTEM_CALL(madvise, &large, sizeof large, MADV_NOHUGEPAGE);
 	for (;;) {
-		long got = SYSTEM_CALL(read, STDIN, stdin_bytes + used, sizeof stdin_bytes - used);
+		long got = SYSTEM_CALL(read, STDIN, large.stdin + used, sizeof large.stdin - used);
 
 		if (got == -EINTR)
 			continue;
@@ -181,7 +192,7 @@ static void build_request(const char *argv0, int netns_error, size_t stdin_lengt
 	head[0] = FRAME_REQUEST;
 	put_length(head + 1, (size_t)(at - head) - FRAME_HEADER + stdin_length);
 	frame[0] = (struct iovec){head, (size_t)(at - head)};
-	frame[1] = (struct iovec){stdin_bytes, stdin_length};
+	frame[1] = (struct iovec){large.stdin, stdin_length};
 }
 
 static void limit(long fd, int option, long deadline)
@@ -265,23 +276,23 @@ static long receive(long fd, char *bytes, size_t wanted, long deadline)
 static long receive_reply(long fd, long deadline)
 {
 	for (;;) {
-		long done = receive(fd, reply, FRAME_HEADER, deadline);
+		long done = receive(fd, large.reply, FRAME_HEADER, deadline);
 		if (done <= 0)
 			return done;
-		size_t length = get_length(reply + 1);
-		bool asks = reply[0] == FRAME_EXECUTE;
+		size_t length = get_length(large.reply + 1);
+		bool asks = large.reply[0] == FRAME_EXECUTE;
 
 		/* A cancel may come when the program has just ended. */
-		if (reply[0] == FRAME_CANCEL && length == 0)
+		if (large.reply[0] == FRAME_CANCEL && length == 0)
 			continue;
-		if ((reply[0] != FRAME_REPLY && !asks) || length == 0 || length > sizeof reply - FRAME_HEADER)
+		if ((large.reply[0] != FRAME_REPLY && !asks) || length == 0 || length > sizeof large.reply - FRAME_HEADER)
 			return -EPROTO;
-		done = receive(fd, reply + FRAME_HEADER, length, deadline);
+		done = receive(fd, large.reply + FRAME_HEADER, length, deadline);
 		if (done <= 0)
 			return done;
 		if (!asks)
 			return (long)length;
-		done = delegate(fd, reply + FRAME_HEADER, length, deadline);
+		done = delegate(fd, large.reply + FRAME_HEADER, length, deadline);
 		if (done <= 0)
 			return done;
 	}
@@ -313,8 +324,8 @@ static long ask_agent(const char *path, long netns, long deadline)
 
 static _Noreturn void answer(long length)
 {
-	write_stdout(reply + FRAME_HEADER + 1, (size_t)length - 1);
-	quit((unsigned char)reply[FRAME_HEADER]);
+	write_stdout(large.reply + FRAME_HEADER + 1, (size_t)length - 1);
+	quit((unsigned char)large.reply[FRAME_HEADER]);
 }
 
 static _Noreturn void spool_del(const char *socket_path, long netns, long deadline)
@@ -405,7 +416,7 @@ int main(int argc, char **argv)
 	while (command->name[0] != '\0' && !equal(command->name, name))
 		command++;
 	size_t stdin_length = read_stdin();
-	find_cni_version(stdin_bytes, stdin_length, cni_version, sizeof cni_version);
+	find_cni_version(large.stdin, stdin_length, cni_version, sizeof cni_version);
 	if (equal(name, "VERSION"))
 		answer_version();
 

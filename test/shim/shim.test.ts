@@ -1,6 +1,15 @@
 /** The compiled shim against the real front end, and against agents that misbehave. */
 import * as assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -75,6 +84,15 @@ async function withRawAgent(
   }
 }
 
+/** What a process runs; `undefined` when it is a kernel's, or has ended. */
+function programOf(pid: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined;
+  }
+}
+
 function errorOf(stdout: string): { cniVersion: string; code: number; msg: string; details: string } {
   return JSON.parse(stdout);
 }
@@ -103,6 +121,23 @@ test('a request reaches the agent whole and its answer comes back with its exit 
     CNI_PATH: '/opt/cni/bin',
     TRACEPARENT: '00-1-2-00',
   });
+});
+
+test('one byte of configuration is not given a huge page, which the kernel would zero first', async () => {
+  const { socket, env } = place('ADD');
+  let regions = '';
+  const handle = async (): Promise<CniReply> => {
+    const pid = readdirSync('/proc').find((name) => /^[0-9]+$/.test(name) && programOf(name) === shim);
+    regions = readFileSync(`/proc/${pid}/smaps`, 'utf8');
+    return { exitCode: 0, stdout: '' };
+  };
+  await withAgent(socket, handle, async () => {
+    assert.equal((await runShim(shim, env, CONFIG)).code, 0);
+  });
+  // Each region's lines end with its flags; one of 2 MiB and more can have huge pages.
+  const large = regions.split(/(?<=^VmFlags: .*)\n/m).filter((lines) => /^Size: +[0-9]{5,} kB$/m.test(lines));
+  assert.equal(large.length, 1, regions);
+  assert.match(large[0] ?? '', /^VmFlags: .*\bnh\b/m, 'VM_NOHUGEPAGE, fs/proc/task_mmu.c');
 });
 
 test('a sandbox that cannot be opened is told with its errno', async () => {
