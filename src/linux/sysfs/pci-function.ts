@@ -86,10 +86,25 @@ function indexBelow(scan: Scan, pf: FunctionPlace, address: PciAddress): number 
   return found;
 }
 
+/** Where a netdev of a function was before, by the function's folder; looked at before it is believed, as above. */
+const knownNetdevs = new Map<string, { readonly ifname: IfName; readonly folder: string }>();
+
 /** The function's own netdev in the namespace that /sys shows; not a representor's or another port's. */
 function ownIfname(scan: Scan, place: FunctionPlace): IfName | undefined {
-  const names = netdevsBelow(scan, place.home).map((below) => below.ifname);
-  if (names.length <= 1) return names[0];
+  const { tree } = scan;
+  const known = knownNetdevs.get(place.home);
+  // With one netdev in all namespaces, the one that is here is that one.
+  if (known !== undefined && tree.subfolders(known.folder) === 1 && tree.inode(`${known.folder}/${known.ifname}`))
+    return known.ifname;
+  const below = netdevsBelow(scan, place.home);
+  const names = below.map(({ ifname }) => ifname);
+  const [first] = below;
+  if (first !== undefined) knownNetdevs.set(place.home, { ifname: first.ifname, folder: parentOf(first.home) });
+  if (names.length <= 1) return first?.ifname;
   const homes = names.map((name) => netdevHome(scan, name)).filter((home) => home !== undefined);
   return markExtra(scan, homes).find((home) => home.extra === undefined)?.ifname;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/'));
 }

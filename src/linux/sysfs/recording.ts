@@ -72,6 +72,10 @@ export class RecordingTree implements Tree {
     return this.#inner.inode(path);
   }
 
+  subfolders(path: string): number | undefined {
+    return this.#inner.subfolders(path);
+  }
+
   forget(): void {
     this.#inner.forget();
   }

@@ -56,6 +56,8 @@ export interface Tree {
   linkTarget(path: string): string | undefined;
   /** Inode number of a folder. Sysfs numbers its folders 64 bits wide and does not use one again. */
   inode(path: string): string | undefined;
+  /** How many folders a folder holds; of sysfs also those of other network namespaces (kernfs_refresh_inode, fs/kernfs/inode.c). */
+  subfolders(path: string): number | undefined;
   /** Forgets resolved paths; call it before a new read. */
   forget(): void;
 }
@@ -196,6 +198,15 @@ abstract class FileTree implements Tree {
     return presentOnly(() => {
       const at = this.locate(path);
       return at === undefined ? undefined : lstatSync(at, { bigint: true }).ino.toString();
+    });
+  }
+
+  subfolders(path: string): number | undefined {
+    return presentOnly(() => {
+      const at = this.locate(path);
+      const links = at === undefined ? undefined : this.io.lstat(at)?.nlink;
+      // Its own name, its `.`, and the `..` of each folder in it.
+      return links === undefined ? undefined : links - 2;
     });
   }
 }

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
-import { readlinkSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  mkdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, relative } from 'node:path';
 import { test } from 'uvu';
 import { BerthError } from '../../../src/engine/errors.ts';
 import { parsePciAddress } from '../../../src/engine/values.ts';
@@ -57,6 +66,32 @@ test('a VF that has another number than before is found under it', async () => {
     assert.equal((await readPciFunction(dir, VF))?.vfIndex, 0);
     unlinkSync(link(0));
     assert.equal((await readPciFunction(dir, VF))?.vfIndex, undefined);
+  });
+});
+
+test('a netdev that has another name than before, or is not the only one any more, is judged anew', async () => {
+  await withTree({ pfs: [{ vfs: 1 }] }, async ({ dir }) => {
+    const ifnameOf = async (): Promise<string | undefined> => (await readPciFunction(dir, PF))?.ifname;
+    const net = join(realpathSync(join(dir, 'sys/bus/pci/devices', PF)), 'net');
+    assert.equal(await ifnameOf(), 'eth0');
+    renameSync(join(net, 'eth0'), join(net, 'uplink'));
+    assert.equal(await ifnameOf(), 'uplink');
+    assert.equal(await ifnameOf(), 'uplink');
+    // A representor that comes later sorts before it.
+    mkdirSync(join(net, 'rep0'));
+    for (const [name, port] of Object.entries({ uplink: 'p0', rep0: 'pf0vf0' })) {
+      writeFileSync(join(net, name, 'phys_port_name'), `${port}\n`);
+      rmSync(join(dir, 'sys/class/net', name), { force: true });
+      symlinkSync(
+        relative(realpathSync(join(dir, 'sys/class/net')), join(net, name)),
+        join(dir, 'sys/class/net', name),
+      );
+    }
+    assert.equal(await ifnameOf(), 'uplink');
+    rmSync(join(net, 'uplink'), { recursive: true });
+    assert.equal(await ifnameOf(), 'rep0', 'an only netdev is the own one');
+    rmSync(join(net, 'rep0'), { recursive: true });
+    assert.equal(await ifnameOf(), undefined);
   });
 });
 
