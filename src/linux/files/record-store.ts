@@ -3,13 +3,17 @@
  * Synchronous: the files are some hundred bytes in memory. No fsync: a reboot ends every sandbox
  * anyway, and a killed process loses nothing that it wrote.
  *
- * A record that stays within its one page is changed in place, which the kernel does whole or not at
- * all: it looks for a kill between pages only (generic_perform_write, mm/filemap.c). Any other, and the
- * first of each, is written beside it and renamed.
+ * A record that fits into one page is written in place, which the kernel does whole or not at all: it
+ * looks for a kill between pages only (generic_perform_write, mm/filemap.c). So an empty file is the
+ * first record of somebody who was killed before doing anything that it was to tell. Any other record is
+ * written beside the file and renamed. The first write leaves the file open for the second, because an
+ * ADD writes two, and a closed file is one more thing that the move of a netdev waits for (rcu_barrier).
  */
 import {
   closeSync,
   constants,
+  fstatSync,
+  lstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -38,22 +42,20 @@ export function createRecordStore(folder: string): RecordStore {
   };
   try {
     makeFolder(folder, 0o700);
-    for (const name of readdirSync(folder)) if (name.startsWith(TEMPORARY)) rmSync(`${folder}/${name}`);
+    for (const name of readdirSync(folder)) {
+      const path = `${folder}/${name}`;
+      if (name.startsWith(TEMPORARY)) rmSync(path);
+      else if (keyOf(name) !== undefined && isEmptyFile(path)) removeFile(path);
+    }
   } catch (error) {
     failed(error, `preparing ${folder}`);
   }
-  /** Bytes of what this store wrote and has not removed, by file name. */
-  const written = new Map<string, number>();
-  const writeWhole = (name: string, bytes: Buffer): void => {
-    const temporary = `${folder}/${TEMPORARY}${name}`;
-    try {
-      writeFileSync(temporary, bytes, { mode: 0o600 });
-      renameSync(temporary, `${folder}/${name}`);
-    } catch (error) {
-      removeFile(temporary);
-      throw error;
-    }
-    written.set(name, bytes.length);
+  /** By file name. */
+  const written = new Map<string, Written>();
+  const forget = (name: string): Written | undefined => {
+    const known = written.get(name);
+    written.delete(name);
+    return known;
   };
   return {
     list: () => {
@@ -68,18 +70,15 @@ export function createRecordStore(folder: string): RecordStore {
     write: (key, text) => {
       const name = fileName(key);
       try {
-        const before = written.get(name);
-        const bytes = Buffer.from(text);
-        const isInPlace = before !== undefined && Math.max(before, bytes.length) <= PAGE_BYTES;
-        if (!isInPlace || !writeInPlace(`${folder}/${name}`, bytes, before)) writeWhole(name, bytes);
-        else written.set(name, Math.max(before, bytes.length));
+        written.set(name, writeRecord(folder, name, Buffer.from(text), forget(name)));
       } catch (error) {
         failed(error, `writing ${folder}/${name}`);
       }
     },
     remove: (key) => {
       try {
-        written.delete(fileName(key));
+        const descriptor = forget(fileName(key))?.descriptor;
+        if (descriptor !== undefined) closeSync(descriptor);
         removeFile(`${folder}/${fileName(key)}`);
       } catch (error) {
         failed(error, `removing ${folder}/${fileName(key)}`);
@@ -88,22 +87,76 @@ export function createRecordStore(folder: string): RecordStore {
   };
 }
 
-/** False when the file is gone or took only a part, so that it has to be written whole. A shorter text is filled up with white space, because cutting the file off would be a second step. */
-function writeInPlace(path: string, bytes: Buffer, beforeBytes: number): boolean {
-  let descriptor: number;
+/** A file as this store left it. */
+interface Written {
+  readonly bytes: number;
+  /** Open for the second write. */
+  readonly descriptor?: number;
+}
+
+function writeRecord(folder: string, name: string, bytes: Buffer, before: Written | undefined): Written {
+  const path = `${folder}/${name}`;
+  const size = Math.max(before?.bytes ?? 0, bytes.length);
+  const inPlace = before === undefined ? writeFirst : writeAgain;
+  if (size <= PAGE_BYTES) return inPlace(path, bytes, size, before?.descriptor) ?? writeWhole(folder, name, bytes);
+  if (before?.descriptor !== undefined) closeSync(before.descriptor);
+  return writeWhole(folder, name, bytes);
+}
+
+/** `undefined` when there is a file of that name already, or there was room for a part only. */
+function writeFirst(path: string, bytes: Buffer): Written | undefined {
+  const descriptor = openUnless('EEXIST', path, constants.O_CREAT | constants.O_EXCL);
+  if (descriptor === undefined) return undefined;
+  let isWhole = false;
   try {
-    descriptor = openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false;
-    throw error;
+    isWhole = writeSync(descriptor, bytes, 0, bytes.length, 0) === bytes.length;
+    return isWhole ? { bytes: bytes.length, descriptor } : undefined;
+  } finally {
+    if (!isWhole) {
+      closeSync(descriptor);
+      removeFile(path);
+    }
   }
+}
+
+/** `undefined` when the file is gone, or took a part only. A shorter text is filled up with white space, because cutting the file off would be a second step. */
+function writeAgain(path: string, bytes: Buffer, size: number, open: number | undefined): Written | undefined {
+  const descriptor = open ?? openUnless('ENOENT', path, 0);
+  if (descriptor === undefined) return undefined;
   try {
-    const filler = Buffer.alloc(Math.max(0, beforeBytes - bytes.length), ' ');
-    const whole = Buffer.concat([bytes, filler]);
-    return writeSync(descriptor, whole, 0, whole.length, 0) === whole.length;
+    if (open !== undefined && fstatSync(open).nlink === 0) return undefined;
+    const whole = Buffer.concat([bytes, Buffer.alloc(size - bytes.length, ' ')]);
+    return writeSync(descriptor, whole, 0, size, 0) === size ? { bytes: size } : undefined;
   } finally {
     closeSync(descriptor);
   }
+}
+
+function writeWhole(folder: string, name: string, bytes: Buffer): Written {
+  const temporary = `${folder}/${TEMPORARY}${name}`;
+  try {
+    writeFileSync(temporary, bytes, { mode: 0o600 });
+    renameSync(temporary, `${folder}/${name}`);
+  } catch (error) {
+    removeFile(temporary);
+    throw error;
+  }
+  return { bytes: bytes.length };
+}
+
+/** Opens for writing; `undefined` on the errno. */
+function openUnless(errno: 'EEXIST' | 'ENOENT', path: string, flags: number): number | undefined {
+  try {
+    return openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW | flags, 0o600);
+  } catch (error) {
+    if (errnoOf(error) === errno) return undefined;
+    throw error;
+  }
+}
+
+function isEmptyFile(path: string): boolean {
+  const file = lstatSync(path, { throwIfNoEntry: false });
+  return file?.isFile() === true && file.size === 0;
 }
 
 function fileName(key: AttachmentKey): string {

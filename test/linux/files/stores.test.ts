@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -32,6 +33,14 @@ const test = suite<Context>('files', { folder: '' });
 const key = { containerId: parseContainerId('c.1'), ifname: parseIfName('a@b') };
 const network = parseNetworkName('net');
 const never = new AbortController().signal;
+
+function linkOf(fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
 
 test.before.each((context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'berth-files-'));
@@ -83,6 +92,43 @@ test('a record that does not fit a page is replaced by a whole one, and one that
   store.write(key, '"e"');
   assert.equal(createRecordStore(folder).list(), [{ name: 'c.1@a@b.json', key, text: '"e"' }]);
   assert.equal(readdirSync(folder), ['c.1@a@b.json']);
+});
+
+test('an empty record is one whose writer was killed before anything was done: it is gone at the next start', ({
+  folder,
+}) => {
+  const store = createRecordStore(folder);
+  store.write(key, '"a"');
+  for (const name of ['c.1@net1.json', 'README']) writeFileSync(join(folder, name), '');
+  createRecordStore(folder);
+  assert.equal(readdirSync(folder).sort(), ['README', 'c.1@a@b.json']);
+});
+
+test('a file is open between its first write and the second, or its removal', ({ folder }) => {
+  const path = join(folder, 'c.1@a@b.json');
+  const store = createRecordStore(folder);
+  const open = (): number => readdirSync('/proc/self/fd').filter((fd) => linkOf(fd) === path).length;
+  const counts: number[] = [];
+  for (const text of ['"a"', '"b"', `"${'x'.repeat(5000)}"`, '"c"']) {
+    store.write(key, text);
+    counts.push(open());
+  }
+  store.remove(key);
+  store.write(key, '"d"');
+  counts.push(open());
+  store.remove(key);
+  counts.push(open());
+  store.write(key, '"e"');
+  // Somebody removes it, and somebody writes another.
+  rmSync(path);
+  store.write(key, '"f"');
+  counts.push(open());
+  assert.equal(counts, [1, 0, 0, 0, 1, 0, 0]);
+  assert.is(readFileSync(path, 'utf8'), '"f"');
+  store.remove(key);
+  writeFileSync(path, '"foreign"');
+  store.write(key, '"g"');
+  assert.is(readFileSync(path, 'utf8'), '"g"');
 });
 
 test('the folder of records is for root only', ({ folder }) => {
