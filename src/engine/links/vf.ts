@@ -72,7 +72,12 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
       remedy: 'Bind it to its kernel driver, or to vfio-pci.',
     });
   }
-  const place = await findPlace(context, fn);
+  // In one turn, so that they go to the kernel together.
+  const [place, netdev] = await Promise.all([
+    findPlace(context, fn),
+    isUserspaceDriver(fn.driver) ? undefined : idleNetdev(context, fn),
+    requireNameFree(sandbox, ifname),
+  ]);
   if (place === undefined) {
     throw new BerthError({
       code: 'NotFound',
@@ -81,11 +86,7 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
       remedy: 'Bring the PF back to the node: its VFs can be set up only through it.',
     });
   }
-  // The driver answers on another thread, while the rest is looked at here.
-  const [settings, netdev] = await Promise.all([
-    context.kernel.host.vfSettings(place.pfIndex, place.vf),
-    requireNameFree(sandbox, ifname).then(() => (isUserspaceDriver(fn.driver) ? undefined : idleNetdev(context, fn))),
-  ]);
+  const settings = await context.kernel.host.vfSettings(place.pfIndex, place.vf);
   const wanted = wantedSettings(spec, settings);
   if (spec.guid !== undefined) requireGuid(spec.guid);
   else if (netdev !== undefined) requireOwnGuid(spec.device, netdev);

@@ -43,18 +43,14 @@ export function readIncarnation(address: PciAddress): string | undefined {
 }
 
 function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
-  const place = functionPlace(scan, address);
-  const incarnation = place === undefined ? undefined : scan.tree.inode(place.home);
-  if (place === undefined || incarnation === undefined) return undefined;
+  const place = placeOf(scan, address);
+  if (place === undefined) return undefined;
   const driver = parsed(scan, place, 'driver', linkNameOf(scan, place, 'driver'), word);
   const iommuGroup = parsed(scan, place, 'iommu_group', linkNameOf(scan, place, 'iommu_group'), count);
   const ifname = ownIfname(scan, place);
   const physfn = physfnOf(scan, place);
-  const rdma = entriesOf(scan, `${place.home}/infiniband`)
-    .map((entry) => entry.name)
-    .filter((name) => word(name) !== undefined)
-    .sort();
-  const pf = physfn === undefined ? undefined : functionPlace(scan, physfn);
+  const rdma = rdmaDevices(scan, place);
+  const pf = physfn === undefined ? undefined : placeOf(scan, physfn);
   const pfIfname = pf === undefined ? undefined : ownIfname(scan, pf);
   const vfIndex = pf && indexBelow(scan, pf, address);
   return {
@@ -65,16 +61,39 @@ function readOne(scan: Scan, address: PciAddress): PciFunction | undefined {
       ? {}
       : { pf: { address: pf.address, ...(pfIfname === undefined ? {} : { ifname: pfIfname }) } }),
     ...(vfIndex === undefined ? {} : { vfIndex }),
-    incarnation,
+    incarnation: place.incarnation,
     ...(rdma.length === 0 ? {} : { rdma }),
     ...(iommuGroup === undefined ? {} : { iommuGroup }),
   };
 }
 
-/**
- * VF numbers that were found before, each looked at before it is believed: a PF has a link for each of its
- * VFs, and reading a hundred of them is most of the work.
- */
+/** Where functions were before, each looked at before it is believed, as all that is remembered here. */
+const knownHomes = new Map<PciAddress, string>();
+
+/** Folders of sysfs end with the address: with the folder still there, no other is this function's. */
+function placeOf(scan: Scan, address: PciAddress): (FunctionPlace & { readonly incarnation: string }) | undefined {
+  const known = knownHomes.get(address);
+  const before = known === undefined ? undefined : scan.tree.inode(known);
+  if (known !== undefined && before !== undefined)
+    return { address, home: known, name: `${PCI_DEVICES}/${address}`, incarnation: before };
+  const place = functionPlace(scan, address);
+  const incarnation = place === undefined ? undefined : scan.tree.inode(place.home);
+  if (place === undefined || incarnation === undefined) return undefined;
+  knownHomes.set(address, place.home);
+  return { ...place, incarnation };
+}
+
+/** Asked first whether there are any: for most there are none, and an exception would cost more than all the rest. */
+function rdmaDevices(scan: Scan, place: FunctionPlace): readonly string[] {
+  const folder = `${place.home}/infiniband`;
+  if (scan.tree.subfolders(folder) === undefined) return [];
+  return entriesOf(scan, folder)
+    .map((entry) => entry.name)
+    .filter((name) => word(name) !== undefined)
+    .sort();
+}
+
+/** VF numbers: a PF has a link for each of its VFs, and reading a hundred of them is most of the work. */
 const knownIndexes = new Map<PciAddress, number>();
 
 function indexBelow(scan: Scan, pf: FunctionPlace, address: PciAddress): number | undefined {
@@ -86,7 +105,7 @@ function indexBelow(scan: Scan, pf: FunctionPlace, address: PciAddress): number 
   return found;
 }
 
-/** Where a netdev of a function was before, by the function's folder; looked at before it is believed, as above. */
+/** Where a netdev of a function was, by the function's folder. */
 const knownNetdevs = new Map<string, { readonly ifname: IfName; readonly folder: string }>();
 
 /** The function's own netdev in the namespace that /sys shows; not a representor's or another port's. */
