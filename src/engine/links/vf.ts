@@ -92,7 +92,7 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
   else if (netdev !== undefined) requireOwnGuid(spec.device, netdev);
   const rdma = netdev === undefined ? [] : await rdmaToMove(context, spec, fn);
   requireSettable(spec, place, settings !== undefined, netdev !== undefined, wanted);
-  return {
+  const state: VfState = {
     kind: 'vf',
     device: spec.device,
     driver: fn.driver,
@@ -107,6 +107,8 @@ export async function prepare(context: LinkContext, input: PrepareInput<VfLinkSp
     ...(spec.mtu === undefined || spec.mtu === 0 ? {} : { mtu: spec.mtu }),
     ...(rdma.length === 0 ? {} : { rdma: [...rdma] }),
   };
+  if (netdev !== undefined) justSeen.set(state, { netdev, atMs: context.clock.now().getTime() });
+  return state;
 }
 
 export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec, VfState>): Promise<LinkOutcome> {
@@ -136,7 +138,11 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
   checkpoint(signal, `moving VF ${made.device} into the sandbox`);
   if (made.mtu !== undefined) await setMtu(context, link, made);
   const isIt = ({ pci }: Link): boolean => pci === made.device;
-  const there = await sendAway(context, link, { alias: made.alias, sandbox, ifname: input.ifname, isIt });
+  const there = await sendAway(context, link, { alias: made.alias, sandbox, ifname: input.ifname, isIt }).catch(
+    (error: unknown) => {
+      throw toBerthError(error).errno === 'ENODEV' ? vanished(made) : error;
+    },
+  );
   const moved = there !== undefined && isIt(there) ? there : await findVf(sandbox, made.device, made, input.ifname);
   if (moved === undefined) throw vanished(made);
   checkpoint(signal, `configuring VF ${made.device} in the sandbox`);
@@ -268,8 +274,16 @@ async function setUp(
   await requireApplied(context, place, made.wanted, signal);
 }
 
+/** What `prepare` saw. */
+const justSeen = new WeakMap<VfState, { readonly netdev: Link; readonly atMs: number }>();
+/** For so long a netdev counts as seen just now; its addresses may have been waited for. */
+const JUST_MS = 20;
+
 /** The netdev under the name that it had a moment ago; where the kernel does not tell its device, sysfs is asked. */
 async function homeLink(context: LinkContext, ifname: IfName, made: VfState): Promise<Link> {
+  const seen = justSeen.get(made);
+  const sinceMs = seen === undefined ? Number.NaN : context.clock.now().getTime() - seen.atMs;
+  if (seen !== undefined && sinceMs >= 0 && sinceMs < JUST_MS) return seen.netdev;
   const link = await context.kernel.host.link({ name: ifname });
   const device = link?.pci === undefined ? await context.kernel.pciFunction(made.device) : undefined;
   const isIt = link?.pci === made.device || device?.ifname === ifname;
