@@ -7,7 +7,9 @@
 import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
 import { allocate, noAddressing } from '../ipam/index.ts';
+import type { IpamResult } from '../ipam/model.ts';
 import { driverOf, type LinkOutcome, marksOf, type OtherLink } from '../links/index.ts';
+import type { NetworkName } from '../values.ts';
 import { askEarly, requireAllocated } from './allocation.ts';
 import { checkAttachment } from './check.ts';
 import type { AttachmentContext } from './context.ts';
@@ -21,6 +23,7 @@ import type {
   AttachRequest,
   AttachResult,
   CheckRequest,
+  LinkKind,
   OperationContext,
 } from './model.ts';
 import { lapsOf } from './observer.ts';
@@ -35,12 +38,17 @@ import { announceWhenUp, waitForAddresses } from './settle.ts';
 
 /** An undo gets its own time: the ADD's own may be what ended it. */
 const UNDO_MS = 30_000;
+/** A device of the node, in whose move the kernel mostly waits: its addresses are reserved meanwhile. */
+const MOVED: ReadonlySet<LinkKind> = new Set(['vf', 'host-device']);
+const NETWORKS_REMEMBERED = 256;
 
 export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
   readonly #context: AttachmentContext;
   readonly #adding = new Map<string, Set<AbortController>>();
   readonly #background = new Set<Promise<void>>();
   readonly #stop = new AbortController();
+  /** Networks whose addresses were refused last: there nothing is moved before they are reserved. */
+  readonly #refusing = new Set<NetworkName>();
 
   constructor(context: AttachmentContext) {
     this.#context = context;
@@ -147,7 +155,7 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
     lap('device');
     let record: AttachmentRecord | undefined;
     let outcome: LinkOutcome;
-    let addressing: Pick<AttachResult, 'addresses' | 'routes' | 'dns'>;
+    let addressing: IpamResult;
     try {
       try {
         const state = await driver.prepare(this.#context, {
@@ -160,27 +168,30 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
           signal,
         });
         checkpoint(signal, 'preparing the attachment');
-        record = this.#newRecord(
+        const written = this.#newRecord(
           request,
           requestId,
           { device: target.device, lockKey: target.lockKey, exclusive: target.exclusive },
           state,
           nsid,
         );
-        records.put(record);
+        record = written;
+        records.put(written);
         this.#requireShim();
         lap('prepare');
-        addressing = await this.#reserve(record, request, signal);
-        lap('addresses');
+        let reserving: Promise<IpamResult> | undefined;
+        const reserve = (): Promise<IpamResult> => (reserving ??= this.#reserve(written, request, signal));
+        if (!MOVED.has(request.link.kind) || this.#refusing.has(request.network)) await reserve();
         checkpoint(signal, 'making the link');
         outcome = await driver.attach(this.#context, {
           spec: request.link,
           state,
           sandbox: request.sandbox,
           ifname: request.key.ifname,
-          addressing: isAddressedLate(request) ? noAddressing : addressing,
+          addressing: isAddressedLate(request) ? () => reserve().then(() => noAddressing) : reserve,
           signal,
         });
+        addressing = await reserve();
         lap('link');
       } finally {
         releaseDevice();
@@ -232,18 +243,22 @@ export class AttachmentManager implements Omit<Attachments, 'keepValid'> {
   }
 
   /** Reserves addresses. The record says where beforehand; a refusal means that nothing is reserved there. */
-  async #reserve(
-    record: AttachmentRecord,
-    request: AttachRequest,
-    signal: AbortSignal,
-  ): Promise<Pick<AttachResult, 'addresses' | 'routes' | 'dns'>> {
+  async #reserve(record: AttachmentRecord, request: AttachRequest, signal: AbortSignal): Promise<IpamResult> {
+    const { network, ipam, key } = request;
+    const lap = lapsOf(this.#context.observer, 'add', request.link.kind);
     try {
-      return await allocate(this.#context, request.ipam, { network: request.network, ...request.key }, signal);
+      const addressing = await allocate(this.#context, ipam, { network, ...key }, signal);
+      this.#refusing.delete(network);
+      return addressing;
     } catch (error) {
+      if (this.#refusing.size >= NETWORKS_REMEMBERED) this.#refusing.clear();
+      this.#refusing.add(network);
       // Otherwise the undo would release what somebody else reserved for the same container.
       const { addresses: _none, ...rest } = record;
       this.#context.records.put(rest);
       throw error;
+    } finally {
+      lap('addresses');
     }
   }
 
@@ -360,11 +375,7 @@ function useOf({ link, pod }: AttachRequest, device: string): DeviceUse {
   return { kind: link.kind, device, ...(slot === undefined ? {} : { slot }), ...(pod === undefined ? {} : { pod }) };
 }
 
-function toResult(
-  request: AttachRequest,
-  outcome: LinkOutcome,
-  addressing: Pick<AttachResult, 'addresses' | 'routes' | 'dns'>,
-): AttachResult {
+function toResult(request: AttachRequest, outcome: LinkOutcome, addressing: IpamResult): AttachResult {
   return {
     ifname: request.key.ifname,
     ...(outcome.mac === undefined ? {} : { mac: outcome.mac }),

@@ -9,6 +9,7 @@ import type { HostDeviceLinkSpec } from '../attachments/model.ts';
 import type { Link } from '../attachments/port.ts';
 import { checkpoint } from '../cancellation.ts';
 import { BerthError, toBerthError } from '../errors.ts';
+import type { IpamResult } from '../ipam/model.ts';
 import type { IfName, MacAddress, PciAddress } from '../values.ts';
 import { compareEndpoint, configureEndpoint, requireNameFree } from './endpoint.ts';
 import { findDevice, idOfDevice } from './host-device-find.ts';
@@ -24,7 +25,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast } from './mac.ts';
-import { sendAway } from './netdev-away.ts';
+import { meanwhile, sendAway } from './netdev-away.ts';
 import { baselineOf, netdevBaseline } from './netdev-restore.ts';
 import { receiveModesOf } from './receive-modes.ts';
 import { isUserspaceDriver } from './userspace-driver.ts';
@@ -120,14 +121,14 @@ export async function attach(
   const link = await findOwn(context, made);
   if (link === undefined || link === 'gone') throw vanished(made);
   checkpoint(signal, `moving ${made.device} into the sandbox`);
-  const moved = await moveIn(context, link, input);
+  const { moved, addressing } = await moveIn(context, link, input);
   checkpoint(signal, `configuring ${made.device} in the sandbox`);
   const configured = await configureEndpoint(context, sandbox, {
     index: moved.index,
     ifname: input.ifname,
     alias: made.alias,
     isMarked: true,
-    addressing: input.addressing,
+    addressing,
     isSoftware: false,
     ...(made.mac === undefined ? {} : { mac: made.mac }),
   });
@@ -168,20 +169,18 @@ export function restore(context: LinkContext, input: RestoreInput<HostDeviceStat
 async function moveIn(
   context: LinkContext,
   link: Link,
-  { state: made, sandbox, ifname }: AttachInput<HostDeviceLinkSpec, HostDeviceState>,
-): Promise<Link> {
+  { state: made, sandbox, ifname, addressing }: AttachInput<HostDeviceLinkSpec, HostDeviceState>,
+): Promise<{ readonly moved: Link; readonly addressing: IpamResult }> {
   const isIt = (other: Link): boolean => isDevice(other, made);
-  let there: Link | undefined;
   // By itself: without its mark nothing would tell it from others in the sandbox.
   await context.kernel.host.apply([{ op: 'link.set', index: link.index, alias: made.alias }]);
-  try {
-    there = await sendAway(context, link, { sandbox, ifname, isIt });
-  } catch (error) {
+  const moving = sendAway(context, link, { sandbox, ifname, isIt }).catch((error: unknown) => {
     throw immovable(error, made, link);
-  }
+  });
+  const { there, result } = await meanwhile(moving, addressing);
   const moved = there !== undefined && isIt(there) ? there : await findIn(sandbox, made);
   if (moved === undefined) throw vanished(made);
-  return moved;
+  return { moved, addressing: result };
 }
 
 /** What the node has on the device; throws when it is not to be had, or would cut the node off. */

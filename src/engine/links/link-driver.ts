@@ -71,7 +71,8 @@ export interface AttachInput<Spec, State> {
   readonly state: State;
   readonly sandbox: Namespace;
   readonly ifname: IfName;
-  readonly addressing: IpamResult;
+  /** Reserves the addresses, when first asked; whoever asks waits for the answer, whatever else fails. */
+  readonly addressing: () => Promise<IpamResult>;
   readonly signal: AbortSignal;
 }
 

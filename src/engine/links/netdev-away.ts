@@ -10,6 +10,20 @@ import { nameTaken } from './endpoint.ts';
 import type { LinkContext } from './link-driver.ts';
 import { freeOwnName } from './own-altname.ts';
 
+/**
+ * The netdev's move, and what can be done while the kernel waits for RCU in it. Both have ended when
+ * this settles. Throws what the move threw, else what the other did.
+ */
+export async function meanwhile<T>(
+  moving: Promise<Link | undefined>,
+  work: () => Promise<T>,
+): Promise<{ readonly there: Link | undefined; readonly result: T }> {
+  const [moved, worked] = await Promise.allSettled([moving, work()]);
+  if (moved.status === 'rejected') throw moved.reason;
+  if (worked.status === 'rejected') throw worked.reason;
+  return { there: moved.value, result: worked.value };
+}
+
 export interface Departure {
   /** Marked with it on the way: only where a failure of that does no harm, since the move is tried all the same. */
   readonly alias?: string;

@@ -21,7 +21,7 @@ import type {
   RestoreOutcome,
 } from './link-driver.ts';
 import { requireUnicast, ZERO_MAC } from './mac.ts';
-import { sendAway } from './netdev-away.ts';
+import { meanwhile, sendAway } from './netdev-away.ts';
 import { baselineOf } from './netdev-restore.ts';
 import { setReceiveModes } from './receive-modes.ts';
 import { isUserspaceDriver } from './userspace-driver.ts';
@@ -138,11 +138,12 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
   checkpoint(signal, `moving VF ${made.device} into the sandbox`);
   if (made.mtu !== undefined) await setMtu(context, link, made);
   const isIt = ({ pci }: Link): boolean => pci === made.device;
-  const there = await sendAway(context, link, { alias: made.alias, sandbox, ifname: input.ifname, isIt }).catch(
+  const moving = sendAway(context, link, { alias: made.alias, sandbox, ifname: input.ifname, isIt }).catch(
     (error: unknown) => {
       throw toBerthError(error).errno === 'ENODEV' ? vanished(made) : error;
     },
   );
+  const { there, result: addressing } = await meanwhile(moving, input.addressing);
   const moved = there !== undefined && isIt(there) ? there : await findVf(sandbox, made.device, made, input.ifname);
   if (moved === undefined) throw vanished(made);
   checkpoint(signal, `configuring VF ${made.device} in the sandbox`);
@@ -151,7 +152,7 @@ export async function attach(context: LinkContext, input: AttachInput<VfLinkSpec
     ifname: input.ifname,
     alias: made.alias,
     isMarked: true,
-    addressing: input.addressing,
+    addressing,
     isSoftware: false,
     ...(spec.mac === undefined || moved.mac === spec.mac ? {} : { mac: spec.mac }),
   });

@@ -25,6 +25,7 @@ export async function makeOwnLink(
 ): Promise<LinkOutcome> {
   const { state: made, sandbox } = input;
   const at = made.uplinkSandbox === undefined ? context.kernel.host : sandbox;
+  const addressing = await input.addressing();
   let born: Link | undefined;
   try {
     born = await at.applyAndFind([create], create.name, sandbox);
@@ -46,7 +47,7 @@ export async function makeOwnLink(
     ifname: input.ifname,
     alias: made.alias,
     isNamed: true,
-    addressing: input.addressing,
+    addressing,
     isSoftware: true,
   });
   return {
